@@ -1,0 +1,56 @@
+# Each target installs what it needs into .venv first; see `make help`.
+PYTHON ?= python3
+BIN := .venv/bin
+# The stages' `python` is the one of .venv.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help repro test check plots readme template lock clean
+
+help:  ## say what each target does
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+repro: .venv/installed  ## run the pipeline to its last figure and show the results
+	$(BIN)/python -m dvc repro
+	@$(BIN)/python -m tools.results
+
+test: .venv/installed-for-tests  ## check the code, then run every test
+	@$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest
+
+check: .venv/installed-for-tests  ## lint, formatting and types only
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+plots: .venv/installed  ## write dvc_plots/index.html, the curves as an interactive page
+	$(BIN)/python -m dvc plots show
+
+readme: .venv/installed  ## write the tables of results into README.md
+	$(BIN)/python -m tools.results README.md
+
+template: .venv/installed-for-tests  ## write .dvc/plots_offline.html, the page of `dvc plots`
+	$(BIN)/python -m tools.plots_template
+
+lock: .venv/installed-for-tests  ## write constraints.txt from what is installed
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[A-Za-z0-9.]*$$//' > constraints.txt
+
+clean:  ## remove the environment and all that DVC can make again; results in git stay
+	git clean -fdXq -- data models dvc_plots
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .dvc/cache .dvc/tmp
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "descent needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+# torchattacks asks for a `requests` older than DVC's, and needs none of it.
+.venv/installed-for-tests: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable '.[test]'
+	$(PIP) --no-deps torchattacks==3.5.1
+	@touch $@ .venv/installed

@@ -1,0 +1,49 @@
+"""Data sets as tensors: a training and a test part, whole in memory."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from descent.errors import DataError
+from descent.tensors import load_tensors
+
+
+class Split(NamedTuple):
+    """Examples `x` and, for each, the class or the number `y` to be predicted."""
+
+    x: Float[Tensor, " n *features"]
+    y: Shaped[Tensor, " n *targets"]
+
+
+class Dataset(NamedTuple):
+    """What a model is trained on, and what it is tested on."""
+
+    train: Split
+    test: Split
+
+
+def load_dataset(path: Path) -> Dataset:
+    """Read a file that `prepare` wrote; images become float32 pixels in [0, 1] of shape n × 1 × 28 × 28.
+
+    Raises:
+        DataError: The file is missing, damaged, or lacks a tensor.
+    """
+    tensors, _ = load_tensors(path)
+    try:
+        if "train_images" in tensors:
+            return Dataset(
+                train=Split(_pixels(tensors["train_images"]), tensors["train_labels"].long()),
+                test=Split(_pixels(tensors["test_images"]), tensors["test_labels"].long()),
+            )
+        return Dataset(
+            train=Split(tensors["train_x"], tensors["train_y"]),
+            test=Split(tensors["test_x"], tensors["test_y"]),
+        )
+    except KeyError as error:
+        raise DataError(f"{path}: holds no tensor {error}; `dvc repro --force prepare` makes the file anew") from error
+
+
+def _pixels(images: Shaped[Tensor, "n height width"]) -> Float[Tensor, "n 1 height width"]:
+    return images.unsqueeze(1).float() / 255

@@ -1,0 +1,15 @@
+"""Make a computation give the same bits each time."""
+
+import torch
+
+
+def make_deterministic(threads: int) -> None:
+    """Compute with `threads` threads, and refuse operations whose result depends on their timing.
+
+    Sums are split differently between other numbers of threads, so the last bits of a result depend on it.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    # Every new tensor would be filled with NaN first, to expose code that reads what it never wrote: a twentieth
+    # of a ConvNet's time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -1,0 +1,116 @@
+"""What a curve of training tells: best and last values, overfitting, distance from the optimum, stability."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from statistics import fmean as mean
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from descent.data import Dataset
+from descent.params import Evaluation, Run
+
+Row = Mapping[str, float]
+Metrics = dict[str, float | int | None]
+
+
+def summarise(history: Sequence[Row]) -> Metrics:
+    """Take from a curve the last and the best value of each column, and the epoch of the lowest test loss.
+
+    Args:
+        history: A row for each epoch, with `epoch` and columns named `…_loss` (lower is better) or
+            `…_accuracy` (higher is better).
+    """
+    summary: Metrics = {"epochs": int(history[-1]["epoch"])}
+    for column in (name for name in history[0] if name != "epoch"):
+        values = [row[column] for row in history]
+        summary[f"final_{column}"] = values[-1]
+        summary[f"best_{column}"] = max(values) if column.endswith("accuracy") else min(values)
+    # The test loss says when; no weights are chosen by it.
+    summary["best_epoch"] = int(min(history, key=lambda row: row["test_loss"])["epoch"])
+    summary["share_of_epochs_with_rising_train_loss"] = share_of_rises([row["train_loss"] for row in history])
+    return summary
+
+
+def share_of_rises(values: Sequence[float]) -> float:
+    """Return the share of steps from one value to the next that go up; 0 for a single value."""
+    rises = [after > before for before, after in pairwise(values)]
+    return sum(rises) / len(rises) if rises else 0.0
+
+
+def smooth(values: Sequence[float], window: int) -> list[float]:
+    """Return the centred running mean over `window` values (odd; over fewer at both ends)."""
+    half = window // 2
+    parts = [values[max(0, i - half) : i + half + 1] for i in range(len(values))]
+    return [sum(part) / len(part) for part in parts]
+
+
+def overfitting_epoch(history: Sequence[Row], window: int, rise: float) -> int | None:
+    """Find the epoch from which further training harms: where the smoothed test loss is lowest.
+
+    It counts as overfitting only if the smoothed test loss ends more than `rise` above that minimum (a share
+    of it) while the training loss ends below its value there. The smoothing keeps one lucky epoch from
+    deciding, and `rise` keeps a curve that only hovers, as under weight decay, from being called overfitting.
+
+    Returns:
+        The epoch, or None where no overfitting is seen.
+    """
+    test = smooth([row["test_loss"] for row in history], window)
+    lowest = min(range(len(test)), key=test.__getitem__)
+    rose = test[-1] > (1 + rise) * test[lowest]
+    still_learning = history[-1]["train_loss"] < history[lowest]["train_loss"]
+    return int(history[lowest]["epoch"]) if rose and still_learning else None
+
+
+def describe(run: Run, history: Sequence[Row], data: Dataset, evaluation: Evaluation) -> Metrics:
+    """Summarise a run's curve with what its kind of task adds.
+
+    A classifier: overfitting, and the gap between test and training at the end. A regression: how far above
+    the least-squares optimum its training loss ends, and hovers on average over the second half of the epochs;
+    its distance from instability; and R².
+    """
+    last, metrics = history[-1], summarise(history)
+    if "test_accuracy" in last:
+        window, rise = evaluation.overfitting_window, evaluation.overfitting_rise
+        return metrics | {
+            "overfitting_epoch": overfitting_epoch(history, window, rise),
+            "generalization_gap_loss": last["test_loss"] - last["train_loss"],
+            "generalization_gap_accuracy": last["train_accuracy"] - last["test_accuracy"],
+        }
+    second_half = history[len(history) // 2 :]
+    optimum = least_squares_loss(*data.train)
+    threshold = stability_threshold(data.train.x, run.batch_size if run.reduction == "sum" else 1)
+    return metrics | {
+        "least_squares_loss": optimum,
+        "final_excess_over_least_squares": last["train_loss"] / optimum - 1,
+        "hovering_excess_over_least_squares": mean(row["train_loss"] for row in second_half) / optimum - 1,
+        "stability_threshold": threshold,
+        "learning_rate_over_threshold": run.learning_rate / threshold,
+        "test_r2": 1 - last["test_loss"] / data.test.y.var(correction=0).item(),
+    }
+
+
+def least_squares_loss(x: Float[Tensor, "n features"], y: Float[Tensor, "n 1"]) -> float:
+    """Return min over w, b of the mean of (x·w + b − y)²: what no linear model can go below."""
+    design = _with_bias(x)
+    solution = torch.linalg.lstsq(design, y, driver="gelsd").solution
+    return float((design @ solution - y).square().mean())
+
+
+def stability_threshold(x: Float[Tensor, "n features"], batch_size: int = 1) -> float:
+    """Return 2/λmax, the learning rate at which gradient descent on the squared error stops converging.
+
+        H = (2/n) XᵀX · batch_size, with a column of ones in X for the bias
+
+    is the Hessian of the loss summed over an average batch (`batch_size` 1: of the mean loss). A step
+    multiplies the error along an eigenvector by 1 − ηλ, which shrinks it as long as η < 2/λ (Goh 2017, "Why
+    Momentum Really Works", doi:10.23915/distill.00006, "First Steps: Gradient Descent").
+    """
+    design = _with_bias(x)
+    hessian = 2 * batch_size / len(design) * design.T @ design
+    return 2 / float(torch.linalg.eigvalsh(hessian)[-1])
+
+
+def _with_bias(x: Float[Tensor, "n features"]) -> Float[Tensor, "n features+1"]:
+    return torch.cat([x, torch.ones_like(x[:, :1])], dim=1)

@@ -1,0 +1,21 @@
+"""What can go wrong through a user's input or surroundings, each said in one line that names the remedy."""
+
+
+class DescentError(Exception):
+    """Base of every error that a user can mend; a stage prints it without a traceback."""
+
+
+class ParamsError(DescentError):
+    """`params.yaml` cannot be read, or a key of it is missing, surplus, mistyped or out of range."""
+
+
+class DataError(DescentError):
+    """A data or weight file is missing, damaged, or not of the expected shape."""
+
+
+class DownloadError(DescentError):
+    """No mirror delivered a file with the published hash."""
+
+
+class DivergedError(DescentError):
+    """Training reached a loss that is not a finite number."""

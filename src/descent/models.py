@@ -1,0 +1,97 @@
+"""The three models, each a plain `nn.Sequential`, built from its entry in `params.yaml`."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from descent.errors import DataError
+from descent.params import MLP, ConvNet, Linear
+from descent.tensors import load_tensors
+
+
+def build_model(spec: Linear | MLP | ConvNet, inputs: Sequence[int], outputs: int, seed: int) -> nn.Sequential:
+    """Make a model with fresh weights.
+
+    The linear model starts at zero, where its convex loss needs no luck; the others as PyTorch draws them,
+    uniform in ±1/√fan-in.
+
+    Args:
+        spec: What to build.
+        inputs: Shape of one example: `(features,)` or `(channels, height, width)`.
+        outputs: Numbers predicted for each example; for a classifier, its classes.
+        seed: Of the weights; torch's own random state is left as it was.
+
+    Returns:
+        The model; a classifier gives logits.
+
+    Raises:
+        DataError: A ConvNet is asked for examples that are no images, or too small for its pooling.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        match spec:
+            case Linear():
+                return linear(prod(inputs), outputs)
+            case MLP():
+                return nn.Sequential(nn.Flatten(), *_dense([prod(inputs), *spec.hidden, outputs]))
+            case ConvNet():
+                return convnet(inputs, spec.channels, spec.hidden, outputs)
+
+
+def linear(features: int, outputs: int) -> nn.Sequential:
+    """One linear layer with bias, all weights zero."""
+    layer = nn.Linear(features, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return nn.Sequential(nn.Flatten(), layer)
+
+
+def convnet(inputs: Sequence[int], channels: Sequence[int], hidden: Sequence[int], outputs: int) -> nn.Sequential:
+    """3×3 convolutions without padding, each followed by 2×2 max-pooling and ReLU, then linear layers.
+
+    ReLU after the pooling gives the same numbers as before it, since both keep the order, for a quarter of
+    the work.
+    """
+    depth, height, width = inputs if len(inputs) == 3 else (0, 0, 0)
+    layers: list[nn.Module] = []
+    for before, after in pairwise([depth, *channels]):
+        height, width = (height - 2) // 2, (width - 2) // 2
+        if height < 1 or width < 1:
+            shape = "×".join(map(str, inputs))
+            raise DataError(f"a ConvNet of {len(channels)} poolings needs larger images than {shape}")
+        layers += [nn.Conv2d(before, after, kernel_size=3), nn.MaxPool2d(2), nn.ReLU()]
+    layers += [nn.Flatten(), *_dense([channels[-1] * height * width, *hidden, outputs])]
+    # The layout in which a convolution on a CPU takes half the time.
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def count_weights(model: nn.Module) -> int:
+    """Count the numbers that training adjusts, biases included."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def load_model(path: Path, spec: Linear | MLP | ConvNet, inputs: Sequence[int], outputs: int) -> nn.Sequential:
+    """Make a model with the weights of a file, in evaluation mode.
+
+    Raises:
+        DataError: The file is missing or damaged, or its tensors are not those of the model.
+    """
+    model = build_model(spec, inputs, outputs, seed=0)  # each of these weights is replaced
+    tensors, _ = load_tensors(path)
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if (found := {name: tuple(tensor.shape) for name, tensor in tensors.items()}) != expected:
+        raise DataError(f"{path}: holds the weights of another model: expected {expected}, found {found}")
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def _dense(sizes: Sequence[int]) -> list[nn.Module]:
+    """Linear layers of these sizes with ReLU between them."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(sizes):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return layers[:-1]

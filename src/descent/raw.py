@@ -1,0 +1,53 @@
+"""The four files of the data set as a folder, written and read together."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from descent.errors import DataError
+from descent.fashion_mnist import CLASSES, FILES, REAL, SHA256, SIDE
+from descent.files import sha256
+from descent.idx import read_idx, write_idx
+
+
+def write_raw(folder: Path, tensors: Mapping[str, UInt8[Tensor, "..."]]) -> None:
+    """Write images and labels under the names of the published files."""
+    for part, name in FILES.items():
+        write_idx(folder / name, tensors[part])
+
+
+def read_raw(folder: Path) -> dict[str, UInt8[Tensor, "..."]]:
+    """Read images (n × 28 × 28) and labels (n) of both parts.
+
+    Raises:
+        DataError: A file is missing or damaged, images and labels differ in number, or a label names no class.
+    """
+    tensors = {}
+    for part in ("train", "test"):
+        images = read_idx(folder / FILES[f"{part}_images"], None, SIDE, SIDE)
+        labels = read_idx(folder / FILES[f"{part}_labels"], None)
+        if len(images) != len(labels):
+            raise DataError(f"{folder}: {len(images)} {part} images, but {len(labels)} labels")
+        if (largest := int(labels.max())) >= len(CLASSES):
+            name = FILES[f"{part}_labels"]
+            raise DataError(f"{folder / name}: label {largest}; the classes are 0 to {len(CLASSES) - 1}")
+        tensors[f"{part}_images"], tensors[f"{part}_labels"] = images, labels
+    return tensors
+
+
+def verify_raw(folder: Path, source: str, published: Mapping[str, str] = SHA256) -> dict[str, str]:
+    """Return the SHA-256 of each file; those of the real data must be the published ones.
+
+    Raises:
+        DataError: A file said to be real is not the published one.
+    """
+    found = {part: sha256(folder / name) for part, name in FILES.items()}
+    for part, digest in found.items():
+        if source == REAL and digest != published[part]:
+            raise DataError(
+                f"{folder / FILES[part]}: expected SHA-256 {published[part]}, found {digest}; "
+                "`dvc repro --force download` fetches it anew"
+            )
+    return found

@@ -1,0 +1,116 @@
+"""One training loop for every model, one `predict`, one `evaluate`."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor, nn
+
+from descent.data import Split
+from descent.fashion_mnist import CLASSES
+from descent.params import Run
+
+OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    # Weight decay here is coupled: the gradient of weight_decay · ‖θ‖²/2, biases included. AdamW's is not.
+    "adam": torch.optim.Adam,
+}
+# The factor of the learning rate, from the share of all steps that are done.
+SCHEDULES: Mapping[str, Callable[[float], float]] = {
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1.0 - done,
+}
+
+
+def squared_error(
+    prediction: Float[Tensor, "..."], target: Float[Tensor, "..."], reduction: str = "mean"
+) -> Float[Tensor, ""]:
+    """Mean or sum of (prediction − target)².
+
+    Raises:
+        ValueError: The shapes differ. Broadcasting (n, 1) against (n,) would average n² differences and
+            train towards the mean of the targets.
+    """
+    if prediction.shape != target.shape:
+        raise ValueError(f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape")
+    return F.mse_loss(prediction, target, reduction=reduction)
+
+
+def accuracy(logits: Float[Tensor, "n classes"], y: Int[Tensor, " n"]) -> Float[Tensor, ""]:
+    """Share of the examples whose largest logit is that of their class."""
+    return (logits.argmax(dim=1) == y).float().mean()
+
+
+class Task(NamedTuple):
+    """What a data set asks of a model: how many numbers, the loss to descend, and what else is measured."""
+
+    outputs: int
+    loss: Callable[..., Tensor]
+    metrics: Mapping[str, Callable[[Tensor, Tensor], Tensor]]
+
+
+TASKS: Mapping[str, Task] = {
+    "diabetes": Task(1, squared_error, {}),
+    "fashion-mnist": Task(len(CLASSES), F.cross_entropy, {"accuracy": accuracy}),
+}
+
+
+def batches(data: Split, size: int, rng: torch.Generator) -> Iterator[Split]:
+    """Yield every example once, in random order, `size` at a time; the last batch may be smaller."""
+    for index in torch.randperm(len(data.y), generator=rng).split(size):
+        # index_select copies whole rows, which indexing with brackets does not.
+        yield Split(data.x.index_select(0, index), data.y.index_select(0, index))
+
+
+def fit(model: nn.Module, data: Split, run: Run, rng: torch.Generator) -> Iterator[int]:
+    """Train `model` in place, one epoch for each number drawn from the iterator.
+
+    Args:
+        model: Maps `data.x` to predictions; left in training mode.
+        data: The training part.
+        run: Optimizer, learning rate and its schedule, weight decay, reduction of the loss, batch size, epochs.
+        rng: Draws the order of the examples.
+
+    Yields:
+        The number of the epoch just finished, from 1.
+    """
+    loss = TASKS[run.data].loss
+    schedule = SCHEDULES[run.schedule]
+    optimizer = OPTIMIZERS[run.optimizer](
+        model.parameters(), lr=run.learning_rate, weight_decay=run.weight_decay, fused=True
+    )
+    steps = run.epochs * -(-len(data.y) // run.batch_size)
+    step = 0
+    for epoch in range(1, run.epochs + 1):
+        model.train()
+        for x, y in batches(data, run.batch_size, rng):
+            for group in optimizer.param_groups:
+                group["lr"] = run.learning_rate * schedule(step / steps)
+            optimizer.zero_grad()
+            loss(model(x), y, reduction=run.reduction).backward()
+            optimizer.step()
+            step += 1
+        yield epoch
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, x: Shaped[Tensor, " n *features"], batch_size: int) -> Float[Tensor, "n k"]:
+    """Return the model's predictions in evaluation mode, `batch_size` examples at a time."""
+    model.eval()
+    return torch.cat([model(part) for part in x.split(batch_size)])
+
+
+def evaluate(model: nn.Module, data: Split, task: Task, batch_size: int) -> dict[str, float]:
+    """Return the mean loss, without any weight decay, and the task's other metrics."""
+    prediction = predict(model, data.x, batch_size)
+    measures = {"loss": task.loss} | dict(task.metrics)
+    return {name: measure(prediction, data.y).item() for name, measure in measures.items()}
+
+
+def measure(model: nn.Module, parts: Mapping[str, Split], task: Task, batch_size: int) -> dict[str, float]:
+    """Evaluate on several parts of the data; the names are `train_loss`, `test_loss`, `train_accuracy` and so on."""
+    measured = {part: evaluate(model, data, task, batch_size) for part, data in parts.items()}
+    names = ["loss", *task.metrics]
+    return {f"{part}_{name}": measured[part][name] for name in names for part in parts}

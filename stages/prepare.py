@@ -1,0 +1,51 @@
+"""params.yaml, data/raw/ → data/fashion-mnist.safetensors, data/diabetes.safetensors, metrics/data.json."""
+
+from pathlib import Path
+
+import torch
+
+from descent.diabetes import diabetes
+from descent.fashion_mnist import CLASSES
+from descent.files import load_metrics, save_metrics, sha256
+from descent.params import load_params
+from descent.raw import read_raw, verify_raw
+from descent.tensors import save_tensors
+from stages.terminal import command
+
+RAW = Path("data/raw")
+IMAGES, TABLE = Path("data/fashion-mnist.safetensors"), Path("data/diabetes.safetensors")
+
+
+def main() -> None:
+    """Turn the raw files into tensors, and the diabetes data into a standardised training and test part."""
+    params = load_params(Path("params.yaml"))
+    source = load_metrics(RAW / "source.json")["source"]
+    digests = verify_raw(RAW, source)
+
+    images = read_raw(RAW)
+    table = diabetes(params.data.diabetes_test_share, torch.Generator().manual_seed(params.seed))
+
+    save_tensors(IMAGES, images, {"source": source})
+    save_tensors(TABLE, table)
+    _, height, width = images["train_images"].shape
+    patients, columns = table["train_x"].shape
+    save_metrics(
+        Path("metrics/data.json"),
+        {
+            "source": source,
+            "train_images": len(images["train_labels"]),
+            "test_images": len(images["test_labels"]),
+            "height": height,
+            "width": width,
+            "classes": len(CLASSES),
+            "diabetes_train": patients,
+            "diabetes_test": len(table["test_y"]),
+            "diabetes_features": columns,
+        }
+        | {f"sha256_{part}": digest for part, digest in digests.items()}
+        | {"sha256_diabetes": sha256(TABLE)},
+    )
+
+
+if __name__ == "__main__":
+    command(main)

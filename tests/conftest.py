@@ -1,0 +1,59 @@
+"""What several tests need."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import stages  # noqa: F401 - sets OpenMP's environment before torch computes
+from descent.determinism import make_deterministic
+from descent.params import Params, load_params
+from tests.imports import ROOT
+from tests.workspace import Workspace, cloned, copied
+
+make_deterministic(threads=1)
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    return load_params(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def params_file(tmp_path: Path) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Return the whole pipeline after a first run on a few drawn garments, committed."""
+    workspace = copied(tmp_path_factory.mktemp("miniature of the project"))
+    workspace.set(
+        data__mirrors=[],
+        data__drawn__train=1000,
+        data__drawn__test=500,
+        evaluation__train_subset=200,
+        train__regression_lr_1e_4__epochs=3,
+        train__regression_lr_1e_2__epochs=3,
+        train__mlp__epochs=3,
+        train__mlp_weight_decay__epochs=3,
+        train__convnet__epochs=2,
+        attack__fgsm__epsilons=[0.0, 0.05, 0.1],
+        attack__fgsm__search_step=0.02,
+    )
+    workspace.first_run = workspace.run("dvc", "repro")
+    workspace.commit("First run")
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Return a clone of what is committed here."""
+    return cloned(ROOT, tmp_path_factory.mktemp("clone") / "descent")

@@ -1,0 +1,97 @@
+"""What is in git fits together: the code, the results that it gave, and what the README says of them."""
+
+import csv
+import json
+from statistics import fmean
+from typing import Any
+
+import pytest
+
+from tests.workspace import Workspace
+from tools.results import BEGIN, END
+
+
+def metrics(committed: Workspace, path: str) -> dict[str, Any]:
+    """Read committed metrics."""
+    content: dict[str, Any] = json.loads((committed.folder / "metrics" / path).read_text(encoding="utf-8"))
+    return content
+
+
+def column(committed: Workspace, run: str, name: str) -> list[float]:
+    """Read a column of a committed curve."""
+    with (committed.folder / "plots" / "curves" / f"{run}.csv").open(encoding="utf-8") as file:
+        return [float(row[name]) for row in csv.DictReader(file)]
+
+
+def test_the_lock_agrees_with_the_code_the_parameters_and_the_results(committed: Workspace) -> None:
+    said = committed.run("dvc", "repro", "--dry", "--allow-missing")
+    assert [line for line in said.splitlines() if line.startswith("Running")] == []
+
+
+@pytest.mark.parametrize("touched", ["src/descent/training.py", "metrics/train/mlp.json", "plots/figures/mlp.png"])
+def test_the_audit_notices_a_change(committed: Workspace, touched: str) -> None:
+    with (committed.folder / touched).open("ab") as file:
+        file.write(b"\n")
+    said = committed.run("dvc", "repro", "--dry", "--allow-missing", status=None)
+    committed.run("git", "checkout", "--", touched)
+    assert "Running stage" in said
+
+
+def test_the_readme_has_the_tables_of_the_committed_metrics(committed: Workspace) -> None:
+    page = (committed.folder / "README.md").read_text(encoding="utf-8")
+    tables = page.partition(BEGIN)[2].partition(END)[0].strip()
+    assert tables in committed.run("python", "-m", "tools.results"), "run `make readme` and commit"
+    assert tables.count("|") > 50
+
+
+def test_the_committed_results_come_from_the_real_images(committed: Workspace) -> None:
+    data = metrics(committed, "data.json")
+    assert data["source"] == "fashion-mnist"
+    assert (data["train_images"], data["test_images"]) == (60000, 10000)
+
+
+def test_a_small_learning_rate_descends_smoothly(committed: Workspace) -> None:
+    losses = column(committed, "regression-lr-1e-4", "train_loss")
+    assert len(losses) == 50
+    assert losses == sorted(losses, reverse=True)
+    assert len(set(losses)) == 50
+    assert metrics(committed, "train/regression-lr-1e-4.json")["final_excess_over_least_squares"] < 0.05
+
+
+def test_a_large_learning_rate_jitters_above_the_optimum(committed: Workspace) -> None:
+    told = metrics(committed, "train/regression-lr-1e-2.json")
+    assert told["share_of_epochs_with_rising_train_loss"] >= 0.3
+    assert told["hovering_excess_over_least_squares"] > 0.1
+    assert told["learning_rate_over_threshold"] < 1
+
+
+def test_the_mlp_overfits(committed: Workspace) -> None:
+    test = column(committed, "mlp", "test_loss")
+    assert min(test) <= 0.345
+    assert 10 <= 1 + test.index(min(test)) <= 22
+    assert test[99] >= 1.6 * min(test)
+    assert column(committed, "mlp", "train_loss")[99] <= 0.1
+    assert 10 <= metrics(committed, "train/mlp.json")["overfitting_epoch"] <= 22
+
+
+def test_weight_decay_keeps_the_mlp_from_overfitting(committed: Workspace) -> None:
+    later = column(committed, "mlp-weight-decay", "test_loss")[29:]
+    assert all(abs(loss / fmean(later) - 1) <= 0.1 for loss in later)
+    assert fmean(column(committed, "mlp-weight-decay", "test_accuracy")[70:]) >= 0.865
+    assert metrics(committed, "train/mlp-weight-decay.json")["overfitting_epoch"] is None
+
+
+def test_the_convnet_reaches_its_accuracy_with_few_weights(committed: Workspace) -> None:
+    told = metrics(committed, "train/convnet.json")
+    assert told["final_test_accuracy"] >= 0.915
+    assert told["weights"] <= 250_000
+
+
+def test_a_bag_becomes_a_t_shirt_with_low_confidence(committed: Workspace) -> None:
+    told = metrics(committed, "attack/mlp.json")
+    assert told["bag_clean_confidence"] > 0.9
+    assert told["bag_t_shirt_confidence"] < 0.5
+    for run in ("mlp", "mlp-weight-decay", "convnet"):
+        attack = metrics(committed, f"attack/{run}.json")
+        assert attack["accuracy_at_0"] == attack["clean_accuracy"]
+        assert attack["accuracy_at_0.1"] < 0.2

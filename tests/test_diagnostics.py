@@ -1,0 +1,123 @@
+"""What is said of a curve is so."""
+
+import numpy as np
+import pytest
+import torch
+
+from descent.data import Dataset, Split
+from descent.diagnostics import (
+    describe,
+    least_squares_loss,
+    overfitting_epoch,
+    share_of_rises,
+    smooth,
+    stability_threshold,
+    summarise,
+)
+from descent.params import Params
+
+
+def curve(test: list[float], train: list[float] | None = None) -> list[dict[str, float]]:
+    """Return the rows of a curve with these losses."""
+    train = train or [1 / (1 + epoch) for epoch in range(len(test))]
+    return [
+        {"epoch": epoch, "train_loss": low, "test_loss": high}
+        for epoch, (low, high) in enumerate(zip(train, test, strict=True), start=1)
+    ]
+
+
+def test_overfitting_sets_in_where_the_test_loss_is_lowest() -> None:
+    history = curve([(epoch - 8) ** 2 / 100 + 1 for epoch in range(1, 21)])
+    assert overfitting_epoch(history, window=1, rise=0.1) == 8
+    assert overfitting_epoch(history, window=5, rise=0.1) == 8
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        curve([1 / epoch for epoch in range(1, 21)]),  # it never rises
+        curve([1.0, 0.5] + [0.51, 0.5] * 9),  # it hovers
+        curve([1.0, 0.5, 0.6, 0.7], train=[1.0, 0.5, 0.6, 0.7]),  # the training loss rises as well
+    ],
+)
+def test_without_a_rise_against_a_falling_training_loss_there_is_no_overfitting(
+    history: list[dict[str, float]],
+) -> None:
+    assert overfitting_epoch(history, window=1, rise=0.1) is None
+
+
+def test_one_lucky_epoch_does_not_decide() -> None:
+    test = [(epoch - 8) ** 2 / 100 + 1 for epoch in range(1, 21)]
+    test[13] = 0.95
+    assert overfitting_epoch(curve(test), window=1, rise=0.1) == 14
+    assert overfitting_epoch(curve(test), window=5, rise=0.1) in (7, 8, 9)
+
+
+def test_smoothing_is_a_centred_mean_shorter_at_the_ends() -> None:
+    assert smooth([1.0, 2.0, 6.0, 8.0], 3) == [1.5, 3.0, 16 / 3, 7.0]
+
+
+@pytest.mark.parametrize(("values", "share"), [([3.0, 2.0, 2.0, 4.0], 1 / 3), ([1.0], 0.0), ([1.0, 2.0], 1.0)])
+def test_the_share_of_rises_counts_steps_upwards(values: list[float], share: float) -> None:
+    assert share_of_rises(values) == pytest.approx(share)
+
+
+def test_a_summary_has_the_last_and_the_best_of_each_column() -> None:
+    history = [
+        {"epoch": 1, "train_loss": 2.0, "test_loss": 3.0, "test_accuracy": 0.7},
+        {"epoch": 2, "train_loss": 1.0, "test_loss": 2.5, "test_accuracy": 0.9},
+        {"epoch": 3, "train_loss": 1.5, "test_loss": 2.7, "test_accuracy": 0.8},
+    ]
+    assert summarise(history) == {
+        "epochs": 3,
+        "final_train_loss": 1.5,
+        "best_train_loss": 1.0,
+        "final_test_loss": 2.7,
+        "best_test_loss": 2.5,
+        "final_test_accuracy": 0.8,
+        "best_test_accuracy": 0.9,
+        "best_epoch": 2,
+        "share_of_epochs_with_rising_train_loss": 0.5,
+    }
+
+
+def test_the_least_squares_loss_is_numpys(rng: torch.Generator) -> None:
+    x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
+    design = np.column_stack([x.numpy(), np.ones(30)])
+    _, residual, _, _ = np.linalg.lstsq(design, y.numpy(), rcond=None)
+    assert least_squares_loss(x, y) == pytest.approx(residual.item() / 30)
+
+
+def test_the_stability_threshold_comes_from_the_largest_eigenvalue_that_autograd_finds(rng: torch.Generator) -> None:
+    x = torch.randn(30, 4, generator=rng).double()
+
+    def batch_loss(w: torch.Tensor) -> torch.Tensor:
+        return 16 * (x @ w[:4] + w[4]).square().mean()  # summed over an average batch of 16
+
+    hessian = torch.autograd.functional.hessian(batch_loss, torch.zeros(5).double())
+    largest = torch.linalg.eigvalsh(hessian)[-1].item()
+    assert stability_threshold(x, batch_size=16) == pytest.approx(2 / largest)
+
+
+def test_a_regression_is_described_by_its_distance_from_the_optimum(params: Params, rng: torch.Generator) -> None:
+    x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
+    optimum = least_squares_loss(x, y)
+    history = curve([optimum * 2] * 4, train=[optimum * factor for factor in (9, 3, 1.2, 1.1)])
+
+    metrics = describe(
+        params.train["regression-lr-1e-2"], history, Dataset(Split(x, y), Split(x, y)), params.evaluation
+    )
+
+    assert metrics["final_excess_over_least_squares"] == pytest.approx(0.1)
+    assert metrics["hovering_excess_over_least_squares"] == pytest.approx(0.15)
+    assert metrics["learning_rate_over_threshold"] == pytest.approx(0.01 / stability_threshold(x, 16))
+    assert metrics["test_r2"] == pytest.approx(1 - 2 * optimum / y.numpy().var())
+
+
+def test_a_classifier_is_described_by_its_gap(params: Params) -> None:
+    history = [{"epoch": 1, "train_loss": 0.1, "test_loss": 0.4, "train_accuracy": 0.98, "test_accuracy": 0.88}]
+    part = Split(torch.rand(1, 4), torch.zeros(1).long())
+    metrics = describe(params.train["mlp"], history, Dataset(part, part), params.evaluation)
+    assert metrics["generalization_gap_loss"] == pytest.approx(0.3)
+    assert metrics["generalization_gap_accuracy"] == pytest.approx(0.1)
+    assert metrics["overfitting_epoch"] is None

@@ -1,0 +1,59 @@
+"""Files appear whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from descent.errors import DataError
+from descent.files import load_metrics, replacing, save_metrics, save_table
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    with pytest.raises(UnicodeEncodeError), replacing(path) as temporary:
+        temporary.write_text("whole\udc00", encoding="utf-8")
+
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+
+
+def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    save_metrics(tmp_path / "ours", {})
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_metrics_come_back_with_six_significant_digits(tmp_path: Path) -> None:
+    save_metrics(tmp_path / "m.json", {"third": 1 / 3, "count": 1234567, "none": None, "word": "w"})
+    assert load_metrics(tmp_path / "m.json") == {"third": 0.333333, "count": 1234567, "none": None, "word": "w"}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_json_cannot_say_is_refused_and_nothing_written(tmp_path: Path, value: float) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        save_metrics(tmp_path / "m.json", {"loss": value})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("content", "message"), [("{", "not valid JSON"), ("[1]", "expected a JSON object")])
+def test_metrics_that_are_none_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "m.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        load_metrics(tmp_path / "m.json")
+    with pytest.raises(DataError, match="no such file"):
+        load_metrics(tmp_path / "n.json")
+
+
+def test_a_table_has_a_header_and_a_line_for_each_row(tmp_path: Path) -> None:
+    save_table(tmp_path / "t.csv", [{"epoch": 1, "loss": 0.123456789}, {"epoch": 2, "loss": 2.0}])
+    assert (tmp_path / "t.csv").read_bytes() == b"epoch,loss\n1,0.123457\n2,2.0\n"

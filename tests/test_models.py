@@ -1,0 +1,79 @@
+"""Models have the sizes that their entries say, and their weights survive a file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from descent.errors import DataError
+from descent.models import build_model, convnet, count_weights, linear, load_model
+from descent.params import MLP, ConvNet, Linear, Params
+from descent.tensors import save_tensors
+
+IMAGE = (1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("run", "inputs", "outputs", "weights"),
+    [
+        ("regression-lr-1e-4", (10,), 1, 10 + 1),
+        ("mlp", IMAGE, 10, (784 + 1) * 100 + (100 + 1) * 10),
+        ("convnet", IMAGE, 10, (9 + 1) * 32 + (32 * 9 + 1) * 64 + (64 * 5 * 5 + 1) * 128 + (128 + 1) * 10),
+    ],
+)
+def test_the_number_of_weights_is_that_of_the_layers(
+    params: Params, run: str, inputs: tuple[int, ...], outputs: int, weights: int
+) -> None:
+    model = build_model(params.train[run].model, inputs, outputs, seed=0)
+    assert count_weights(model) == weights
+    assert model(torch.rand(3, *inputs)).shape == (3, outputs)
+
+
+def test_the_convnet_stays_under_a_quarter_of_a_million_weights(params: Params) -> None:
+    assert count_weights(build_model(params.train["convnet"].model, IMAGE, 10, seed=0)) <= 250_000
+
+
+def test_the_seed_decides_the_weights_and_the_global_state_stays() -> None:
+    spec = MLP(kind="mlp", hidden=[5])
+    before = torch.get_rng_state()
+    one, same, other = (build_model(spec, IMAGE, 10, seed).state_dict() for seed in (1, 1, 2))
+    torch.testing.assert_close(one, same, rtol=0, atol=0)
+    assert not torch.equal(one["1.weight"], other["1.weight"])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_linear_model_starts_at_zero() -> None:
+    assert linear(10, 1)(torch.rand(4, 10)).tolist() == [[0.0]] * 4
+
+
+def test_relu_after_pooling_equals_relu_before_it(rng: torch.Generator) -> None:
+    model = convnet(IMAGE, [4, 6], [8], 10)
+    before = nn.Sequential(*(model[i] for i in (0, 2, 1, 3, 5, 4)), *model[6:].children())
+    assert [type(before[i]) for i in range(3)] == [nn.Conv2d, nn.ReLU, nn.MaxPool2d]
+    x = torch.randn(5, *IMAGE, generator=rng)
+    torch.testing.assert_close(model(x), before(x))
+
+
+@pytest.mark.parametrize("inputs", [(10,), (1, 8, 8)])
+def test_a_convnet_refuses_what_it_cannot_pool(inputs: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match="needs larger images than"):
+        build_model(ConvNet(kind="convnet", channels=[4, 4], hidden=[]), inputs, 10, seed=0)
+
+
+def test_weights_come_back_from_a_file(tmp_path: Path) -> None:
+    spec = ConvNet(kind="convnet", channels=[3], hidden=[])
+    model = build_model(spec, IMAGE, 10, seed=3)
+    save_tensors(tmp_path / "m", model.state_dict())
+
+    loaded = load_model(tmp_path / "m", spec, IMAGE, 10)
+
+    x = torch.rand(2, *IMAGE)
+    torch.testing.assert_close(loaded(x), model(x), rtol=0, atol=0)
+    assert not loaded.training
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "m", build_model(Linear(kind="linear"), IMAGE, 10, seed=0).state_dict())
+    with pytest.raises(DataError, match="holds the weights of another model: expected .*1.weight.*100, 784"):
+        load_model(tmp_path / "m", MLP(kind="mlp", hidden=[100]), IMAGE, 10)

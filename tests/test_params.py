@@ -1,0 +1,117 @@
+"""`params.yaml` is read strictly, and every mistake in it is named with its place."""
+
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from descent.errors import ParamsError
+from descent.params import Params, load_params
+from tests.imports import ROOT
+
+
+def test_the_projects_own_file_is_read(params: Params) -> None:
+    assert params.train["mlp-weight-decay"].weight_decay == 0.001
+    assert list(params.train) == ["regression-lr-1e-4", "regression-lr-1e-2", "mlp", "mlp-weight-decay", "convnet"]
+
+
+def test_parameters_cannot_be_changed(params: Params) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        params.seed = 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed: 0", "sede: 0", r"sede: no such parameter; did you mean seed\?"),
+        ("seed: 0", "sede: 0", "seed: this parameter is missing"),
+        ("seed: 0", "seed: -1", r"params.yaml:\d+:1: seed: .*greater than or equal to 0 \(got -1\)"),
+        ("seed: 0", "seed: zero", r"seed: .*valid integer \(got 'zero'\)"),
+        ("seed: 0", "seed: true", r"seed: .*valid integer \(got True\)"),
+        ("threads: 1", "threads: 0", "threads: .*greater than 0"),
+        ("fallback: drawn", "fallback: maybe", "data.fallback: .*'drawn' or 'none'"),
+        ("    train: 60000", "    train: 6e4", "data.drawn.train: .*valid integer"),
+        ("learning_rate: 0.002", "learning_rate: .nan", "train.convnet.learning_rate: .*finite"),
+        ("learning_rate: 0.002", "learning_rate: -1.0", "train.convnet.learning_rate: .*greater than 0"),
+        ("learning_rate: 0.002", "learning_rate: '0.002'", "train.convnet.learning_rate: .*valid number"),
+        ("learning_rate: 0.002", "learning_rate: [0.002]", "train.convnet.learning_rate: .*valid number"),
+        ("weight_decay: 0.001", "weight_dacay: 0.001", r"weight_dacay: no such parameter; did you mean weight_decay\?"),
+        ("kind: convnet", "kind: resnet", "train.convnet.model: .*'linear', 'mlp', 'convnet'"),
+        ("      - 64\n", "      - 64\n      - 0\n", r"train.convnet.model.channels.2: .*greater than 0"),
+        ("optimizer: sgd", "optimizer: rmsprop", "train.regression-lr-1e-4.optimizer: .*'sgd' or 'adam'"),
+        ("epochs: 8\n", "epochs: 0\n", "train.convnet.epochs: .*greater than 0"),
+        ("  convnet:\n    data", "  conv.net:\n    data", "train.conv.net: .*pattern"),
+        ("  convnet:\n    data", "  ../convnet:\n    data", "train.../convnet: .*pattern"),
+        (
+            "kind: linear",
+            "kind: mlp\n      hidden: [5]",
+            "regression-lr-1e-4: the diabetes data takes the linear model",
+        ),
+        ("  - convnet\n", "  - convent\n", "attack.runs names 'convent', which is not under train"),
+        ("  - convnet\n", "  - regression-lr-1e-4\n", "'regression-lr-1e-4', which does not classify images"),
+        ("    - 0.3\n", "    - 3\n", "attack.fgsm.epsilons.10: .*less than or equal to 1"),
+        ("seed: 0", "seed: 0\nseed: 1", r'params.yaml:\d+:1: found duplicate key "seed"'),
+        ("seed: 0", "seed: [0", r"params.yaml:\d+:\d+: "),
+        ("seed: 0", "\tseed: 0", r"params.yaml:\d+:1: found character '\\t'"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_key(params_file: Path, old: str, new: str, message: str) -> None:
+    text = params_file.read_text(encoding="utf-8")
+    assert old in text
+    params_file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    with pytest.raises(ParamsError, match=message):
+        load_params(params_file)
+
+
+def test_the_place_of_a_mistake_is_its_line_and_column(params_file: Path) -> None:
+    text = params_file.read_text(encoding="utf-8").replace("weight_decay: 0.001", "weight_decay: -0.001")
+    params_file.write_text(text, encoding="utf-8")
+    line = text.splitlines().index("    weight_decay: -0.001") + 1
+
+    with pytest.raises(ParamsError, match=rf"params.yaml:{line}:5: train.mlp-weight-decay.weight_decay: "):
+        load_params(params_file)
+
+
+def test_all_mistakes_are_reported_at_once(params_file: Path) -> None:
+    text = params_file.read_text(encoding="utf-8")
+    params_file.write_text(text.replace("seed: 0", "seed: x").replace("threads: 1", "threads: y"), encoding="utf-8")
+
+    with pytest.raises(ParamsError) as error:
+        load_params(params_file)
+
+    assert [line.split(": ")[1] for line in str(error.value).splitlines()] == ["seed", "threads"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.write_bytes(b"seed: \xff"), "not UTF-8 at byte 6"),
+        (lambda path: path.write_text(""), "expected keys and values, found NoneType"),
+        (lambda path: path.write_text("- 1"), "expected keys and values, found list"),
+    ],
+)
+def test_a_file_that_holds_no_parameters_is_refused(
+    params_file: Path, spoil: Callable[[Path], object], message: str
+) -> None:
+    spoil(params_file)
+
+    with pytest.raises(ParamsError, match=message):
+        load_params(params_file)
+
+
+def test_a_run_that_does_not_exist_is_named_with_those_that_do(params: Params) -> None:
+    with pytest.raises(ParamsError, match=r"no run 'mpl'; it has regression-lr-1e-4, .*mlp"):
+        params.train["mpl"]
+
+
+def test_the_file_has_the_layout_that_dvc_writes_back() -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    yaml, written = YAML(), StringIO()  # as DVC does: round trip, nothing set
+    yaml.dump(yaml.load(text), written)
+
+    assert written.getvalue() == text

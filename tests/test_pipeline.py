@@ -1,0 +1,134 @@
+"""The real commands on a miniature of the pipeline, in a repository of its own."""
+
+import json
+from pathlib import Path
+
+from tests.workspace import Workspace, cloned
+
+STAGES = {
+    "download",
+    "prepare",
+    *(f"train@{run}" for run in ("regression-lr-1e-4", "regression-lr-1e-2", "mlp", "mlp-weight-decay", "convnet")),
+    *(f"attack@{run}" for run in ("mlp", "mlp-weight-decay", "convnet")),
+    "draw",
+}
+
+
+def test_a_first_run_makes_every_output_and_says_that_the_data_is_drawn(miniature: Workspace) -> None:
+    made = miniature.outputs()
+    assert {
+        *(f"models/{stage.removeprefix('train@')}.safetensors" for stage in STAGES if stage.startswith("train@")),
+        *(f"data/adversarial/{stage.removeprefix('attack@')}.safetensors" for stage in STAGES if "attack" in stage),
+        *(f"plots/figures/{name}.png" for name in ("regression", "mlp", "convnet", "robustness", "bag")),
+    } <= made.keys()
+    assert json.loads(made["metrics/data.json"])["source"] == "drawn"
+    assert "Going on with DRAWN GARMENTS" in miniature.first_run
+    assert made["plots/curves/mlp.csv"].splitlines()[0] == (b"epoch,train_loss,test_loss,train_accuracy,test_accuracy")
+    assert made["plots/curves/regression-lr-1e-4.csv"].splitlines()[0] == b"epoch,train_loss,test_loss"
+    assert len(made["plots/curves/mlp.csv"].splitlines()) == 1 + 3
+    assert not [name for name in made if name.endswith(".part")]
+
+
+def test_a_progress_bar_is_silent_when_nobody_watches(miniature: Workspace) -> None:
+    assert "epoch/s" not in miniature.first_run
+    assert "\r" not in miniature.first_run
+
+
+def test_a_second_run_does_nothing(miniature: Workspace) -> None:
+    assert "Data and pipelines are up to date." in miniature.run("dvc", "repro")
+    assert miniature.run("git", "status", "--porcelain") == ""
+
+
+def test_one_changed_parameter_reruns_its_stages_only_and_every_diff_shows_it(
+    miniature: Workspace, tmp_path: Path
+) -> None:
+    branch = cloned(miniature.folder, tmp_path / "branch")
+    branch.run("dvc", "pull", status=None)  # there is no remote: the data is not in the clone
+    branch.run("dvc", "cache", "dir", "--local", str(miniature.folder / ".dvc" / "cache"))
+    branch.run("dvc", "checkout")
+    branch.set(train__mlp_weight_decay__weight_decay=0.05)
+
+    assert branch.ran() == {"train@mlp-weight-decay", "attack@mlp-weight-decay", "draw"}
+
+    params = json.loads(branch.run("dvc", "params", "diff", "--json"))
+    assert params == {
+        "params.yaml": {"train.mlp-weight-decay.weight_decay": {"old": 0.001, "new": 0.05, "diff": 0.049}}
+    }
+    metrics = json.loads(branch.run("dvc", "metrics", "diff", "--json"))
+    assert metrics.keys() == {"metrics/train/mlp-weight-decay.json", "metrics/attack/mlp-weight-decay.json"}
+    assert metrics["metrics/train/mlp-weight-decay.json"]["final_train_loss"]["diff"] > 0
+    branch.commit("More weight decay")
+
+    # A newcomer's clone has neither cache nor remote, and sees the same.
+    newcomer = cloned(branch.folder, tmp_path / "newcomer")
+    assert json.loads(newcomer.run("dvc", "params", "diff", "HEAD~1", "--json")) == params
+    assert json.loads(newcomer.run("dvc", "metrics", "diff", "HEAD~1", "--json")) == metrics
+    plots = json.loads(newcomer.run("dvc", "plots", "diff", "HEAD~1", "--json"))["data"]
+    overlay = json.dumps(plots["MLP: loss with and without weight decay"])
+    assert '"rev": "HEAD~1"' in overlay
+    assert '"rev": "workspace"' in overlay
+    assert newcomer.run("dvc", "repro", "--dry", "--allow-missing").count("Running stage") == 0
+
+
+def test_an_experiment_changes_one_line_and_is_shown(miniature: Workspace, tmp_path: Path) -> None:
+    lab = cloned(miniature.folder, tmp_path / "lab")
+    lab.run("dvc", "cache", "dir", "--local", str(miniature.folder / ".dvc" / "cache"))
+    lab.run("dvc", "checkout")
+
+    lab.run("dvc", "exp", "run", "--name", "decay", "--set-param", "train.mlp-weight-decay.weight_decay=0.01")
+
+    changed = [line for line in lab.run("git", "diff", "-U0", "params.yaml").splitlines() if line[:1] in "+-"]
+    assert changed[2:] == ["-    weight_decay: 0.001", "+    weight_decay: 0.01"]
+    shown = lab.run("dvc", "exp", "show", "--csv")
+    header, *rows = (line.split(",") for line in shown.splitlines())
+    values = {row[header.index("Experiment")]: row for row in rows}
+    column = header.index("train.mlp-weight-decay.weight_decay")
+    assert values["decay"][column] == "0.01"
+    assert values["main"][column] == "0.001"
+
+
+def test_a_forced_run_leaves_every_output_byte_identical(miniature: Workspace) -> None:
+    before = miniature.outputs()
+    assert miniature.ran("--force") == STAGES
+    assert miniature.outputs() == before
+    assert miniature.run("git", "status", "--porcelain") == ""
+
+
+def test_without_a_mirror_and_without_a_fallback_the_error_says_what_to_do(
+    miniature: Workspace, tmp_path: Path
+) -> None:
+    workspace = cloned(miniature.folder, tmp_path / "strict")
+    workspace.set(data__fallback="none")
+
+    said = workspace.run("python", "-m", "stages.download", status=1, DESCENT_MIRROR="/nowhere")
+
+    assert "ERROR: no mirror delivered train-images-idx3-ubyte.gz" in said
+    assert "file:///nowhere/train-images-idx3-ubyte.gz: " in said
+    assert "Set DESCENT_MIRROR to a folder or address that has the file" in said
+    assert "Traceback" not in said
+    assert not list((workspace.folder / "data" / "raw").glob("*"))
+
+
+def test_a_mistake_in_params_stops_a_stage_in_one_line(miniature: Workspace, tmp_path: Path) -> None:
+    workspace = cloned(miniature.folder, tmp_path / "mistaken")
+    path = workspace.folder / "params.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("learning_rate: 0.002", "learning_rate: -1"), "utf-8")
+
+    said = workspace.run("python", "-m", "stages.train", "convnet", status=1)
+
+    assert said.startswith("ERROR: params.yaml:")
+    assert "train.convnet.learning_rate: Input should be greater than 0 (got -1)" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_rate_beyond_the_threshold_stops_in_one_line(miniature: Workspace, tmp_path: Path) -> None:
+    workspace = cloned(miniature.folder, tmp_path / "diverging")
+    workspace.run("dvc", "cache", "dir", "--local", str(miniature.folder / ".dvc" / "cache"))
+    workspace.run("dvc", "checkout")
+    workspace.set(train__regression_lr_1e_2__learning_rate=1.0, train__regression_lr_1e_2__epochs=50)
+
+    said = workspace.run("python", "-m", "stages.train", "regression-lr-1e-2", status=1)
+
+    assert "train.regression-lr-1e-2: the loss is " in said
+    assert "lower its learning_rate (now 1) in params.yaml" in said
+    assert "Traceback" not in said

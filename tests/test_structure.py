@@ -1,0 +1,156 @@
+"""The house is built as its plan says, and `dvc.yaml` tells the truth about the code."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import requires
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from ruamel.yaml import YAML
+
+from tests.imports import ROOT, closure, imports
+
+LIBRARY = sorted((ROOT / "src" / "descent").glob("*.py"))
+PROGRAMS = sorted((ROOT / "stages").glob("*.py"))
+PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE["stages"].items()}
+
+
+def named(path: Path) -> str:
+    """Name a test case after a file."""
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=named)
+def test_the_library_knows_neither_dvc_nor_stages_nor_the_terminal(path: Path) -> None:
+    packages = {module.partition(".")[0] for module in imports(path)}
+    assert not packages & {"dvc", "stages", "tools", "tests", "tqdm", "argparse", "subprocess", "pickle"}
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert not calls & {"print", "input", "eval", "exec"}
+
+
+@pytest.mark.parametrize(
+    ("package", "module"),
+    [("matplotlib", "figures"), ("ruamel", "params"), ("torchvision", "vision"), ("sklearn", "diabetes")],
+)
+def test_a_heavy_package_has_one_room(package: str, module: str) -> None:
+    users = {path.stem for path in LIBRARY if package in {name.partition(".")[0] for name in imports(path)}}
+    assert users == {module}
+
+
+@pytest.mark.parametrize("path", [*LIBRARY, *PROGRAMS], ids=named)
+def test_our_own_modules_are_imported_in_one_form(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            assert not {alias.name.partition(".")[0] for alias in node.names} & {"descent", "stages"}
+        elif isinstance(node, ast.ImportFrom) and node.module == "descent":
+            pytest.fail(f"line {node.lineno}: import from the module, `from descent.x import y`")
+
+
+@pytest.mark.parametrize("path", [*LIBRARY, *PROGRAMS], ids=named)
+def test_nothing_can_load_a_pickle(path: Path) -> None:
+    assert not re.search(r"torch\.load|pickle|joblib|\.load\(.*allow_pickle", path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_lists_every_file_of_ours_that_it_runs_and_no_other(name: str) -> None:
+    listed = [dep for dep in STAGES[name]["deps"] if dep.endswith(".py")]
+    assert listed == sorted(closure(f"stages.{name}"))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_lists_every_parameter_that_it_reads_and_no_other(name: str) -> None:
+    listed = {re.sub(r"\$\{(key|item)\}", "*", key) for key in STAGES[name]["params"]}
+    assert listed == set(read_parameters(ROOT / "stages" / f"{name}.py"))
+
+
+def read_parameters(path: Path) -> Iterator[str]:
+    """Yield the dotted name of each part of `params` that a stage reads; an index becomes a star."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Subscript)}
+    for node in ast.walk(tree):
+        if id(node) not in inner and (chain := dotted(node)) and chain[0] == "params" and len(chain) > 1:
+            yield ".".join(chain[1:])
+
+
+def dotted(node: ast.AST) -> list[str]:
+    """Return `params.a[b]` as params, a, *; nothing for what is no such chain."""
+    match node:
+        case ast.Name(id=name):
+            return [name]
+        case ast.Attribute(value=value, attr=name):
+            return [*chain, name] if (chain := dotted(value)) else []
+        case ast.Subscript(value=value):
+            return [*chain, "*"] if (chain := dotted(value)) else []
+        case _:
+            return []
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_says_what_it_does_and_keeps_text_in_git(name: str) -> None:
+    stage = STAGES[name]
+    assert len(stage["desc"]) > 20
+    assert stage["cmd"].split()[:3] == ["python", "-m", f"stages.{name}"]
+    assert all(isinstance(out, str) for out in stage.get("outs", [])), (
+        "an uncached file among `outs` costs the run cache"
+    )
+    shown: list[dict[str, Any]] = [*stage.get("metrics", []), *stage.get("plots", [])]
+    assert all(options["cache"] is False for entry in shown for options in entry.values())
+
+
+def test_every_classifier_and_regression_has_its_overlay() -> None:
+    overlaid = {path for plot in PIPELINE["plots"] for options in plot.values() for path in options["y"]}
+    params = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    curves = {f"plots/curves/{run}.csv" for run in params["train"]}
+    attacks = {f"plots/attack/{run}.csv" for run in params["attack"]["runs"]}
+    assert overlaid == curves | attacks
+    for plot in PIPELINE["plots"]:
+        (options,) = plot.values()
+        assert options.keys() >= {"x", "y", "x_label", "y_label"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "absent"),
+    [
+        ("download", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
+        ("train", {"torchvision", "sklearn", "matplotlib", "pandas"}),
+        ("attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}),
+        ("draw", {"torchvision", "sklearn", "torch._dynamo"}),
+    ],
+)
+def test_a_stage_starts_without_what_it_does_not_use(stage: str, absent: set[str]) -> None:
+    program = f"import sys, stages.{stage}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not absent & set(loaded.stdout.split())
+
+
+def test_stages_switch_off_what_makes_convolutions_wrong() -> None:
+    program = "import os, stages; print(os.environ['OMP_DYNAMIC'])"
+    printed = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"OMP_DYNAMIC": "TRUE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout == "FALSE\n"
+
+
+def test_the_constraints_pin_everything_that_is_asked_for() -> None:
+    pinned = [Requirement(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split()]
+    versions = {requirement.name.lower(): str(requirement.specifier).removeprefix("==") for requirement in pinned}
+    asked = [Requirement(line) for line in requires("descent") or []]
+    assert len(asked) > 15
+    for requirement in asked:
+        assert versions[requirement.name.lower()] in requirement.specifier
+    assert all(re.fullmatch(r"==[0-9][0-9A-Za-z.]*", str(requirement.specifier)) for requirement in pinned)

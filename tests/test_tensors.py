@@ -1,0 +1,41 @@
+"""Tensors come back as they were written, from files that depend on nothing else."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from descent.errors import DataError
+from descent.tensors import load_tensors, save_tensors
+
+
+def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(6, dtype=torch.uint8).view(2, 3).T, "b": torch.rand(3, dtype=torch.float64)}
+
+    save_tensors(tmp_path / "t", tensors, {"source": "here"})
+    loaded, metadata = load_tensors(tmp_path / "t")
+
+    assert metadata == {"source": "here"}
+    assert loaded.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        torch.testing.assert_close(loaded[name], tensor, rtol=0, atol=0)
+
+
+def test_the_bytes_do_not_depend_on_the_order_of_the_names(tmp_path: Path) -> None:
+    a, b = torch.rand(2), torch.rand(3)
+    save_tensors(tmp_path / "ab", {"a": a, "b": b})
+    save_tensors(tmp_path / "ba", {"b": b, "a": a})
+    assert (tmp_path / "ab").read_bytes() == (tmp_path / "ba").read_bytes()
+
+
+@pytest.mark.parametrize("kept", [0, 5, 60, -1])
+def test_a_file_cut_short_is_refused(tmp_path: Path, kept: int) -> None:
+    save_tensors(tmp_path / "t", {"a": torch.rand(9)})
+    (tmp_path / "t").write_bytes((tmp_path / "t").read_bytes()[:kept])
+    with pytest.raises(DataError, match="not a whole safetensors file"):
+        load_tensors(tmp_path / "t")
+
+
+def test_a_missing_file_is_named_with_what_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none: no such file; `dvc repro` makes it"):
+        load_tensors(tmp_path / "none")

@@ -1,0 +1,53 @@
+"""torchvision imports with every build of torch, and its own operators stay its own."""
+
+import subprocess
+import sys
+
+SHIM_UNNEEDED = """
+import sys, types, torch
+defined = []
+torch.library.define = lambda name, *rest: defined.append(name)
+sys.modules["torchvision"] = types.ModuleType("torchvision")  # a torchvision that imports
+import descent.vision
+assert descent.vision.torchvision is sys.modules["torchvision"]
+assert defined == [], defined
+"""
+
+OTHER_ERROR = """
+import sys
+class Broken:
+    def find_spec(self, name, *_):
+        if name == "torchvision":
+            raise RuntimeError("something else")
+sys.meta_path.insert(0, Broken())
+try:
+    import descent.vision
+except RuntimeError as error:
+    assert str(error) == "something else"
+else:
+    raise SystemExit("the error was swallowed")
+"""
+
+USED = """
+from descent.vision import torchvision
+import torch
+assert torchvision.transforms.ToTensor and torchvision.datasets.FashionMNIST
+assert torchvision.utils.make_grid(torch.rand(4, 1, 28, 28)).shape == (3, 32, 122)
+"""
+
+
+def run(program: str) -> None:
+    """Run a program in a Python of its own."""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_torchvision_works_here() -> None:
+    run(USED)
+
+
+def test_no_operator_is_declared_where_torchvision_imports_by_itself() -> None:
+    run(SHIM_UNNEEDED)
+
+
+def test_any_other_error_is_passed_on() -> None:
+    run(OTHER_ERROR)

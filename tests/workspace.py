@@ -1,0 +1,99 @@
+"""Repositories of one's own to try the real commands in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from tests.imports import ROOT
+
+RESULTS = ("dvc.lock", "metrics/", "plots/", "data/", "models/")
+
+
+class Workspace:
+    """A repository in a folder of its own, and the commands that its user types there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.first_run = ""
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("DESCENT_", "DVC_"))
+        }
+        self.environment |= {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(folder / "src"),  # the code of this copy, wherever the package is installed from
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            **{f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+        }
+
+    def run(self, *command: str, status: int | None = 0, **environment: str) -> str:
+        """Run a command to its end and return all that it printed; any status will do where None is expected."""
+        done = subprocess.run(  # noqa: S603
+            command,
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+        assert status in (None, done.returncode), f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def ran(self, *command: str) -> set[str]:
+        """Run a `dvc repro` and return the names of the stages that it ran."""
+        lines = self.run("dvc", "repro", *command).splitlines()
+        return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
+
+    def commit(self, message: str) -> None:
+        """Commit everything that is not ignored."""
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    def set(self, **values: object) -> None:
+        """Change values in params.yaml, given by their names with __ for the dots and _ for the dashes of runs."""
+        path, yaml = self.folder / "params.yaml", YAML()
+        params = yaml.load(path.read_text(encoding="utf-8"))
+        for name, value in values.items():
+            *parents, last = name.split("__")
+            section = params
+            for parent in parents:
+                section = section[parent if parent in section else parent.replace("_", "-")]
+            assert last in section, name
+            section[last] = value
+        with path.open("w", encoding="utf-8") as file:
+            yaml.dump(params, file)
+
+    def outputs(self) -> dict[str, bytes]:
+        """Return the bytes of every output, by path."""
+        folders = ("data", "models", "metrics", "plots")
+        files = (path for name in folders for path in (self.folder / name).rglob("*") if path.is_file())
+        return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in files}
+
+
+def copied(folder: Path) -> Workspace:
+    """Copy the code as it stands, without any result, into a new repository."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.split("\0"):
+        if name and not name.startswith(RESULTS) and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    workspace = Workspace(folder)
+    workspace.run("git", "init", "--quiet", "--initial-branch=main")
+    return workspace
+
+
+def cloned(source: Path, folder: Path) -> Workspace:
+    """Clone what is committed, as a newcomer does: no cache, no data."""
+    subprocess.run(["git", "clone", "--quiet", f"file://{source}", str(folder)], check=True)
+    return Workspace(folder)

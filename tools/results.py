@@ -1,0 +1,51 @@
+"""params.yaml, metrics/ → the results as tables, on the terminal or between the marks of a README."""
+
+import sys
+from pathlib import Path
+
+from descent.files import load_metrics, replacing
+from descent.params import load_params
+from descent.results import results
+
+BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
+
+
+def collected() -> str:
+    """Read the metrics of every run and lay them out."""
+    params = load_params(Path("params.yaml"))
+    return results(
+        load_metrics(Path("metrics/data.json")),
+        {name: load_metrics(Path(f"metrics/train/{name}.json")) for name in params.train},
+        {name: load_metrics(Path(f"metrics/attack/{name}.json")) for name in params.attack.runs},
+    )
+
+
+def replaced(page: str, tables: str) -> str:
+    """Return `page` with the tables between its two marks.
+
+    Raises:
+        ValueError: A mark is missing.
+    """
+    before, _, rest = page.partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise ValueError(f"the page lacks the marks {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}"
+
+
+def main(readme: str | None = None) -> None:
+    """Print the tables, or write them into the file named."""
+    if readme is None:
+        sys.stdout.write(
+            f"\n{collected()}\n\nFigures: plots/figures/*.png    Interactive: `make plots`, then dvc_plots/index.html\n"
+        )
+        return
+    page = replaced(Path(readme).read_text(encoding="utf-8"), collected())
+    with replacing(Path(readme)) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    from stages.terminal import command
+
+    command(main)
