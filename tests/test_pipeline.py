@@ -14,6 +14,12 @@ STAGES = {
 }
 
 
+def share_cache(source: Workspace, clone: Workspace) -> None:
+    """Give a clone the data and weights, so that it need not make them again."""
+    clone.run("dvc", "cache", "dir", "--local", str(source.folder / ".dvc" / "cache"))
+    clone.run("dvc", "checkout")
+
+
 def test_a_first_run_makes_every_output_and_says_that_the_data_is_drawn(miniature: Workspace) -> None:
     made = miniature.outputs()
     assert {
@@ -43,9 +49,7 @@ def test_one_changed_parameter_reruns_its_stages_only_and_every_diff_shows_it(
     miniature: Workspace, tmp_path: Path
 ) -> None:
     branch = cloned(miniature.folder, tmp_path / "branch")
-    branch.run("dvc", "pull", status=None)  # there is no remote: the data is not in the clone
-    branch.run("dvc", "cache", "dir", "--local", str(miniature.folder / ".dvc" / "cache"))
-    branch.run("dvc", "checkout")
+    share_cache(miniature, branch)
     branch.set(train__mlp_weight_decay__weight_decay=0.05)
 
     assert branch.ran() == {"train@mlp-weight-decay", "attack@mlp-weight-decay", "draw"}
@@ -72,8 +76,7 @@ def test_one_changed_parameter_reruns_its_stages_only_and_every_diff_shows_it(
 
 def test_an_experiment_changes_one_line_and_is_shown(miniature: Workspace, tmp_path: Path) -> None:
     lab = cloned(miniature.folder, tmp_path / "lab")
-    lab.run("dvc", "cache", "dir", "--local", str(miniature.folder / ".dvc" / "cache"))
-    lab.run("dvc", "checkout")
+    share_cache(miniature, lab)
 
     lab.run("dvc", "exp", "run", "--name", "decay", "--set-param", "train.mlp-weight-decay.weight_decay=0.01")
 
@@ -123,8 +126,7 @@ def test_a_mistake_in_params_stops_a_stage_in_one_line(miniature: Workspace, tmp
 
 def test_a_rate_beyond_the_threshold_stops_in_one_line(miniature: Workspace, tmp_path: Path) -> None:
     workspace = cloned(miniature.folder, tmp_path / "diverging")
-    workspace.run("dvc", "cache", "dir", "--local", str(miniature.folder / ".dvc" / "cache"))
-    workspace.run("dvc", "checkout")
+    share_cache(miniature, workspace)
     workspace.set(train__regression_lr_1e_2__learning_rate=1.0, train__regression_lr_1e_2__epochs=50)
 
     said = workspace.run("python", "-m", "stages.train", "regression-lr-1e-2", status=1)
