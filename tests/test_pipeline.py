@@ -84,7 +84,7 @@ def test_an_experiment_changes_one_line_and_is_shown(miniature: Workspace, tmp_p
     assert changed[2:] == ["-    weight_decay: 0.001", "+    weight_decay: 0.01"]
     shown = lab.run("dvc", "exp", "show", "--csv")
     header, *rows = (line.split(",") for line in shown.splitlines())
-    values = {row[header.index("Experiment")]: row for row in rows}
+    values = {row[header.index("Experiment")] or row[header.index("rev")]: row for row in rows}
     column = header.index("train.mlp-weight-decay.weight_decay")
     assert values["decay"][column] == "0.01"
     assert values["main"][column] == "0.001"
