@@ -59,7 +59,7 @@ def cut_always(request: BaseHTTPRequestHandler, turn: int) -> None:
 
 def silent(request: BaseHTTPRequestHandler, turn: int) -> None:
     """Say nothing for longer than anyone waits."""
-    time.sleep(1)
+    time.sleep(0.5)
 
 
 def stalling(request: BaseHTTPRequestHandler, turn: int) -> None:
@@ -67,7 +67,7 @@ def stalling(request: BaseHTTPRequestHandler, turn: int) -> None:
     if turn == 1:
         body(request, CONTENT[:1000], length=len(CONTENT))
         request.wfile.flush()
-        time.sleep(1)
+        time.sleep(0.5)
     else:
         good(request, turn)
 
@@ -135,7 +135,7 @@ def serve() -> Iterator[Callable[[Play], tuple[str, list[str]]]]:
 
 def fetch_quickly(mirrors: list[str], folder: Path) -> None:
     """Fetch with little patience."""
-    fetch("file.gz", DIGEST, mirrors, folder, pause=0.01, timeout=0.3)
+    fetch("file.gz", DIGEST, mirrors, folder, pause=0.01, timeout=0.2)
 
 
 @pytest.mark.parametrize(

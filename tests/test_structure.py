@@ -2,8 +2,6 @@
 
 import ast
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.metadata import requires
 from pathlib import Path
@@ -116,34 +114,6 @@ def test_every_classifier_and_regression_has_its_overlay() -> None:
     for plot in PIPELINE["plots"]:
         (options,) = plot.values()
         assert options.keys() >= {"x", "y", "x_label", "y_label"}
-
-
-@pytest.mark.parametrize(
-    ("stage", "absent"),
-    [
-        ("download", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
-        ("train", {"torchvision", "sklearn", "matplotlib", "pandas"}),
-        ("attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}),
-        ("draw", {"torchvision", "sklearn", "torch._dynamo"}),
-    ],
-)
-def test_a_stage_starts_without_what_it_does_not_use(stage: str, absent: set[str]) -> None:
-    program = f"import sys, stages.{stage}; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not absent & set(loaded.stdout.split())
-
-
-def test_stages_switch_off_what_makes_convolutions_wrong() -> None:
-    program = "import os, stages; print(os.environ['OMP_DYNAMIC'])"
-    printed = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env={"OMP_DYNAMIC": "TRUE"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert printed.stdout == "FALSE\n"
 
 
 def test_the_constraints_pin_everything_that_is_asked_for() -> None:

@@ -54,7 +54,7 @@ def loss(model: nn.Module, data: Split) -> float:
 def test_gradient_descent_converges_exactly_below_2_over_lambda_max(data: Split, share: float, converges: bool) -> None:
     rate = share * stability_threshold(data.x)
 
-    reached = loss(trained(data, run(learning_rate=rate, epochs=3000)), data)
+    reached = loss(trained(data, run(learning_rate=rate, epochs=1000)), data)
 
     optimum = least_squares_loss(*data)
     assert reached == pytest.approx(optimum, rel=1e-9) if converges else reached > 100 * optimum

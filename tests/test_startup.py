@@ -1,0 +1,88 @@
+"""What a fresh interpreter loads: no stage more than it uses, and torchvision with every build of torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.imports import ROOT
+
+SHIM_UNNEEDED = """
+import sys, types, torch
+defined = []
+torch.library.define = lambda name, *rest: defined.append(name)
+sys.modules["torchvision"] = types.ModuleType("torchvision")  # a torchvision that imports
+import descent.vision
+assert descent.vision.torchvision is sys.modules["torchvision"]
+assert defined == [], defined
+"""
+
+OTHER_ERROR = """
+import sys, torch
+defined = []
+torch.library.define = lambda name, *rest: defined.append(name)
+class Broken:
+    def find_spec(self, name, *_):
+        if name == "torchvision":
+            raise RuntimeError("something else")
+sys.meta_path.insert(0, Broken())
+try:
+    import descent.vision
+except RuntimeError as error:
+    assert str(error) == "something else"
+    assert defined == [], defined
+else:
+    raise SystemExit("the error was swallowed")
+"""
+
+USED = """
+from descent.vision import torchvision
+import torch
+assert torchvision.transforms.ToTensor and torchvision.datasets.FashionMNIST
+assert torchvision.utils.make_grid(torch.rand(4, 1, 28, 28)).shape == (3, 32, 122)
+"""
+
+
+def run(program: str) -> None:
+    """Run a program in a Python of its own."""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_torchvision_works_here() -> None:
+    run(USED)
+
+
+def test_no_operator_is_declared_where_torchvision_imports_by_itself() -> None:
+    run(SHIM_UNNEEDED)
+
+
+def test_any_other_error_is_passed_on() -> None:
+    run(OTHER_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("stage", "absent"),
+    [
+        ("download", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
+        ("train", {"torchvision", "sklearn", "matplotlib", "pandas"}),
+        ("attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}),
+        ("draw", {"torchvision", "sklearn", "torch._dynamo"}),
+    ],
+)
+def test_a_stage_starts_without_what_it_does_not_use(stage: str, absent: set[str]) -> None:
+    program = f"import sys, stages.{stage}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not absent & set(loaded.stdout.split())
+
+
+def test_stages_switch_off_what_makes_convolutions_wrong() -> None:
+    program = "import os, stages; print(os.environ['OMP_DYNAMIC'])"
+    printed = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"OMP_DYNAMIC": "TRUE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout == "FALSE\n"
