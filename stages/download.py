@@ -31,9 +31,8 @@ def main() -> None:
                 "params.yaml be `drawn`."
             ) from error
         logging.warning(
-            "%s\n  Going on with DRAWN GARMENTS, and every result will say so. Once Fashion-MNIST is within reach "
-            "(see DESCENT_MIRROR in the README): `dvc repro --force download`, then `make repro`.",
-            error,
+            "Going on with DRAWN GARMENTS, not Fashion-MNIST; every result will say so. Once it is within reach "
+            "(see DESCENT_MIRROR in the README): `dvc repro --force download`, then `make repro`."
         )
         draw_stand_in(params.data.drawn, params.seed)
         source = DRAWN
