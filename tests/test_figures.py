@@ -77,6 +77,16 @@ def test_the_regression_figure_shows_optimum_and_threshold() -> None:
     assert 0.0153 in [line.get_xdata()[0] for line in right.lines]  # type: ignore[index]
 
 
+def test_no_run_is_left_out_however_many_there_are() -> None:
+    names = [f"run-{number}" for number in range(9)]
+    drawn = robustness(dict.fromkeys(names, ATTACK), "drawn")
+    assert [line.get_label() for line in drawn.axes[0].lines[:9]] == names
+    drawn = training(
+        "MLP", dict.fromkeys(names, CLASSIFIER), dict.fromkeys(names, {"overfitting_epoch": None}), "drawn"
+    )
+    assert len(drawn.axes[0].lines) == 18
+
+
 def test_pictures_are_titled_with_class_and_probability() -> None:
     text = words(of("fashion-mnist")["gallery"])
     assert "T-shirt/top\n1.000" in text

@@ -1,6 +1,7 @@
 """The write-up's figures: legible at half size, colour-blind-safe, the same bytes each time."""
 
 from collections.abc import Iterable, Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def regression(curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], rate
     over_epochs, over_rates = figure.subplots(1, 2, width_ratios=(3, 2), sharey=True)
     optimum = min(metrics[name]["least_squares_loss"] for name in curves)
     threshold = min(metrics[name]["stability_threshold"] for name in curves)
-    for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
+    for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
         label = f"learning rate {rates[name]:g}"
         over_epochs.plot(curve["epoch"], curve["train_loss"], color=colour, label=label)
         tail = curve["train_loss"].iloc[len(curve) // 2 :]
@@ -77,7 +78,7 @@ def training(title: str, curves: Mapping[str, Curve], metrics: Mapping[str, Metr
     """Draw classifiers: loss and accuracy, on training and test images, with the onset of overfitting marked."""
     figure = _figure(title, _images(source), (12, 6))
     loss, accuracy = figure.subplots(1, 2)
-    for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
+    for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
         for axes, measure in ((loss, "loss"), (accuracy, "accuracy")):
             axes.plot(curve["epoch"], curve[f"test_{measure}"], color=colour, label=f"{name}, test")
             axes.plot(
@@ -100,7 +101,7 @@ def robustness(curves: Mapping[str, Curve], source: str) -> Figure:
     """Draw accuracy against ε, one line for each attacked classifier."""
     figure = _figure("Accuracy on test images moved by the fast gradient sign method", _images(source), (10, 6))
     axes = figure.subplots()
-    for colour, marker, (name, curve) in zip(COLOURS, "os^Dv*P", curves.items(), strict=False):
+    for colour, marker, (name, curve) in zip(cycle(COLOURS), cycle("os^Dv*P"), curves.items(), strict=False):
         axes.plot(curve["epsilon"], curve["accuracy"], marker=marker, ms=7, color=colour, label=name)
     axes.axhline(1 / len(CLASSES), color="black", linestyle=":", linewidth=1.5)
     axes.annotate("guessing", (1, 1 / len(CLASSES)), (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
