@@ -122,7 +122,7 @@ def gallery(name: str, pictures: Pictures, source: str) -> Figure:
         _triptych(grid[:, column], pictures, column, fontsize=11)
     if not shown:
         grid[1, 0].set_title("no image is flipped")
-    for row, words in zip(grid, ("clean", "direction\n(red +ε, blue −ε)", "adversarial"), strict=True):
+    for row, words in zip(grid, ("clean", "direction: +ε red,\n−ε blue, 0 white", "adversarial"), strict=True):
         row[0].set_ylabel(words, fontsize=12)
     for axes in grid.flat:
         _bare(axes)
