@@ -30,13 +30,9 @@ def test_the_same_array_gives_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "a.gz").read_bytes()[4:8] == bytes(4)  # gzip's place for the time
 
 
-def rewritten(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+def rewritten(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
     """Change the content of a gzip file."""
-    return lambda path: void(path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes())))))
-
-
-def void(_: object) -> None:
-    """Give nothing back."""
+    return lambda path: path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes()))))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +52,7 @@ def void(_: object) -> None:
         (rewritten(lambda content: b"\0\0\x09" + content[3:]), "expected any×28×28 unsigned bytes, found 4×28×28"),
     ],
 )
-def test_a_damaged_file_is_refused(tmp_path: Path, damage: Callable[[Path], None], message: str) -> None:
+def test_a_damaged_file_is_refused(tmp_path: Path, damage: Callable[[Path], object], message: str) -> None:
     path = tmp_path / "images.gz"
     write_idx(path, torch.randint(256, (4, 28, 28), dtype=torch.uint8))
     damage(path)

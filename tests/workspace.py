@@ -29,8 +29,8 @@ class Workspace:
             **{f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
         }
 
-    def run(self, *command: str, status: int | None = 0, **environment: str) -> str:
-        """Run a command to its end and return all that it printed; any status will do where None is expected."""
+    def run(self, *command: str, status: int = 0, **environment: str) -> str:
+        """Run a command to its end, see that it ends with this status, and return all that it printed."""
         done = subprocess.run(  # noqa: S603
             command,
             cwd=self.folder,
@@ -41,7 +41,7 @@ class Workspace:
             text=True,
             timeout=300,
         )
-        assert status in (None, done.returncode), f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
+        assert done.returncode == status, f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
     def ran(self, *command: str) -> set[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from descent.files import load_metrics, replacing
 from descent.params import load_params
 from descent.results import results
+from stages.terminal import command
 
 BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
 
@@ -46,6 +47,4 @@ def main(readme: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from stages.terminal import command
-
     command(main)
