@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help repro test check plots readme template lock clean
+.PHONY: help repro report test check plots readme template lock clean
 
 help:  ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,12 @@ help:  ## say what each target does
 repro: .venv/installed  ## run the pipeline to its last figure and show the results
 	$(BIN)/python -m dvc repro
 	@$(BIN)/python -m tools.results
+
+# What is typed after REV= reaches the program as one word, whatever is in it.
+export REV
+report: .venv/installed  ## build report/index.html from metrics/ and plots/, and name it; REV=… compares with a revision
+	@if [ -z "$$REV" ]; then $(BIN)/python -m dvc repro --single-item report && echo "file://$(CURDIR)/report/index.html"; \
+	else $(BIN)/python -m tools.compare "$$REV"; fi
 
 test: .venv/installed-for-tests  ## check the code, then run every test
 	@$(MAKE) --no-print-directory check
@@ -38,7 +44,7 @@ lock: .venv/installed-for-tests  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[A-Za-z0-9.]*$$//' > constraints.txt
 
 clean:  ## remove the environment and all that DVC can make again; results in git stay
-	git clean -fdXq -- data models dvc_plots
+	git clean -fdXq -- data models dvc_plots report
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .dvc/cache .dvc/tmp
 
 .venv/bin/python:

@@ -1,4 +1,4 @@
-"""params.yaml, data, models/RUN.safetensors → metrics/attack/RUN.json, plots/attack/RUN.csv, data/adversarial/."""
+"""params.yaml, data, models/RUN.safetensors → metrics/attack/RUN.json, plots/*/RUN.csv, data/adversarial/."""
 
 from pathlib import Path
 
@@ -21,9 +21,10 @@ def main(name: str) -> None:
     test = load_dataset(Path(f"data/{run.data}.safetensors")).test
     model = load_model(Path(f"models/{name}.safetensors"), run.model, test.x.shape[1:], len(CLASSES))
 
-    curve, metrics, pictures = assess(model, test, params.attack.fgsm, params.evaluation.batch_size)
+    curve, metrics, pictures, probabilities = assess(model, test, params.attack.fgsm, params.evaluation.batch_size)
 
     save_table(Path(f"plots/attack/{name}.csv"), curve)
+    save_table(Path(f"plots/probabilities/{name}.csv"), probabilities)
     save_metrics(Path(f"metrics/attack/{name}.json"), metrics)
     save_tensors(Path(f"data/adversarial/{name}.safetensors"), pictures)
 

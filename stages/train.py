@@ -31,9 +31,10 @@ def main(name: str) -> None:
     with epochs(name, run.epochs) as progress:
         for epoch in fit(model, data.train, run, torch.Generator().manual_seed(params.seed)):
             history.append({"epoch": epoch} | measure(model, parts, task, evaluation.batch_size))
-            if not isfinite(loss := history[-1]["train_loss"]):
+            if not all(isfinite(loss) for loss in history[-1].values()):
                 raise DivergedError(
-                    f"train.{name}: the loss is {loss} after epoch {epoch}; lower its learning_rate "
+                    f"train.{name}: the loss is {history[-1]['train_loss']}, on the test part "
+                    f"{history[-1]['test_loss']}, after epoch {epoch}; lower its learning_rate "
                     f"(now {run.learning_rate:g}) in params.yaml"
                 )
             save_table(Path(f"plots/curves/{name}.csv"), history)
@@ -42,7 +43,8 @@ def main(name: str) -> None:
     save_tensors(Path(f"models/{name}.safetensors"), model.state_dict())
     save_metrics(
         Path(f"metrics/train/{name}.json"),
-        describe(run, history, data, evaluation) | {"weights": count_weights(model)},
+        describe(run, history, data, evaluation)
+        | {"weights": count_weights(model), "torch": torch.__version__.partition("+")[0]},
     )
 
 

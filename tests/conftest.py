@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 import stages  # noqa: F401 - sets OpenMP's environment before torch computes
 from descent.determinism import make_deterministic
@@ -12,6 +13,9 @@ from tests.imports import ROOT
 from tests.workspace import Workspace, cloned, copied
 
 make_deterministic(threads=1)
+# The same examples each time, remembered nowhere; a slow machine fails nothing.
+settings.register_profile("same", derandomize=True, database=None, deadline=None)
+settings.load_profile("same")
 
 
 @pytest.fixture
@@ -47,6 +51,11 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         train__convnet__epochs=2,
         attack__fgsm__epsilons=[0.0, 0.05, 0.1],
         attack__fgsm__search_step=0.02,
+        attack__fgsm__slider_steps=6,
+        theory__parametrised_relu__networks=20,
+        theory__parametrised_relu__seeds=2,
+        theory__parametrised_relu__run__epochs=3,
+        theory__learning_rate__epochs=10,
     )
     workspace.first_run = workspace.run("dvc", "repro")
     workspace.commit("First run")

@@ -33,7 +33,7 @@ def test_the_lock_agrees_with_the_code_the_parameters_and_the_results(committed:
     [
         ("src/descent/training.py", "train@regression-lr-1e-4"),
         ("metrics/train/mlp.json", "train@mlp"),
-        ("plots/figures/mlp.png", "draw"),
+        ("plots/figures/mlp-loss.svg", "draw"),
     ],
 )
 def test_the_audit_notices_a_change(committed: Workspace, touched: str, stage: str) -> None:

@@ -1,19 +1,17 @@
 """What is said of a curve is so."""
 
-import numpy as np
 import pytest
 import torch
 
 from descent.data import Dataset, Split
 from descent.diagnostics import (
     describe,
-    least_squares_loss,
     overfitting_epoch,
     share_of_rises,
     smooth,
-    stability_threshold,
     summarise,
 )
+from descent.least_squares import least_squares_loss, stability_threshold
 from descent.params import Params
 
 
@@ -81,24 +79,6 @@ def test_a_summary_has_the_last_and_the_best_of_each_column() -> None:
     }
 
 
-def test_the_least_squares_loss_is_numpys(rng: torch.Generator) -> None:
-    x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
-    design = np.column_stack([x.numpy(), np.ones(30)])
-    _, residual, _, _ = np.linalg.lstsq(design, y.numpy(), rcond=None)
-    assert least_squares_loss(x, y) == pytest.approx(residual.item() / 30)
-
-
-def test_the_stability_threshold_comes_from_the_largest_eigenvalue_that_autograd_finds(rng: torch.Generator) -> None:
-    x = torch.randn(30, 4, generator=rng).double()
-
-    def batch_loss(w: torch.Tensor) -> torch.Tensor:
-        return 16 * (x @ w[:4] + w[4]).square().mean()  # summed over an average batch of 16
-
-    hessian = torch.autograd.functional.hessian(batch_loss, torch.zeros(5).double())
-    largest = torch.linalg.eigvalsh(hessian)[-1].item()
-    assert stability_threshold(x, batch_size=16) == pytest.approx(2 / largest)
-
-
 def test_a_regression_is_described_by_its_distance_from_the_optimum(params: Params, rng: torch.Generator) -> None:
     x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
     optimum = least_squares_loss(x, y)
@@ -121,3 +101,11 @@ def test_a_classifier_is_described_by_its_gap(params: Params) -> None:
     assert metrics["generalization_gap_loss"] == pytest.approx(0.3)
     assert metrics["generalization_gap_accuracy"] == pytest.approx(0.1)
     assert metrics["overfitting_epoch"] is None
+    assert metrics["second_half_test_loss_deviation"] == 0
+
+
+def test_the_deviation_is_that_of_the_second_half_from_its_own_mean(params: Params) -> None:
+    history = [row | {"train_accuracy": 0.9, "test_accuracy": 0.9} for row in curve([9.0, 9.0, 1.0, 1.3])]
+    part = Split(torch.rand(1, 4), torch.zeros(1).long())
+    metrics = describe(params.train["mlp"], history, Dataset(part, part), params.evaluation)
+    assert metrics["second_half_test_loss_deviation"] == pytest.approx(0.15 / 1.15)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from descent.figures import bag, gallery, regression, robustness, save_figure, training
+from descent.drawing import save_pixels, svg
+from descent.figures import bag, gallery, hovering, overlay, regression, robustness, sheet, training
 
 CLASSIFIER = pd.DataFrame(
     {
@@ -47,7 +48,8 @@ def of(source: str) -> dict[str, Figure]:
     """Draw each figure of images once."""
     metrics: dict[str, dict[str, Any]] = {"run": {"overfitting_epoch": 2}, "calm": {"overfitting_epoch": None}}
     return {
-        "training": training("ConvNet", {"run": CLASSIFIER, "calm": CLASSIFIER}, metrics, source),
+        "loss": training("ConvNet", "loss", {"run": CLASSIFIER, "calm": CLASSIFIER}, metrics, source),
+        "accuracy": training("ConvNet", "accuracy", {"run": CLASSIFIER, "calm": CLASSIFIER}, metrics, source),
         "robustness": robustness({"run": ATTACK}, source),
         "gallery": gallery("run", pictures(3), source),
         "bag": bag({"run": pictures(1)}, source),
@@ -63,18 +65,20 @@ def test_every_figure_of_the_stand_in_says_so() -> None:
 
 
 def test_overfitting_is_marked_where_it_sets_in_and_nowhere_else() -> None:
-    figure = of("fashion-mnist")["training"]
+    figure = of("fashion-mnist")["loss"]
     assert words(figure).count("overfits") == 1
     assert "run overfits\n from epoch 2" in words(figure)
 
 
-def test_the_regression_figure_shows_optimum_and_threshold() -> None:
+def test_the_regression_figures_show_optimum_and_threshold() -> None:
     metrics = {"a": {"least_squares_loss": 90.0, "stability_threshold": 0.0153}}
-    figure = regression({"a": REGRESSION}, metrics, {"a": 0.01})
+    curves, rates = {"a": REGRESSION}, {"a": 0.01}
+    for draw in (regression, hovering):
+        (axes,) = draw(curves, metrics, rates).axes
+        assert 90.0 in [line.get_ydata()[0] for line in axes.lines]  # type: ignore[index]
+    figure = hovering(curves, metrics, rates)
     assert "2/λmax =\n 0.0153" in words(figure)
-    left, right = figure.axes
-    assert all(90.0 in [line.get_ydata()[0] for line in axes.lines] for axes in (left, right))  # type: ignore[index]
-    assert 0.0153 in [line.get_xdata()[0] for line in right.lines]  # type: ignore[index]
+    assert 0.0153 in [line.get_xdata()[0] for line in figure.axes[0].lines]  # type: ignore[index]
 
 
 def test_no_run_is_left_out_however_many_there_are() -> None:
@@ -82,7 +86,7 @@ def test_no_run_is_left_out_however_many_there_are() -> None:
     drawn = robustness(dict.fromkeys(names, ATTACK), "drawn")
     assert [line.get_label() for line in drawn.axes[0].lines[:9]] == names
     drawn = training(
-        "MLP", dict.fromkeys(names, CLASSIFIER), dict.fromkeys(names, {"overfitting_epoch": None}), "drawn"
+        "MLP", "loss", dict.fromkeys(names, CLASSIFIER), dict.fromkeys(names, {"overfitting_epoch": None}), "drawn"
     )
     assert len(drawn.axes[0].lines) == 18
 
@@ -99,11 +103,39 @@ def test_a_missing_bag_or_flip_is_said_in_words() -> None:
     assert "no image is flipped" in words(gallery("run", pictures(0), "drawn"))
 
 
-@pytest.mark.parametrize("name", ["training", "bag"])
-def test_the_bytes_are_the_same_each_time(tmp_path: Path, name: str) -> None:
+def test_two_revisions_are_laid_over_each_other() -> None:
+    figure = overlay("mlp", ["train_loss", "test_loss"], [("main", CLASSIFIER), ("workspace", CLASSIFIER * 2)], "data")
+    labels = [line.get_label() for line in figure.axes[0].lines]
+    assert labels == ["main, training", "main, test", "workspace, training", "workspace, test"]
+    (line,) = overlay("mlp", ["accuracy"], [("main", ATTACK)], "data").axes[0].lines
+    assert line.get_xdata().tolist() == [0.0, 0.1]  # type: ignore[union-attr]
+
+
+def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_epsilon(tmp_path: Path) -> None:
+    clean, direction = torch.rand(3, 1, 28, 28), torch.randint(-1, 2, (3, 1, 28, 28)).float()
+    epsilon = torch.tensor([0.0, 0.1, 0.3])
+    pixels, signs = sheet({"slider.clean": clean, "slider.direction": direction, "slider.epsilon": epsilon})
+    assert pixels.shape == (3 * 28, 3 * 28)
+    expected = (clean[1, 0] + 0.3 * direction[1, 0]).clamp(0, 1)
+    torch.testing.assert_close(pixels[28:56, 56:84] / 255, expected, rtol=0, atol=0.5 / 255 + 1e-6)
+    assert signs.shape == (3 * 28, 28, 3)
+    for sign, colour in ((-1, [33, 102, 172]), (0, [255, 255, 255]), (1, [178, 24, 43])):
+        assert signs[direction.flatten(0, 2) == sign].unique(dim=0).tolist() == [colour]
+
+    save_pixels(tmp_path / "sheet.png", pixels)
+    read = mpimg.imread(tmp_path / "sheet.png")
+    assert read.shape == (84, 84)
+    torch.testing.assert_close(torch.from_numpy(read) * 255, pixels.float(), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["loss", "bag"])
+def test_the_bytes_are_the_same_each_time(name: str) -> None:
     torch.manual_seed(0)
-    save_figure(tmp_path / "a.png", of("drawn")[name])
+    first = svg(of("drawn")[name])
     torch.manual_seed(0)
-    save_figure(tmp_path / "b.png", of("drawn")[name])
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert mpimg.imread(tmp_path / "a.png").shape[1] >= 1100
+    assert svg(of("drawn")[name]) == first
+    assert "<dc:date>" not in first
+
+
+def test_text_is_drawn_as_shapes_that_need_no_font() -> None:
+    assert "<text" not in svg(of("drawn")["loss"])

@@ -8,9 +8,11 @@ from tests.workspace import Workspace, cloned
 STAGES = {
     "download",
     "prepare",
+    "theory",
     *(f"train@{run}" for run in ("regression-lr-1e-4", "regression-lr-1e-2", "mlp", "mlp-weight-decay", "convnet")),
     *(f"attack@{run}" for run in ("mlp", "mlp-weight-decay", "convnet")),
     "draw",
+    "report",
 }
 
 
@@ -25,7 +27,10 @@ def test_a_first_run_makes_every_output_and_says_that_the_data_is_drawn(miniatur
     assert {
         *(f"models/{stage.removeprefix('train@')}.safetensors" for stage in STAGES if stage.startswith("train@")),
         *(f"data/adversarial/{stage.removeprefix('attack@')}.safetensors" for stage in STAGES if "attack" in stage),
-        *(f"plots/figures/{name}.png" for name in ("regression", "mlp", "convnet", "robustness", "bag")),
+        *(f"plots/figures/{name}.svg" for name in ("regression-loss", "mlp-loss", "convnet-accuracy", "bag")),
+        *(f"plots/sheets/{name}.png" for name in ("mlp", "mlp-weight-decay", "convnet")),
+        "metrics/theory.json",
+        "report/index.html",
     } <= made.keys()
     assert json.loads(made["metrics/data.json"])["source"] == "drawn"
     assert "Going on with DRAWN GARMENTS" in miniature.first_run
@@ -52,7 +57,7 @@ def test_one_changed_parameter_reruns_its_stages_only_and_every_diff_shows_it(
     share_cache(miniature, branch)
     branch.set(train__mlp_weight_decay__weight_decay=0.05)
 
-    assert branch.ran() == {"train@mlp-weight-decay", "attack@mlp-weight-decay", "draw"}
+    assert branch.ran() == {"train@mlp-weight-decay", "attack@mlp-weight-decay", "draw", "report"}
 
     params = json.loads(branch.run("dvc", "params", "diff", "--json"))
     assert params == {

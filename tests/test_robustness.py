@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from descent.data import Split
+from descent.fashion_mnist import CLASSES
 from descent.params import FGSM
 from descent.robustness import (
     BAG,
@@ -103,13 +104,13 @@ class BagOrShirt(nn.Module):
         return logits.index_put((torch.arange(len(x))[:, None], torch.tensor([[BAG, T_SHIRT]])), two)
 
 
-SETTINGS = FGSM(epsilons=[0.0, 0.1, 0.3], search_step=0.05, search_stop=0.3, bag_confidence=0.9)
+SETTINGS = FGSM(epsilons=[0.0, 0.1, 0.3], search_step=0.05, search_stop=0.3, slider_steps=3, bag_confidence=0.9)
 
 
 def test_an_assessment_finds_the_bag_that_becomes_a_t_shirt() -> None:
     data = Split(grey(0.28, 0.32, 0.45), torch.tensor([BAG, BAG, BAG]))
 
-    curve, metrics, pictures = assess(BagOrShirt(), data, SETTINGS, batch_size=2)
+    curve, metrics, pictures, told = assess(BagOrShirt(), data, SETTINGS, batch_size=2)
 
     assert [row["accuracy"] for row in curve] == pytest.approx([1, 2 / 3, 0])
     assert metrics["clean_accuracy"] == 1
@@ -124,12 +125,21 @@ def test_an_assessment_finds_the_bag_that_becomes_a_t_shirt() -> None:
     torch.testing.assert_close(pictures["bag.clean"], grey(0.32))
     assert pictures["gallery.label"].tolist() == [BAG]
     torch.testing.assert_close(pictures["bag.adversarial_probabilities"].sum(dim=1), torch.ones(1))
+    # The slider has the first bag, from 0 to 0.3 in three steps.
+    torch.testing.assert_close(pictures["slider.clean"], grey(0.28))
+    assert [row["series"] for row in told] == ["Bag"] * 4
+    assert [row["epsilon"] for row in told] == pytest.approx([0, 0.1, 0.2, 0.3])
+    for row in told:
+        assert row["true"] == row["Bag"]
+        brightness = torch.tensor(0.28 + row["epsilon"])  # type: ignore[operator]
+        assert row["T-shirt/top"] == pytest.approx(torch.sigmoid(20 * (brightness - 0.5)).item(), abs=1e-5)
+        assert sum(row[name] for name in CLASSES) == pytest.approx(1)  # type: ignore[misc]
 
 
 def test_an_assessment_without_such_a_bag_says_so() -> None:
     data = Split(grey(0.01, 0.02), torch.tensor([BAG, BAG]))  # too far from the boundary for any ε tried
 
-    _, metrics, pictures = assess(BagOrShirt(), data, SETTINGS, batch_size=2)
+    _, metrics, pictures, _ = assess(BagOrShirt(), data, SETTINGS, batch_size=2)
 
     assert metrics["bag_index"] is None
     assert metrics["bag_epsilon"] is None

@@ -66,7 +66,9 @@ def test_any_other_error_is_passed_on() -> None:
         ("download", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
         ("train", {"torchvision", "sklearn", "matplotlib", "pandas"}),
         ("attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}),
+        ("theory", {"torchvision", "sklearn", "matplotlib", "pandas"}),
         ("draw", {"torchvision", "sklearn", "torch._dynamo"}),
+        ("report", {"torch", "torchvision", "sklearn", "matplotlib"}),
     ],
 )
 def test_a_stage_starts_without_what_it_does_not_use(stage: str, absent: set[str]) -> None:

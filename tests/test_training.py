@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from descent.data import Split
-from descent.diagnostics import least_squares_loss, stability_threshold
+from descent.least_squares import least_squares_loss, stability_threshold
 from descent.models import linear
 from descent.params import Linear, Run
 from descent.training import TASKS, accuracy, batches, evaluate, fit, measure, predict, squared_error

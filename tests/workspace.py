@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from tests.imports import ROOT
 
-RESULTS = ("dvc.lock", "metrics/", "plots/", "data/", "models/")
+RESULTS = ("dvc.lock", "metrics/", "plots/", "data/", "models/", "report/")
 
 
 class Workspace:
@@ -70,7 +70,7 @@ class Workspace:
 
     def outputs(self) -> dict[str, bytes]:
         """Return the bytes of every output, by path."""
-        folders = ("data", "models", "metrics", "plots")
+        folders = ("data", "models", "metrics", "plots", "report")
         files = (path for name in folders for path in (self.folder / name).rglob("*") if path.is_file())
         return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in files}
 

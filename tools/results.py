@@ -38,7 +38,8 @@ def main(readme: str | None = None) -> None:
     """Print the tables, or write them into the file named."""
     if readme is None:
         sys.stdout.write(
-            f"\n{collected()}\n\nFigures: plots/figures/*.png    Interactive: `make plots`, then dvc_plots/index.html\n"
+            f"\n{collected()}\n\nThe whole story: {Path('report/index.html').resolve().as_uri()}\n"
+            "Interactive curves: `make plots`, then dvc_plots/index.html\n"
         )
         return
     page = replaced(Path(readme).read_text(encoding="utf-8"), collected())

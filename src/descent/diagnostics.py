@@ -4,11 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean as mean
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from descent.data import Dataset
+from descent.least_squares import least_squares_loss, stability_threshold
 from descent.params import Evaluation, Run
 
 Row = Mapping[str, float]
@@ -46,6 +43,11 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
     return [sum(part) / len(part) for part in parts]
 
 
+def largest_deviation(values: Sequence[float]) -> float:
+    """Return max |value/mean − 1|: how far a curve strays from the constant that it circles."""
+    return max(abs(value / mean(values) - 1) for value in values)
+
+
 def overfitting_epoch(history: Sequence[Row], window: int, rise: float) -> int | None:
     """Find the epoch from which further training harms: where the smoothed test loss is lowest.
 
@@ -66,19 +68,21 @@ def overfitting_epoch(history: Sequence[Row], window: int, rise: float) -> int |
 def describe(run: Run, history: Sequence[Row], data: Dataset, evaluation: Evaluation) -> Metrics:
     """Summarise a run's curve with what its kind of task adds.
 
-    A classifier: overfitting, and the gap between test and training at the end. A regression: how far above
+    A classifier: overfitting, how far the test loss strays from its mean over the second half of the epochs, and
+    the gap between test and training at the end. A regression: how far above
     the least-squares optimum its training loss ends, and hovers on average over the second half of the epochs;
     its distance from instability; and R².
     """
     last, metrics = history[-1], summarise(history)
+    second_half = history[len(history) // 2 :]
     if "test_accuracy" in last:
         window, rise = evaluation.overfitting_window, evaluation.overfitting_rise
         return metrics | {
             "overfitting_epoch": overfitting_epoch(history, window, rise),
+            "second_half_test_loss_deviation": largest_deviation([row["test_loss"] for row in second_half]),
             "generalization_gap_loss": last["test_loss"] - last["train_loss"],
             "generalization_gap_accuracy": last["train_accuracy"] - last["test_accuracy"],
         }
-    second_half = history[len(history) // 2 :]
     optimum = least_squares_loss(*data.train)
     threshold = stability_threshold(data.train.x, run.batch_size if run.reduction == "sum" else 1)
     return metrics | {
@@ -89,28 +93,3 @@ def describe(run: Run, history: Sequence[Row], data: Dataset, evaluation: Evalua
         "learning_rate_over_threshold": run.learning_rate / threshold,
         "test_r2": 1 - last["test_loss"] / data.test.y.var(correction=0).item(),
     }
-
-
-def least_squares_loss(x: Float[Tensor, "n features"], y: Float[Tensor, "n 1"]) -> float:
-    """Return min over w, b of the mean of (x·w + b − y)²: what no linear model can go below."""
-    design = _with_bias(x)
-    solution = torch.linalg.lstsq(design, y, driver="gelsd").solution
-    return float((design @ solution - y).square().mean())
-
-
-def stability_threshold(x: Float[Tensor, "n features"], batch_size: int = 1) -> float:
-    """Return 2/λmax, the learning rate at which gradient descent on the squared error stops converging.
-
-        H = (2/n) XᵀX · batch_size, with a column of ones in X for the bias
-
-    is the Hessian of the loss summed over an average batch (`batch_size` 1: of the mean loss). A step
-    multiplies the error along an eigenvector by 1 − ηλ, which shrinks it as long as η < 2/λ (Goh 2017, "Why
-    Momentum Really Works", doi:10.23915/distill.00006, "First Steps: Gradient Descent").
-    """
-    design = _with_bias(x)
-    hessian = 2 * batch_size / len(design) * design.T @ design
-    return 2 / float(torch.linalg.eigvalsh(hessian)[-1])
-
-
-def _with_bias(x: Float[Tensor, "n features"]) -> Float[Tensor, "n features+1"]:
-    return torch.cat([x, torch.ones_like(x[:, :1])], dim=1)

@@ -1,113 +1,112 @@
-"""The write-up's figures: legible at half size, colour-blind-safe, the same bytes each time."""
+"""The figures of what was trained and attacked."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter, ScalarFormatter
 from torch import Tensor
 
-from descent.fashion_mnist import CLASSES, DRAWN
-from descent.files import replacing
-
-# Okabe & Ito's colours, without the yellow that is lost on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-STYLE: dict[Any, Any] = {
-    "font.size": 13,
-    "axes.titlesize": 15,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "lines.linewidth": 2.2,
-    "legend.frameon": False,
-    "figure.dpi": 120,
-}
+from descent.drawing import DIABETES, bare, images, legend, logarithmic, panel, percent, start
+from descent.fashion_mnist import CLASSES
+from descent.palette import COLOURS, INK, PURPLE
 
 Curve = pd.DataFrame
 Metrics = Mapping[str, Any]
 Pictures = Mapping[str, Tensor]
-
-
-def save_figure(path: Path, figure: Figure) -> None:
-    """Write a figure as PNG."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+# What −1, 0 and +1 look like.
+SIGNS = torch.tensor([[33, 102, 172], [255, 255, 255], [178, 24, 43]], dtype=torch.uint8)
 
 
 def regression(curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], rates: Mapping[str, float]) -> Figure:
-    """Draw linear regression: the training loss of each run, and where its learning rate stands to the threshold."""
-    figure = _figure("Linear regression by stochastic gradient descent", "diabetes data of scikit-learn", (12, 5.6))
-    over_epochs, over_rates = figure.subplots(1, 2, width_ratios=(3, 2), sharey=True)
-    optimum = min(metrics[name]["least_squares_loss"] for name in curves)
-    threshold = min(metrics[name]["stability_threshold"] for name in curves)
+    """Draw the training loss of each linear regression over its epochs."""
+    figure, axes = panel("Linear regression: training loss", DIABETES)
     for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
-        label = f"learning rate {rates[name]:g}"
-        over_epochs.plot(curve["epoch"], curve["train_loss"], color=colour, label=label)
-        tail = curve["train_loss"].iloc[len(curve) // 2 :]
-        spread = [[tail.mean() - tail.min()], [tail.max() - tail.mean()]]
-        over_rates.errorbar(rates[name], tail.mean(), spread, fmt="o", ms=9, capsize=6, color=colour)
-    for axes in (over_epochs, over_rates):
-        axes.axhline(optimum, color="black", linestyle="--", linewidth=1.5, label="least-squares optimum")
-    over_epochs.set(title="Training loss after each epoch", xlabel="epoch", ylabel="mean squared error", yscale="log")
-    over_epochs.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
-    over_epochs.yaxis.set_major_formatter(ScalarFormatter())
-    over_epochs.yaxis.set_minor_locator(NullLocator())
-    over_rates.set(title="Second half of the epochs: mean, range", xlabel="learning rate", xscale="log")
-    over_rates.axvline(threshold, color=COLOURS[3], linewidth=2)
-    over_rates.set_xlim(min(rates.values()) / 3, threshold * 8)
-    over_rates.axvspan(threshold, threshold * 8, color=COLOURS[3], alpha=0.15, linewidth=0)
-    over_rates.annotate(
-        f" diverges\n beyond\n 2/λmax =\n {threshold:.4f}",
-        (threshold, 0.97),
-        xycoords=("data", "axes fraction"),
-        va="top",
-        fontsize=12,
-    )
-    figure.legend(*over_epochs.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        axes.plot(curve["epoch"], curve["train_loss"], color=colour, label=f"learning rate {rates[name]:g}")
+    _optimum(axes, metrics, curves)
+    axes.set(xlabel="epoch", ylabel="mean squared error")
+    logarithmic(axes, 1, 2, 3, 5)
+    legend(figure, axes)
     return figure
 
 
-def training(title: str, curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], source: str) -> Figure:
-    """Draw classifiers: loss and accuracy, on training and test images, with the onset of overfitting marked."""
-    figure = _figure(title, _images(source), (12, 6))
-    loss, accuracy = figure.subplots(1, 2)
+def hovering(curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], rates: Mapping[str, float]) -> Figure:
+    """Draw where each linear regression hovers, and where its learning rate stands to the threshold."""
+    figure, axes = panel("Linear regression: second half of the epochs", DIABETES)
+    threshold = min(metrics[name]["stability_threshold"] for name in curves)
     for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
-        for axes, measure in ((loss, "loss"), (accuracy, "accuracy")):
-            axes.plot(curve["epoch"], curve[f"test_{measure}"], color=colour, label=f"{name}, test")
-            axes.plot(
-                curve["epoch"], curve[f"train_{measure}"], "--", color=colour, linewidth=1.8, label=f"{name}, training"
-            )
+        tail = curve["train_loss"].iloc[len(curve) // 2 :]
+        spread = [[tail.mean() - tail.min()], [tail.max() - tail.mean()]]
+        axes.errorbar(
+            rates[name], tail.mean(), spread, fmt="o", ms=9, capsize=6, color=colour, label=f"{rates[name]:g}"
+        )
+    _optimum(axes, metrics, curves)
+    axes.set(xlabel="learning rate", ylabel="mean squared error: mean, range", xscale="log")
+    logarithmic(axes, 1, 2, 3, 4, 5, 6)
+    axes.axvline(threshold, color=PURPLE, linewidth=2)
+    axes.set_xlim(min(rates.values()) / 3, threshold * 8)
+    axes.axvspan(threshold, threshold * 8, color=PURPLE, alpha=0.15, linewidth=0)
+    words = f" diverges\n beyond\n 2/λmax =\n {threshold:.4f}"
+    axes.annotate(words, (threshold, 0.97), xycoords=("data", "axes fraction"), va="top", fontsize=11.5)
+    legend(figure, axes, columns=3)
+    return figure
+
+
+def training(
+    title: str, measure: str, curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], source: str
+) -> Figure:
+    """Draw `loss` or `accuracy` of classifiers, on training and test images, and where overfitting sets in."""
+    figure, axes = panel(f"{title}: {measure}", images(source))
+    for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
+        axes.plot(curve["epoch"], curve[f"test_{measure}"], color=colour, label=f"{name}, test")
+        axes.plot(
+            curve["epoch"], curve[f"train_{measure}"], "--", color=colour, linewidth=1.7, label=f"{name}, training"
+        )
         if (onset := metrics[name]["overfitting_epoch"]) is not None:
-            for axes in (loss, accuracy):
-                axes.axvline(onset, color=colour, linestyle=":", linewidth=1.8)
-            words = f" {name} overfits\n from epoch {onset}"
-            loss.annotate(words, (onset, 0.99), xycoords=("data", "axes fraction"), va="top", color=colour)
-    loss.set(title="Loss", xlabel="epoch", ylabel="cross-entropy (nats)")
-    loss.set_ylim(bottom=0)
-    accuracy.set(title="Accuracy", xlabel="epoch", ylabel="share classified correctly")
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+            axes.axvline(onset, color=colour, linestyle=":", linewidth=1.8)
+            if measure == "loss":
+                words = f" {name} overfits\n from epoch {onset}"
+                axes.annotate(words, (onset, 0.99), xycoords=("data", "axes fraction"), va="top", fontsize=11.5)
+    axes.set_xlabel("epoch")
+    if measure == "loss":
+        axes.set_ylabel("cross-entropy (nats)")
+        axes.set_ylim(bottom=0)
+    else:
+        axes.set_ylabel("share classified correctly")
+        percent(axes)
+    legend(figure, axes)
     return figure
 
 
 def robustness(curves: Mapping[str, Curve], source: str) -> Figure:
     """Draw accuracy against ε, one line for each attacked classifier."""
-    figure = _figure("Accuracy on test images moved by the fast gradient sign method", _images(source), (10, 6))
-    axes = figure.subplots()
+    figure, axes = panel("Accuracy under the fast gradient sign method", images(source))
     for colour, marker, (name, curve) in zip(cycle(COLOURS), cycle("os^Dv*P"), curves.items(), strict=False):
         axes.plot(curve["epsilon"], curve["accuracy"], marker=marker, ms=7, color=colour, label=name)
-    axes.axhline(1 / len(CLASSES), color="black", linestyle=":", linewidth=1.5)
+    axes.axhline(1 / len(CLASSES), color=INK, linestyle=":", linewidth=1.5)
     axes.annotate("guessing", (1, 1 / len(CLASSES)), (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
     axes.set(xlabel="ε, largest change of a pixel (white is 1)", ylabel="share classified correctly", ylim=(0, 1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    percent(axes)
     axes.legend()
+    return figure
+
+
+def overlay(title: str, columns: Sequence[str], curves: Sequence[tuple[str, Curve]], data: str) -> Figure:
+    """Lay the same columns of several revisions over each other: a colour a revision, training dashed."""
+    figure, axes = panel(title, data)
+    for colour, (name, curve) in zip(cycle(COLOURS), curves, strict=False):
+        x = "epsilon" if "epsilon" in curve else "epoch"
+        for column in columns:
+            if column in curve:
+                part = {"train": ", training", "test": ", test"}.get(column.partition("_")[0], "")
+                style = "--" if part == ", training" else "-"
+                axes.plot(curve[x], curve[column], style, color=colour, label=f"{name}{part}")
+    axes.set(xlabel={"epsilon": "ε", "epoch": "epoch"}[x], ylabel=columns[0].rpartition("_")[2])
+    legend(figure, axes)
     return figure
 
 
@@ -116,16 +115,16 @@ def gallery(name: str, pictures: Pictures, source: str) -> Figure:
     pictures = _named(pictures, "gallery")
     shown = len(pictures["label"])
     title = f"{name}: the image of each class whose smallest flipping ε is the median"
-    figure = _figure(title, _images(source), (15, 6.6))
+    figure = start(title, images(source), (13, 6))
     grid = figure.subplots(3, max(shown, 1), squeeze=False)
     for column in range(shown):
-        _triptych(grid[:, column], pictures, column, fontsize=11)
+        _triptych(grid[:, column], pictures, column, fontsize=10.5)
     if not shown:
         grid[1, 0].set_title("no image is flipped")
     for row, words in zip(grid, ("clean", "direction: +ε red,\n−ε blue, 0 white", "adversarial"), strict=True):
-        row[0].set_ylabel(words, fontsize=12)
+        row[0].set_ylabel(words, fontsize=11)
     for axes in grid.flat:
-        _bare(axes)
+        bare(axes)
     return figure
 
 
@@ -133,35 +132,37 @@ def bag(pictures: Mapping[str, Pictures], source: str) -> Figure:
     """Draw the pictures named `bag.…` of each classifier: a bag that is taken for a T-shirt with low confidence."""
     bags = {name: _named(of_run, "bag") for name, of_run in pictures.items()}
     found = {name: picture for name, picture in bags.items() if len(picture["label"])}
-    figure = _figure("A bag becomes a T-shirt/top", _images(source), (11, 0.9 + 3.3 * max(len(found), 1)))
+    figure = start("A bag becomes a T-shirt/top", images(source), (6.2, 0.9 + 2.4 * max(len(found), 1)))
     grid = figure.subplots(max(len(found), 1), 3, squeeze=False)
     for row, (name, picture) in zip(grid, found.items(), strict=False):
-        _triptych(row, picture, 0, fontsize=14)
-        row[0].set_ylabel(name, fontsize=14)
+        _triptych(row, picture, 0, fontsize=12)
+        row[0].set_ylabel(name, fontsize=12)
     if not found:
         grid[0, 1].set_title("no bag does so")
     for axes in grid.flat:
-        _bare(axes)
+        bare(axes)
     return figure
 
 
-def _figure(title: str, data: str, size: tuple[float, float]) -> Figure:
-    """Start a figure that says what it shows and of which data."""
-    for setting, value in STYLE.items():
-        mpl.rcParams[setting] = value
-    figure = Figure(figsize=size, layout="constrained")
-    stand_in = data == _images(DRAWN)
-    figure.suptitle(
-        f"{title}\ndata: {data}",
-        color="#A00000" if stand_in else "black",
-        fontweight="bold" if stand_in else "normal",
-        fontsize=16,
-    )
-    return figure
+def sheet(pictures: Pictures) -> tuple[UInt8[Tensor, "height width"], UInt8[Tensor, "height size 3"]]:
+    """Lay out the pictures named `slider.…`, images from top to bottom.
+
+    Returns:
+        The images moved by each ε, from left to right; and the directions in which they move, +1 red and −1 blue.
+    """
+    named = _named(pictures, "slider")
+    clean, direction = (named[name].squeeze(1) for name in ("clean", "direction"))
+    frames = [(clean + epsilon * direction).clamp(0, 1) for epsilon in named["epsilon"]]
+    return _bytes(torch.cat(frames, dim=2).flatten(0, 1)), SIGNS[direction.flatten(0, 1).long() + 1]
 
 
-def _images(source: str) -> str:
-    return "DRAWN STAND-IN, NOT FASHION-MNIST" if source == DRAWN else "Fashion-MNIST"
+def _bytes(pixels: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
+    return (255 * pixels).round().to(torch.uint8)
+
+
+def _optimum(axes: Axes, metrics: Mapping[str, Metrics], curves: Mapping[str, Curve]) -> None:
+    optimum = min(metrics[name]["least_squares_loss"] for name in curves)
+    axes.axhline(optimum, color=INK, linestyle="--", linewidth=1.5, label="least-squares optimum")
 
 
 def _named(pictures: Pictures, group: str) -> dict[str, Tensor]:
@@ -179,17 +180,10 @@ def _triptych(places: Iterable[Axes], pictures: Pictures, index: int, fontsize: 
     )
     for axes, image, caption in zip(places, (clean, direction, adversarial), captions, strict=True):
         low = -1 if image is direction else 0
-        axes.imshow(image.numpy(), cmap="RdBu_r" if low else "gray", vmin=low, vmax=1)
+        axes.imshow(image.numpy(), cmap="RdBu_r" if low else "gray", vmin=low, vmax=1, interpolation="none")
         axes.set_title(caption, fontsize=fontsize)
 
 
 def _verdict(probabilities: Float[Tensor, " classes"]) -> str:
     confidence, label = probabilities.max(dim=0)
     return f"{CLASSES[int(label)]}\n{confidence.item():.3f}"
-
-
-def _bare(axes: Axes) -> None:
-    axes.set(xticks=[], yticks=[])
-    axes.grid(visible=False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)

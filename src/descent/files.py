@@ -38,6 +38,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def save_text(path: Path, text: str) -> None:
+    """Write text in UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
@@ -62,13 +68,23 @@ def load_metrics(path: Path) -> dict[str, Any]:
         DataError: The file is missing or holds no JSON object.
     """
     try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+        return parse_metrics(str(path), path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; `dvc repro` makes it") from error
+
+
+def parse_metrics(name: str, content: bytes) -> dict[str, Any]:
+    """Read metrics from the bytes of a file of this name.
+
+    Raises:
+        DataError: They are no JSON object.
+    """
+    try:
+        metrics = json.loads(content)
     except ValueError as error:
-        raise DataError(f"{path}: not valid JSON ({error}); `dvc repro --force` makes it anew") from error
+        raise DataError(f"{name}: not valid JSON ({error}); `dvc repro --force` makes it anew") from error
     if not isinstance(metrics, dict):
-        raise DataError(f"{path}: expected a JSON object, found {type(metrics).__name__}")
+        raise DataError(f"{name}: expected a JSON object, found {type(metrics).__name__}")
     return metrics
 
 

@@ -83,8 +83,8 @@ class Run(_Section):
 
     @model_validator(mode="after")
     def _fits(self) -> "Run":
-        if self.data == "diabetes" and self.model.kind != "linear":
-            raise ValueError(f"the diabetes data takes the linear model, not {self.model.kind}")
+        if self.data == "diabetes" and self.model.kind == "convnet":
+            raise ValueError("the diabetes data has no images for a convnet; take linear or mlp")
         return self
 
 
@@ -94,6 +94,7 @@ class FGSM(_Section):
     epsilons: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
     search_step: Annotated[float, Field(gt=0, le=1)]
     search_stop: Annotated[float, Field(gt=0, le=1)]
+    slider_steps: Count
     bag_confidence: Share
 
 
@@ -102,6 +103,52 @@ class Attack(_Section):
 
     runs: list[RunName]
     fgsm: FGSM
+
+
+class ParametrisedReLU(_Section):
+    """How the parametrised ReLU is held against the ordinary one."""
+
+    networks: Count
+    image_size: Annotated[int, Field(ge=5)]
+    seeds: Annotated[int, Field(ge=2)]
+    run: Run
+
+    @model_validator(mode="after")
+    def _trains_an_mlp(self) -> "ParametrisedReLU":
+        if self.run.data != "diabetes" or self.run.model.kind != "mlp":
+            raise ValueError("run must train an mlp on the diabetes data")
+        return self
+
+
+class Sigmoid(_Section):
+    """Where the sigmoid and its derivative are looked at."""
+
+    traced_at: float
+    largest_x: Annotated[float, Field(gt=100)]
+
+
+class LearningRate(_Section):
+    """The learning rates at which linear regression is tried, as multiples of 2/λmax."""
+
+    rates: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2)]
+    batch_size: Count
+    epochs: Count
+
+
+class Broadcasting(_Section):
+    """How the slipped loss is descended; the rate is a multiple of 2/λmax."""
+
+    rate: Annotated[float, Field(gt=0, lt=1)]
+    steps: Count
+
+
+class Theory(_Section):
+    """What the theory is shown with."""
+
+    parametrised_relu: ParametrisedReLU
+    sigmoid: Sigmoid
+    learning_rate: LearningRate
+    broadcasting: Broadcasting
 
 
 class _Runs(dict[str, Run]):
@@ -120,6 +167,7 @@ class Params(_Section):
     evaluation: Evaluation
     train: dict[RunName, Run]
     attack: Attack
+    theory: Theory
 
     @field_validator("train", mode="after")
     @classmethod

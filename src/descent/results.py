@@ -1,7 +1,7 @@
-"""The results as tables in Markdown, which a terminal shows as well as a README."""
+"""The results as tables, and these in Markdown, which a terminal shows as well as a README."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
@@ -12,21 +12,34 @@ SHOWN_EPSILONS = ("0", "0.01", "0.05", "0.1")
 WARNING = "**Drawn stand-in data, not Fashion-MNIST: these numbers say nothing about the write-up.**"
 
 
-def results(data: Metrics, trained: Mapping[str, Metrics], attacked: Mapping[str, Metrics]) -> str:
-    """Lay out the metrics of all runs, each kind of run in a table of its own.
+class Table(NamedTuple):
+    """A header, of which the first column names the runs, and a row of words and numbers for each."""
+
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def tables(trained: Mapping[str, Metrics], attacked: Mapping[str, Metrics]) -> dict[str, Table]:
+    """Lay out the metrics of all runs, each kind of run in a table of its own: regression, classifiers, attacks.
 
     Args:
-        data: `metrics/data.json`.
         trained: `metrics/train/RUN.json` by run.
         attacked: `metrics/attack/RUN.json` by run.
     """
-    regressions = {name: m for name, m in trained.items() if "least_squares_loss" in m}
-    classifiers = {name: m for name, m in trained.items() if "best_test_accuracy" in m}
-    tables = (_regressions(regressions), _classifiers(classifiers), _attacked(attacked))
-    return "\n\n".join([WARNING, *tables] if data["source"] == DRAWN else tables)
+    return {
+        "regression": _regressions({name: m for name, m in trained.items() if "least_squares_loss" in m}),
+        "classifiers": _classifiers({name: m for name, m in trained.items() if "best_test_accuracy" in m}),
+        "attacks": _attacked(attacked),
+    }
 
 
-def _regressions(runs: Mapping[str, Metrics]) -> str:
+def results(data: Metrics, trained: Mapping[str, Metrics], attacked: Mapping[str, Metrics]) -> str:
+    """Write all tables in Markdown, with a warning where `metrics/data.json` says that the images are drawn."""
+    written = map(_markdown, tables(trained, attacked).values())
+    return "\n\n".join([WARNING, *written] if data["source"] == DRAWN else written)
+
+
+def _regressions(runs: Mapping[str, Metrics]) -> Table:
     header = (
         "linear regression",
         "rate / (2/λmax)",
@@ -36,7 +49,7 @@ def _regressions(runs: Mapping[str, Metrics]) -> str:
         "epochs that rise",
         "R²",
     )
-    return _table(
+    return Table(
         header,
         [
             (
@@ -53,7 +66,7 @@ def _regressions(runs: Mapping[str, Metrics]) -> str:
     )
 
 
-def _classifiers(runs: Mapping[str, Metrics]) -> str:
+def _classifiers(runs: Mapping[str, Metrics]) -> Table:
     header = (
         "classifier",
         "weights",
@@ -63,7 +76,7 @@ def _classifiers(runs: Mapping[str, Metrics]) -> str:
         "test accuracy",
         "overfits from epoch",
     )
-    return _table(
+    return Table(
         header,
         [
             (
@@ -80,14 +93,14 @@ def _classifiers(runs: Mapping[str, Metrics]) -> str:
     )
 
 
-def _attacked(runs: Mapping[str, Metrics]) -> str:
+def _attacked(runs: Mapping[str, Metrics]) -> Table:
     header = (
         "accuracy under FGSM",
         *(f"ε = {epsilon}" for epsilon in SHOWN_EPSILONS),
         "median ε that flips",
         "Bag → T-shirt/top",
     )
-    return _table(
+    return Table(
         header,
         [
             (
@@ -107,6 +120,6 @@ def _bag(m: Metrics) -> str:
     return f"{m['bag_clean_confidence']:.3f} → {m['bag_t_shirt_confidence']:.3f} (ε = {m['bag_epsilon']:g})"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    right = ["right"] * (len(header) - 1)
-    return tabulate(rows, header, tablefmt="pipe", disable_numparse=True, colalign=["left", *right] if rows else None)
+def _markdown(table: Table) -> str:
+    align = ["left", *["right"] * (len(table.header) - 1)] if table.rows else None
+    return tabulate(table.rows, table.header, tablefmt="pipe", disable_numparse=True, colalign=align)

@@ -20,11 +20,12 @@ BAG, T_SHIRT = CLASSES.index("Bag"), CLASSES.index("T-shirt/top")
 
 
 class Assessment(NamedTuple):
-    """What an attack showed: a row for each ε, flat metrics, and the tensors of its pictures."""
+    """What an attack showed: a row for each ε, flat metrics, tensors of its pictures, class probabilities."""
 
     curve: list[Row]
     metrics: dict[str, float | int | None]
     pictures: dict[str, Tensor]
+    probabilities: list[dict[str, float | str]]
 
 
 def assess(model: nn.Module, data: Split, settings: FGSM, batch_size: int) -> Assessment:
@@ -32,7 +33,8 @@ def assess(model: nn.Module, data: Split, settings: FGSM, batch_size: int) -> As
 
     Returns:
         The curve of `sweep`; the metrics of a clean and an attacked classifier, and of the bag that becomes a
-        T-shirt (None where no bag does); pictures named `gallery.…` and `bag.…`, see `examples`.
+        T-shirt (None where no bag does); pictures named `gallery.…` and `bag.…`, see `examples`, and `slider.…`
+        of the first image of each class, at rising ε; and what the classifier says of these, see `class_probabilities`.
     """
     direction = directions(model, data, batch_size)
     curve = sweep(model, data, direction, settings.epsilons, batch_size)
@@ -57,16 +59,21 @@ def assess(model: nn.Module, data: Split, settings: FGSM, batch_size: int) -> As
         "bag_clean_confidence": None if bag is None else clean_confidence[bag].item(),
         "bag_t_shirt_confidence": None if bag is None else flips.confidence[bag].item(),
     }
-    shown = {
+    chosen = {
         "gallery": typical_of_each_class(flips, data.y, len(CLASSES)),
         "bag": torch.tensor([] if bag is None else [bag], dtype=torch.int64),
     }
     pictures = {
         f"{group}.{name}": tensor
-        for group, index in shown.items()
+        for group, index in chosen.items()
         for name, tensor in examples(model, data, direction, flips, index).items()
     }
-    return Assessment(curve, metrics, pictures)
+    first = first_of_each_class(data.y, len(CLASSES))
+    shown = Split(data.x[first], data.y[first])
+    steps = torch.linspace(0, settings.search_stop, settings.slider_steps + 1)
+    pictures |= {"slider.clean": shown.x, "slider.direction": direction[first], "slider.epsilon": steps}
+    told = class_probabilities(model, shown, direction[first], steps)
+    return Assessment(curve, metrics, pictures, told)
 
 
 def directions(model: nn.Module, data: Split, batch_size: int) -> Images:
@@ -153,6 +160,29 @@ def typical_of_each_class(flips: Flips, y: Int[Tensor, " n"], classes: int) -> I
             ranked = flips.epsilon[candidates].argsort(stable=True)
             picked.append(candidates[ranked[(len(ranked) - 1) // 2]])
     return torch.stack(picked) if picked else torch.empty(0, dtype=torch.int64)
+
+
+def first_of_each_class(y: Int[Tensor, " n"], classes: int) -> Int[Tensor, " shown"]:
+    """Return the first image of each class, whatever a classifier makes of it: nobody picked these."""
+    return torch.cat([_where(y == label)[:1] for label in range(classes)])
+
+
+def class_probabilities(
+    model: nn.Module, data: Split, direction: Images, epsilons: Float[Tensor, " steps"]
+) -> list[dict[str, float | str]]:
+    """Tell the probability of every class for each image, moved by each ε.
+
+    Returns:
+        For each image (`series`, its true class) and each `epsilon` the probability of the true class, `true`, and
+        of all classes, by their names.
+    """
+    rows: list[dict[str, float | str]] = []
+    for x, y, toward in zip(*data, direction, strict=True):
+        shown = torch.stack([moved(x, toward, epsilon) for epsilon in epsilons.tolist()])
+        for epsilon, given in zip(epsilons, predict(model, shown, 1).softmax(dim=1), strict=True):
+            named = dict(zip(CLASSES, given.tolist(), strict=True))
+            rows.append({"series": CLASSES[y], "epsilon": epsilon.item(), "true": named[CLASSES[y]]} | named)
+    return rows
 
 
 def least_confident_flip(

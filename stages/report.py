@@ -1,0 +1,37 @@
+"""params.yaml, metrics/, plots/ → report/index.html."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from descent.files import load_metrics, save_text
+from descent.params import load_params
+from descent.report import Results, report
+from descent.versions import versions
+from stages.terminal import command
+
+
+def main() -> None:
+    """Write the page from what the other stages left in metrics/ and plots/; nothing is computed again."""
+    params = load_params(Path("params.yaml"))
+    trained, attacked = params.train, params.attack.runs
+    tables = {name: pd.read_csv(f"plots/probabilities/{name}.csv") for name in attacked}
+    results = Results(
+        params=params.model_dump(),
+        data=load_metrics(Path("metrics/data.json")),
+        theory=load_metrics(Path("metrics/theory.json")),
+        trained={name: load_metrics(Path(f"metrics/train/{name}.json")) for name in trained},
+        attacked={name: load_metrics(Path(f"metrics/attack/{name}.json")) for name in attacked},
+        probabilities={
+            name: [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+            for name, table in tables.items()
+        },
+        figures={path.stem: path.read_text(encoding="utf-8") for path in Path("plots/figures").glob("*.svg")},
+        sheets={path.stem: path.read_bytes() for path in Path("plots/sheets").glob("*.png")},
+        versions=versions(),
+    )
+    save_text(Path("report/index.html"), report(results))
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,42 @@
+"""params.yaml, data/diabetes.safetensors → metrics/theory.json, plots/theory/*.csv, data/theory/*.csv."""
+
+from pathlib import Path
+
+from descent.broadcasting import broadcasting_evidence
+from descent.data import load_dataset
+from descent.determinism import make_deterministic
+from descent.equivalence import relu_evidence
+from descent.files import save_metrics, save_table
+from descent.learning_rate import learning_rate_evidence
+from descent.params import load_params
+from descent.sigmoid import sigmoid_evidence
+from stages.terminal import command
+
+
+def main() -> None:
+    """Prove by machine, or refute, what the write-up says before it trains anything."""
+    params = load_params(Path("params.yaml"))
+    theory, seed = params.theory, params.seed
+    make_deterministic(params.threads)
+    data = load_dataset(Path("data/diabetes.safetensors")).train
+
+    parts = {
+        "parametrised_relu": relu_evidence(data, theory.parametrised_relu, seed),
+        "sigmoid": sigmoid_evidence(theory.sigmoid),
+        "learning_rate": learning_rate_evidence(data, theory.learning_rate, seed),
+        "broadcasting": broadcasting_evidence(data, theory.broadcasting, seed),
+    }
+
+    save_metrics(
+        Path("metrics/theory.json"),
+        {f"{part}_{name}": number for part, shown in parts.items() for name, number in shown.numbers.items()},
+    )
+    for shown in parts.values():
+        for name, rows in shown.curves.items():
+            save_table(Path(f"plots/theory/{name}.csv"), rows)
+        for name, rows in shown.tables.items():
+            save_table(Path(f"data/theory/{name}.csv"), rows)
+
+
+if __name__ == "__main__":
+    command(main)

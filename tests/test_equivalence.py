@@ -1,0 +1,65 @@
+"""What is shown of the parametrised ReLU is so."""
+
+import pytest
+import torch
+
+from descent.data import Split
+from descent.equivalence import agreement, before_padding, random_mlp, training, without_bias
+from descent.parametrised_relu import rewritten
+from descent.params import Params
+
+
+def test_random_networks_agree_with_their_twins_and_the_slip_is_w2o(rng: torch.Generator) -> None:
+    shown = agreement(50, rng)
+    assert shown["networks"] == 50
+    assert 0 < shown["max_error"] < 1e-10
+    assert shown["slip_mean_error"] > 0.1
+    assert 0 < shown["slip_minus_w2o"] < 1e-10
+
+
+def test_a_wrong_twin_would_show(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("descent.equivalence.absorb", lambda network: rewritten(network, after=False))
+    assert agreement(20, rng)["max_error"] > 0.1
+
+
+def test_a_counterexample_without_biases_is_found(rng: torch.Generator) -> None:
+    shown = without_bias(20, rng)
+    assert shown["no_bias_tries"] >= 1
+    assert shown["no_bias_at_zero"] > 0
+    assert shown["no_bias_relu_at_zero"] == 0
+
+
+def test_the_error_before_padding_is_at_the_border_only(rng: torch.Generator) -> None:
+    shown, rows = before_padding(6, rng)
+    assert shown["zero_padding_border_error"] > 0.1
+    assert shown["zero_padding_inside_error"] < 1e-10
+    assert shown["valid_padding_error"] < 1e-10
+    assert [(row["row"], row["column"]) for row in rows] == [(i, j) for i in range(6) for j in range(6)]
+    for row in rows:
+        border = row["row"] in (0, 5) or row["column"] in (0, 5)
+        assert (row["error"] > 1e-3) == border  # type: ignore[operator]
+
+
+def test_twins_start_from_the_same_function_and_part(params: Params, rng: torch.Generator) -> None:
+    x = torch.randn(30, 4, generator=rng).double()
+    data = Split(x, x.square().sum(dim=1, keepdim=True))
+    run = params.theory.parametrised_relu.run.model_copy(update={"epochs": 3, "learning_rate": 0.01})
+
+    shown, rows = training(data, run, seeds=2)
+
+    assert shown["start_difference"] < 1e-10
+    curves = {kind: [row for row in rows if row["series"] == kind] for kind in ("parametrised ReLU", "ReLU")}
+    own, twin = curves.values()
+    assert [row["epoch"] for row in own] == [row["epoch"] for row in twin] == [0, 1, 2, 3]
+    assert own[0]["loss"] == pytest.approx(twin[0]["loss"], rel=1e-12)
+    assert own[-1]["loss"] != pytest.approx(twin[-1]["loss"], rel=1e-6)
+    assert shown["final_loss"] == own[-1]["loss"]
+    assert shown["final_loss_of_twin"] == twin[-1]["loss"]
+    assert shown["final_loss_minus_twins"] == pytest.approx(shown["final_loss"] - shown["final_loss_of_twin"])
+    assert all(row["low"] <= row["loss"] <= row["high"] for row in rows)  # type: ignore[operator]
+
+
+def test_a_drawn_network_has_the_depth_and_the_biases_asked_for(rng: torch.Generator) -> None:
+    network = random_mlp(rng, depth=3, bias=False, parametrised=False)
+    assert [type(layer).__name__ for layer in network] == ["Linear", "ReLU"] * 3 + ["Linear"]
+    assert all(parameter.ndim == 2 and parameter.dtype == torch.float64 for parameter in network.parameters())

@@ -1,0 +1,285 @@
+"""The page says what the metrics say, and needs nothing but itself."""
+
+import json
+import re
+from base64 import b64decode
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from descent.claims import claims
+from descent.errors import DataError
+from descent.fashion_mnist import CLASSES
+from descent.palette import BLUE, COLOURS, INK, PAPER
+from descent.report import TOKENS, Results, data_uri, flattened, inlined, math, report, slider
+from tests.browser import browsing, needs_chromium
+from tests.test_claims import ATTACKED, THEORY, TRAINED
+from tests.workspace import Workspace
+
+SVG = (
+    '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg xmlns:xlink="x" width="446.4pt" height="345.6pt" '
+    f'viewBox="0 0 446.4 345.6" version="1.1">\n <metadata>by <b>somebody</b></metadata>\n <g id="axes_1">'
+    f'<path id="m1" clip-path="url(#p1)" style="fill: {BLUE}; stroke: {INK}"/><use xlink:href="#m1"/>'
+    f'<rect style="fill: {PAPER}"/></g></svg>'
+)
+
+
+def probabilities() -> list[dict[str, Any]]:
+    """Return the rows of a table of two images at three ε, which become trousers."""
+    return [
+        {"series": image, "epsilon": epsilon, "true": 0.5} | {name: float(name == given) for name in CLASSES}
+        for image in ("Bag", "Coat")
+        for epsilon, given in ((0.0, image), (0.1, "Trouser"), (0.2, "Trouser"))
+    ]
+
+
+def results(**changes: Any) -> Results:  # noqa: ANN401
+    """Return all that a page needs, made up."""
+    relu = ("", "_deviation", "_of_twin", "_of_twin_deviation", "_minus_twins", "_minus_twins_deviation")
+    theory = (
+        THEORY
+        | {f"parametrised_relu_final_loss{name}": 2571.0 for name in relu}
+        | {"parametrised_relu_start_difference": 4.7e-16, "parametrised_relu_seeds": 5}
+        | {f"sigmoid_{name}": -88.72 for name in ("graph_nan_below", "graph_zero_below", "closed_zero_above")}
+    )
+    data = {"source": "fashion-mnist", "train_images": 60000, "test_images": 10000, "height": 28, "width": 28}
+    data |= {"classes": 10, "diabetes_train": 354, "diabetes_test": 88, "diabetes_features": 10}
+    made = Results(
+        params={
+            "seed": 7,
+            "threads": 1,
+            "evaluation": {"overfitting_window": 5, "overfitting_rise": 0.1},
+            "theory": {"learning_rate": {"epochs": 50}},
+            "train": {"mlp": {"hidden": [100]}},
+        },
+        data=data | {"sha256_train_images": "abc123"},
+        theory=theory,
+        trained={
+            name: metrics | {"torch": "2.13.0", "weights": 1} for name, metrics in TRAINED.items() if "lr" not in name
+        },
+        attacked={"mlp": ATTACKED["mlp"] | {"zero_gradient_share": 0.0003}},
+        probabilities={"mlp": probabilities()},
+        figures={"mlp-loss": SVG, "robustness": SVG},
+        sheets={"mlp": b"PNG", "mlp-direction": b"png"},
+        versions={"Python": "3.11.7"},
+    )
+    return made._replace(**changes)
+
+
+def text(html: str) -> str:
+    """Return what a page says, tags and white space aside."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html)))
+
+
+def test_every_claim_stands_on_the_page_with_verdict_and_number() -> None:
+
+    page, made = text(report(results())), results()
+    for claim in claims(made.theory, made.trained, made.attacked):
+        assert page.count(claim.says) == 2  # in the summary and in its section
+        assert claim.shows in page
+    assert "Of 18 claims, 12 hold in this run and 4 do not; 2 were not measured." in page
+
+
+def test_a_number_that_turns_a_verdict_turns_the_page() -> None:
+    calm = {**results().trained, "mlp": {**results().trained["mlp"], "overfitting_epoch": None}}
+    page = text(report(results(trained=calm)))
+    assert "Of 18 claims, 11 hold in this run and 5 do not; 2 were not measured." in page
+    assert "✗ Does not hold. Averaged over a few epochs, no epoch from which it rises" in page
+
+
+def test_drawn_data_is_announced_on_top_and_real_data_is_not() -> None:
+    drawn = text(report(results(data={**results().data, "source": "drawn"})))
+    assert 0 < drawn.index("Drawn stand-in data, not Fashion-MNIST") < drawn.index("Gradient descent on weights")
+    assert "Images: drawn by the project" in drawn
+    assert "Drawn stand-in" not in text(report(results()))
+
+
+def test_figures_are_numbered_in_order_and_missing_ones_leave_no_gap() -> None:
+    page = report(results())
+    assert re.findall(r"<b>Figure (\d+)\.</b>", page) == ["1", "2"]
+    assert page.count("<figure id=") == 2
+
+
+def test_the_end_says_how_it_came_about() -> None:
+    page = text(report(results()))
+    for words in ("Seed 7, 1 thread per process", "train images abc123", "Python 3.11.7", "train.mlp.hidden 100"):
+        assert words in page
+    assert "Trained with torch 2.13.0." in page
+
+
+def test_the_same_results_give_the_same_page() -> None:
+    assert report(results()) == report(results())
+
+
+def test_names_from_the_parameters_cannot_become_markup() -> None:
+    hostile = '</script><b onload="x">'
+    page = report(results(versions={hostile: "1"}, params={**results().params, "extra": hostile}))
+    assert hostile not in page
+
+
+def test_without_an_attack_there_is_no_bench() -> None:
+    page = report(results(attacked={}, probabilities={}, sheets={}))
+    assert 'id="bench"' not in page
+    assert "<script" not in page
+
+
+def test_a_figure_is_described_and_kept_apart_from_others() -> None:
+    html = inlined(SVG, "mlp-loss", 'Loss "of" <the> MLP')
+    assert html.startswith('<svg role="img" aria-label="Loss &#34;of&#34; &lt;the&gt; MLP" style="max-width: 37.2rem"')
+    assert 'viewBox="0 0 446.4 345.6"' in html
+    assert 'id="mlp-loss-axes_1"' in html
+    assert 'id="mlp-loss-m1"' in html
+    assert "url(#mlp-loss-p1)" in html
+    assert 'xlink:href="#mlp-loss-m1"' in html
+    assert "metadata" not in html
+    assert "fill: var(--blue); stroke: var(--ink)" in html
+    assert "fill: var(--paper)" in html
+
+
+def test_every_colour_of_the_figures_has_a_name_in_the_style_for_light_and_dark() -> None:
+    style = (Path(__file__).parents[1] / "src" / "descent" / "page" / "report.css").read_text(encoding="utf-8")
+    assert {*COLOURS, INK, PAPER} == set(TOKENS)
+    for token in TOKENS.values():
+        assert len(re.findall(rf"--{token}: #", style)) == 2
+
+
+def test_a_file_that_is_no_figure_is_named() -> None:
+    with pytest.raises(DataError, match=r"plots/figures/bag.svg: no SVG as the pipeline draws it"):
+        inlined("<html>", "bag", "")
+
+
+def test_formulas_are_mathml() -> None:
+    assert str(math(r"\frac{a}{2}")).startswith("<math")
+    assert "<mfrac>" in math(r"\frac{a}{2}")
+    assert 'display="block"' in math("a", "block")
+
+
+def test_the_slider_has_the_probabilities_by_image_step_and_class() -> None:
+    laid = slider(probabilities())
+    assert laid["epsilons"] == [0.0, 0.1, 0.2]
+    assert laid["images"] == ["Bag", "Coat"]
+    assert laid["steps"] == [0, 1, 2]
+    assert laid["probabilities"][1][0][CLASSES.index("Coat")] == 1
+    assert laid["probabilities"][1][2][CLASSES.index("Trouser")] == 1
+
+
+def test_parameters_are_flattened_with_their_dotted_names() -> None:
+    assert list(flattened({"a": {"b": [1, 2], "c": {"d": "x"}}, "e": []})) == [
+        ("a.b", "1, 2"),
+        ("a.c.d", "x"),
+        ("e", "none"),
+    ]  # fmt: skip
+
+
+def test_a_picture_becomes_an_address() -> None:
+    assert b64decode(data_uri(b"PNG").removeprefix("data:image/png;base64,")) == b"PNG"
+
+
+@pytest.fixture(scope="module")
+def page(committed: Workspace) -> Path:
+    """Return the page of the committed results, built in a clone that has no data."""
+    committed.run("python", "-m", "stages.report")
+    return committed.folder / "report" / "index.html"
+
+
+def test_a_clone_builds_its_page_from_metrics_and_plots_alone(page: Path) -> None:
+    html = page.read_text(encoding="utf-8")
+    assert page.stat().st_size < 5e6
+    assert "Drawn stand-in" not in html
+    assert text(html).count("not measured") == 0
+    assert html.count("<figure id=") == 17
+    assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', html)
+
+
+@needs_chromium
+def test_every_picture_of_the_page_is_decoded_and_nothing_is_asked_for(page: Path) -> None:
+    with browsing() as watched:
+        watched.page.goto(page.as_uri())
+        decoded = watched.page.evaluate(
+            """async () => Promise.all([...document.querySelectorAll('image, img')].map(async found => {
+                 const image = new Image();
+                 image.src = found.getAttribute('href') || found.getAttribute('xlink:href') || found.src;
+                 await image.decode();
+                 return image.naturalWidth;
+               }))"""
+        )
+        assert len(decoded) >= 6 + 3 * 30 + 9  # sheets, galleries, bags
+        assert min(decoded) >= 28
+        assert watched.errors == []
+        assert watched.outside == []
+        sizes = watched.page.eval_on_selector_all(
+            "figure > svg, .wide > svg",
+            "all => all.map(svg => [svg.getBoundingClientRect().width, svg.innerHTML.length])",
+        )
+        assert len(sizes) == 20  # with the three of the slider
+        assert all(width > 80 and length > 10 for width, length in sizes)
+
+
+@needs_chromium
+def test_the_slider_moves_picture_words_and_bars(page: Path) -> None:
+    with browsing() as watched:
+        watched.page.goto(page.as_uri())
+        bench = watched.page.locator("#bench")
+        data = json.loads(watched.page.locator("#probabilities").text_content() or "")
+        assert bench.is_visible()
+        assert not watched.page.locator(".strip").is_visible()
+        assert list(data) == ["mlp", "mlp-weight-decay", "convnet"]
+
+        def shown() -> tuple[str, str, list[str]]:
+            picture = bench.locator(".moved")
+            place = f"{picture.locator('use').get_attribute('href')} {picture.get_attribute('viewBox')}"
+            return (
+                place,
+                bench.locator(".moved-words").inner_text(),
+                bench.locator(".bars td:last-child").all_inner_texts(),
+            )
+
+        for run, image, step in (("mlp", 8, 0), ("mlp", 8, 30), ("convnet", 8, 30), ("convnet", 1, 12)):
+            bench.locator(f"input[value={run}]").check()
+            bench.locator("select").select_option(str(image))
+            bench.locator("input[type=range]").fill(str(step))
+            given = data[run]["probabilities"][image][step]
+            place, words, bars = shown()
+            assert place == f"#sheet-{run} {28 * step} {28 * image} 28 28"
+            assert words == f"{CLASSES[given.index(max(given))]}, {100 * max(given):.1f} %"
+            assert bars == [f"{100 * share:.1f} %" for share in given]
+            widths = bench.locator(".bar").evaluate_all("bars => bars.map(bar => parseFloat(bar.style.width))")
+            assert widths == pytest.approx([100 * share for share in given], abs=0.01)
+        bench.locator("input[type=range]").press("ArrowRight")
+        assert bench.locator("output").inner_text() == f"{data['convnet']['epsilons'][13]:.3f}"
+        assert watched.errors == []
+
+
+@needs_chromium
+def test_without_a_script_a_static_strip_takes_the_sliders_place(page: Path) -> None:
+    with browsing(scripts=False) as watched:
+        watched.page.goto(page.as_uri())
+        assert not watched.page.locator("#bench").is_visible()
+        assert watched.page.locator(".strip .picture").count() == 3 * 10 * 6
+        assert watched.page.locator(".strip .picture").first.is_visible()
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nobody_is_kept_from_reading_it(page: Path, width: int, scheme: Any) -> None:  # noqa: ANN401
+
+    with browsing(width=width, scheme=scheme) as watched:
+        watched.page.goto(page.as_uri())
+        found = Axe().run(watched.page).response["violations"]
+        assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
+        # Nothing makes the page itself scroll sideways.
+        assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@needs_chromium
+def test_it_prints_with_the_strip_and_without_the_slider(page: Path) -> None:
+    with browsing() as watched:
+        watched.page.goto(page.as_uri())
+        watched.page.emulate_media(media="print")
+        assert not watched.page.locator("#bench").is_visible()
+        assert watched.page.locator(".strip .picture").first.is_visible()
+        assert watched.page.pdf(format="A4").startswith(b"%PDF")
