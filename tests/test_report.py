@@ -207,7 +207,7 @@ def test_every_picture_of_the_page_is_decoded_and_nothing_is_asked_for(page: Pat
                }))"""
         )
         assert len(decoded) >= 6 + 3 * 30 + 9  # sheets, galleries, bags
-        assert min(decoded) >= 28
+        assert min(decoded) >= 8  # the heat map has a pixel for a pixel
         assert watched.errors == []
         assert watched.outside == []
         sizes = watched.page.eval_on_selector_all(
@@ -226,7 +226,7 @@ def test_the_slider_moves_picture_words_and_bars(page: Path) -> None:
         data = json.loads(watched.page.locator("#probabilities").text_content() or "")
         assert bench.is_visible()
         assert not watched.page.locator(".strip").is_visible()
-        assert list(data) == ["mlp", "mlp-weight-decay", "convnet"]
+        assert set(data) == {"mlp", "mlp-weight-decay", "convnet"}
 
         def shown() -> tuple[str, str, list[str]]:
             picture = bench.locator(".moved")

@@ -83,7 +83,7 @@ def math(latex: str, display: str = "inline") -> Markup:
     formula = Markup(convert(latex, display=display))  # noqa: S704 - written in the template
     if display == "inline":
         return formula
-    return Markup('<div class="formula" tabindex="0" role="region" aria-label="Formula">{}</div>').format(formula)
+    return Markup('<div class="formula" tabindex="0" role="group" aria-label="Formula">{}</div>').format(formula)
 
 
 def inlined(svg: str, name: str, alt: str) -> Markup:
