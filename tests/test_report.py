@@ -244,8 +244,8 @@ def test_the_slider_moves_picture_words_and_bars(page: Path) -> None:
             given = data[run]["probabilities"][image][step]
             place, words, bars = shown()
             assert place == f"#sheet-{run} {28 * step} {28 * image} 28 28"
-            assert words == f"{CLASSES[given.index(max(given))]}, {100 * max(given):.1f} %"
-            assert bars == [f"{100 * share:.1f} %" for share in given]
+            assert words == f"{CLASSES[given.index(max(given))]}, {100 * max(given):.1f}\u00a0%"
+            assert bars == [f"{100 * share:.1f}\u00a0%" for share in given]
             widths = bench.locator(".bar").evaluate_all("bars => bars.map(bar => parseFloat(bar.style.width))")
             assert widths == pytest.approx([100 * share for share in given], abs=0.01)
         bench.locator("input[type=range]").press("ArrowRight")

@@ -7,7 +7,7 @@ const picker = bench.querySelector("select");
 const rows = [...bench.querySelectorAll(".bars tr")];
 const SIZE = 28;
 
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 const largest = (values) => values.indexOf(Math.max(...values));
 
 function view(selector, run, x, y, words) {
