@@ -31,7 +31,7 @@ def test_the_lock_agrees_with_the_code_the_parameters_and_the_results(committed:
 @pytest.mark.parametrize(
     ("touched", "stage"),
     [
-        ("src/descent/training.py", "train@regression-lr-1e-4"),
+        ("src/descent/training.py", "theory"),
         ("metrics/train/mlp.json", "train@mlp"),
         ("plots/figures/mlp-loss.svg", "draw"),
     ],
