@@ -21,7 +21,7 @@ class Watched:
         self.errors: list[str] = []
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda said: self.errors.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
 
     @property
     def outside(self) -> list[str]:
