@@ -34,6 +34,7 @@ def test_a_first_run_makes_every_output_and_says_that_the_data_is_drawn(miniatur
     } <= made.keys()
     assert json.loads(made["metrics/data.json"])["source"] == "drawn"
     assert "Going on with DRAWN GARMENTS" in miniature.first_run
+    assert b"Drawn stand-in data, not Fashion-MNIST" in made["report/index.html"]
     assert made["plots/curves/mlp.csv"].splitlines()[0] == (b"epoch,train_loss,test_loss,train_accuracy,test_accuracy")
     assert made["plots/curves/regression-lr-1e-4.csv"].splitlines()[0] == b"epoch,train_loss,test_loss"
     assert len(made["plots/curves/mlp.csv"].splitlines()) == 1 + 3

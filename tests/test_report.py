@@ -16,6 +16,7 @@ from descent.fashion_mnist import CLASSES
 from descent.palette import BLUE, COLOURS, INK, PAPER
 from descent.report import TOKENS, Results, data_uri, flattened, inlined, math, report, slider
 from tests.browser import browsing, needs_chromium
+from tests.imports import ROOT
 from tests.test_claims import ATTACKED, THEORY, TRAINED
 from tests.workspace import Workspace
 
@@ -25,6 +26,9 @@ SVG = (
     f'<path id="m1" clip-path="url(#p1)" style="fill: {BLUE}; stroke: {INK}"/><use xlink:href="#m1"/>'
     f'<rect style="fill: {PAPER}"/></g></svg>'
 )
+
+
+STYLE = (ROOT / "src" / "descent" / "page" / "report.css").read_text(encoding="utf-8")
 
 
 def probabilities() -> list[dict[str, Any]]:
@@ -64,7 +68,7 @@ def results(**changes: Any) -> Results:  # noqa: ANN401
         probabilities={"mlp": probabilities()},
         figures={"mlp-loss": SVG, "robustness": SVG},
         sheets={"mlp": b"PNG", "mlp-direction": b"png"},
-        versions={"Python": "3.11.7"},
+        versions={"numpy": "2.4.6"},
     )
     return made._replace(**changes)
 
@@ -105,7 +109,7 @@ def test_figures_are_numbered_in_order_and_missing_ones_leave_no_gap() -> None:
 
 def test_the_end_says_how_it_came_about() -> None:
     page = text(report(results()))
-    for words in ("Seed 7, 1 thread per process", "train images abc123", "Python 3.11.7", "train.mlp.hidden 100"):
+    for words in ("Seed 7, 1 thread per process", "train images abc123", "numpy 2.4.6", "train.mlp.hidden 100"):
         assert words in page
     assert "Trained with torch 2.13.0." in page
 
@@ -140,10 +144,28 @@ def test_a_figure_is_described_and_kept_apart_from_others() -> None:
 
 
 def test_every_colour_of_the_figures_has_a_name_in_the_style_for_light_and_dark() -> None:
-    style = (Path(__file__).parents[1] / "src" / "descent" / "page" / "report.css").read_text(encoding="utf-8")
     assert {*COLOURS, INK, PAPER} == set(TOKENS)
     for token in TOKENS.values():
-        assert len(re.findall(rf"--{token}: #", style)) == 2
+        assert len(re.findall(rf"--{token}: #", STYLE)) == 2
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of a colour (WCAG 2.2, "relative luminance")."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_words_stand_out_from_their_ground_by_four_and_a_half_and_lines_by_three(dark: bool) -> None:
+    found = re.findall(r"--(\w+): (#[0-9a-f]{6});", STYLE)
+    colours = dict(found[len(found) // 2 :] if dark else found[: len(found) // 2])
+    assert len(colours) == 13
+    for ground in (colours.pop("paper"), colours.pop("panel")):
+        for name, colour in colours.items():
+            low, high = sorted((luminance(ground), luminance(colour)))
+            needed = 4.5 if name in ("ink", "quiet", "link", "good", "bad") else 1.0 if name == "line" else 3.0
+            assert (high + 0.05) / (low + 0.05) >= needed, (name, ground)
 
 
 def test_a_file_that_is_no_figure_is_named() -> None:

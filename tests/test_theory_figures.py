@@ -58,7 +58,7 @@ def test_the_graph_follows_the_trace_and_not_a_drawing_by_hand() -> None:
     assert "sqrt\n0.8550" in words(figure)
     places = {name.partition("\n")[0]: place[1] for name, place in boxes(figure) if "\n" in name}
     order = ["x", "−", "exp", "+", "÷", "sqrt"]
-    assert [places[name] for name in order] == sorted(places[name] for name in order)
+    assert [places[name] for name in order] == sorted({places[name] for name in order})  # each below the one before
 
 
 def test_no_two_nodes_of_the_graph_lie_on_each_other() -> None:

@@ -1,12 +1,13 @@
 """What the project runs on."""
 
-import platform
 import re
 from importlib.metadata import requires, version
 
 
 def versions() -> dict[str, str]:
-    """Return the installed versions of Python and of every package that the project asks for, builds aside."""
+    """Return the installed version of every package that the project asks for, builds aside.
+
+    Not that of Python: the packages are pinned and make the results what they are, while any Python runs them.
+    """
     names = [re.match(r"[\w.-]+", line) for line in requires("descent") or () if "extra ==" not in line]
-    found = {match[0]: version(match[0]).partition("+")[0] for match in names if match}
-    return {"Python": platform.python_version()} | found
+    return {match[0]: version(match[0]).partition("+")[0] for match in names if match}
