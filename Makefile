@@ -19,8 +19,8 @@ repro: .venv/installed  ## run the pipeline to its last figure and show the resu
 # What is typed after REV= reaches the program as one word, whatever is in it.
 export REV
 report: .venv/installed  ## build report/index.html from metrics/ and plots/, and name it; REV=… compares with a revision
-	@if [ -z "$$REV" ]; then $(BIN)/python -m dvc repro --single-item report && echo "file://$(CURDIR)/report/index.html"; \
-	else $(BIN)/python -m tools.compare "$$REV"; fi
+	@if [ -n "$$REV" ]; then $(BIN)/python -m tools.compare "$$REV"; else $(BIN)/python -m dvc repro --single-item report \
+	&& $(BIN)/python -c 'from pathlib import Path; print(Path("report/index.html").resolve().as_uri())'; fi
 
 test: .venv/installed-for-tests  ## check the code, then run every test
 	@$(MAKE) --no-print-directory check

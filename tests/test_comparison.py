@@ -60,10 +60,10 @@ def test_what_differs_is_listed_and_what_is_not_a_number_has_no_change() -> None
     metrics = {"metrics/train/mlp.json": {"overfitting_epoch": {"old": None, "new": 15}}}
     page = comparison(revision("main"), revision("work"), params, metrics)
     cells = re.findall(r"<t[dh][^>]*>(?!<)([^<]*)</t[dh]>", page)
-    at = cells.index("params.yaml")
-    assert cells[at : at + 4] == ["params.yaml", "train.mlp.epochs", "100", "50"]
-    at = cells.index("metrics/train/mlp.json")
-    assert cells[at : at + 5] == ["metrics/train/mlp.json", "overfitting_epoch", "–", "15", "–"]
+    at = cells.index("params.yaml: train.mlp.epochs")
+    assert cells[at + 1 : at + 3] == ["100", "50"]
+    at = cells.index("metrics/train/mlp.json: overfitting_epoch")
+    assert cells[at + 1 : at + 4] == ["–", "15", "–"]
 
 
 def test_nothing_that_differs_is_said_in_words() -> None:

@@ -96,20 +96,23 @@ def test_an_experiment_changes_one_line_and_is_shown(miniature: Workspace, tmp_p
     assert values["main"][column] == "0.001"
 
     # One page has both, whichever of them is in the work tree.
+    changed_row = '<th scope="row">params.yaml: train.mlp-weight-decay.weight_decay</th>'
     lab.run("python", "-m", "tools.compare", "main")
     page = (lab.folder / "report" / "compare.html").read_text(encoding="utf-8")
     assert "<h1>workspace beside main</h1>" in page
-    assert "<td>train.mlp-weight-decay.weight_decay</td><td>0.001</td><td>0.01</td>" in page
+    assert f"{changed_row}<td>0.001</td><td>0.01</td>" in page
     lab.run("git", "checkout", "--quiet", "--", ".")
     lab.run("python", "-m", "tools.compare", "decay")
     page = (lab.folder / "report" / "compare.html").read_text(encoding="utf-8")
     assert "<h1>workspace beside decay</h1>" in page
-    assert "<td>train.mlp-weight-decay.weight_decay</td><td>0.01</td><td>0.001</td>" in page
+    assert f"{changed_row}<td>0.01</td><td>0.001</td>" in page
     assert "metrics/train/mlp-weight-decay.json" in page
     assert "metrics/train/mlp.json" not in page  # nothing of it differs
     assert page.count("<figure>") == 2 * 1 + 3 * 2 + 3
 
-    before = page
+    lab.run("python", "-m", "tools.compare", "HEAD")
+    before = (lab.folder / "report" / "compare.html").read_text(encoding="utf-8")
+    assert before.count("<p>None.</p>") == 2
     said = lab.run("python", "-m", "tools.compare", "nowhere", status=1)
     assert said.startswith("ERROR: cannot read 'nowhere': ")
     assert "Traceback" not in said

@@ -35,7 +35,9 @@ def main(revision: str) -> None:
     try:
         repo = Repo()
         old, new = read(revision), read(None)
-        changed = {kind: getattr(repo, kind).diff(revision, "workspace")["diff"] for kind in ("params", "metrics")}
+        changed = {
+            kind: getattr(repo, kind).diff(revision, "workspace").get("diff", {}) for kind in ("params", "metrics")
+        }
     except (DvcException, SCMError) as error:
         raise DataError(
             f"cannot read {revision!r}: {error}; `git branch` and `dvc exp show` list what there is"

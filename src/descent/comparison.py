@@ -95,11 +95,11 @@ def overlays(old: Revision, new: Revision) -> Iterator[tuple[str, Figure]]:
 
 def _table(differences: Differences, columns: Sequence[str]) -> Table:
     rows = [
-        (path, name, *(_text(change.get(key)) for key in ("old", "new", "diff")[: len(columns)]))
+        (f"{path}: {name}", *(_text(change.get(key)) for key in ("old", "new", "diff")[: len(columns)]))
         for path, changes in sorted(differences.items())
         for name, change in sorted(changes.items())
     ]
-    return Table(("file", "name", *columns), rows)
+    return Table(("name", *columns), rows)
 
 
 def _text(value: object) -> str:
