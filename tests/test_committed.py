@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from descent.claims import claims
+from tests.test_claims import STORY, find
 from tests.workspace import Workspace
 from tools.results import BEGIN, END
 
@@ -55,6 +57,28 @@ def test_the_committed_results_come_from_the_real_images(committed: Workspace) -
     data = metrics(committed, "data.json")
     assert data["source"] == "fashion-mnist"
     assert (data["train_images"], data["test_images"]) == (60000, 10000)
+
+
+def test_every_claim_has_the_verdict_that_the_readme_and_the_decisions_tell(committed: Workspace) -> None:
+    trained, attacked = (
+        {
+            path.stem: metrics(committed, f"{kind}/{path.name}")
+            for path in (committed.folder / "metrics" / kind).iterdir()
+        }
+        for kind in ("train", "attack")
+    )
+    judged = {claim.says: claim for claim in claims(metrics(committed, "theory.json"), trained, attacked)}
+    assert {words: find(judged, words).holds for words in STORY} == STORY
+
+
+def test_the_theory_is_exact_to_rounding(committed: Workspace) -> None:
+    theory = metrics(committed, "theory.json")
+    exact = ("relu_max_error", "slip_minus_w2o", "valid_padding_error", "largest_difference", "closed_form_error")
+    found = [value for name, value in theory.items() if name.endswith(exact)]
+    assert len(found) == len(exact)
+    assert max(found) < 1e-10
+    assert theory["learning_rate_worst_batch_threshold"] == pytest.approx(0.23, abs=0.005)  # docs/decisions.md
+    assert theory["learning_rate_mini_batch_diverges_at"] == 1.1
 
 
 def test_a_small_learning_rate_descends_smoothly(committed: Workspace) -> None:
