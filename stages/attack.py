@@ -1,7 +1,10 @@
-"""params.yaml, data, models/RUN.safetensors → metrics/attack/RUN.json, plots/*/RUN.csv, data/adversarial/."""
+"""params.yaml, data, models/RUN.safetensors → metrics/attack/RUN.json, plots/*/RUN.csv, data/*/RUN.safetensors."""
 
 from pathlib import Path
 
+import torch
+
+from descent.adversarial_set import save_adversarial_set
 from descent.data import load_dataset
 from descent.determinism import make_deterministic
 from descent.fashion_mnist import CLASSES
@@ -16,17 +19,22 @@ from stages.terminal import command
 def main(name: str) -> None:
     """Attack one of the classifiers listed under `attack.runs` in params.yaml."""
     params = load_params(Path("params.yaml"))
-    run = params.train[name]
+    run, bench = params.train[name], params.attack.bench
     make_deterministic(params.threads)
     test = load_dataset(Path(f"data/{run.data}.safetensors")).test
     model = load_model(Path(f"models/{name}.safetensors"), run.model, test.x.shape[1:], len(CLASSES))
+    rng = torch.Generator().manual_seed(params.seed)
 
-    curve, metrics, pictures, probabilities = assess(model, test, params.attack.fgsm, params.evaluation.batch_size)
+    shown = assess(model, test, bench, params.evaluation.batch_size, rng)
 
-    save_table(Path(f"plots/attack/{name}.csv"), curve)
-    save_table(Path(f"plots/probabilities/{name}.csv"), probabilities)
-    save_metrics(Path(f"metrics/attack/{name}.json"), metrics)
-    save_tensors(Path(f"data/adversarial/{name}.safetensors"), pictures)
+    save_table(Path(f"plots/attack/{name}.csv"), shown.curve)
+    save_table(Path(f"plots/pgd/{name}.csv"), shown.pgd_curve)
+    save_table(Path(f"plots/flips/{name}.csv"), shown.flips)
+    save_table(Path(f"data/confusion/{name}.csv"), shown.confusion)
+    save_table(Path(f"plots/probabilities/{name}.csv"), shown.probabilities)
+    save_metrics(Path(f"metrics/attack/{name}.json"), shown.metrics)
+    save_tensors(Path(f"data/adversarial/{name}.safetensors"), shown.pictures)
+    save_adversarial_set(Path(f"data/adversarial-sets/{name}.safetensors"), shown.images, test.y, bench.epsilon)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from descent.drawing import save_pixels, svg
-from descent.figures import bag, gallery, hovering, regression, robustness, sheet, training
+from descent.figures import bag, confusion, flips, gallery, hovering, regression, robustness, sheet, training, transfer
 from descent.files import load_metrics, save_text
 from descent.params import load_params
 from descent.tensors import load_tensors
@@ -24,7 +24,9 @@ def main() -> None:
     metrics = {name: load_metrics(Path(f"metrics/train/{name}.json")) for name in runs}
     tables = {path.stem: pd.read_csv(path) for folder in ("data", "plots") for path in Path(folder, "theory").iterdir()}
     curves = {name: pd.read_csv(f"plots/curves/{name}.csv") for name in runs}
-    attacks = {name: pd.read_csv(f"plots/attack/{name}.csv") for name in attacked}
+    attacks, pgd, flipped = (
+        {name: pd.read_csv(f"plots/{kind}/{name}.csv") for name in attacked} for kind in ("attack", "pgd", "flips")
+    )
     pictures = {name: load_tensors(Path(f"data/adversarial/{name}.safetensors"))[0] for name in attacked}
 
     regressions = {name: curves[name] for name in runs if runs[name].data == "diabetes"}
@@ -37,7 +39,10 @@ def main() -> None:
         "theory-sigmoid-gradient": sigmoid_gradient(tables["sigmoid-gradient"], theory),
         "theory-learning-rate": learning_rate(tables["learning-rate"], theory, over),
         "theory-broadcasting": broadcasting(tables["broadcasting"], theory),
-        "robustness": robustness(attacks, source),
+        "robustness": robustness("Accuracy under the fast gradient sign method", attacks, source),
+        "robustness-pgd": robustness("Accuracy under projected gradient descent", pgd, source),
+        "flips": flips(flipped, source),
+        "transfer": transfer(pd.read_csv("plots/transfer.csv"), params.attack.bench.epsilon, source),
         "bag": bag(pictures, source),
     }
     if regressions:
@@ -51,7 +56,10 @@ def main() -> None:
             chosen = {name: curves[name] for name in of_kind}
             for measure in ("loss", "accuracy"):
                 figures[f"{kind}-{measure}"] = training(title, measure, chosen, metrics, source)
+    epsilon = params.attack.bench.epsilon
     for name in attacked:
+        counts = pd.read_csv(f"data/confusion/{name}.csv")
+        figures[f"confusion-{name}"] = confusion(name, counts, epsilon, source)
         figures[f"adversarial-{name}"] = gallery(name, pictures[name], source)
 
     for name, figure in figures.items():

@@ -22,6 +22,7 @@ def main() -> None:
         theory=load_metrics(Path("metrics/theory.json")),
         trained={name: load_metrics(Path(f"metrics/train/{name}.json")) for name in trained},
         attacked={name: load_metrics(Path(f"metrics/attack/{name}.json")) for name in attacked},
+        transfer=load_metrics(Path("metrics/transfer.json")),
         probabilities={
             name: [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
             for name, table in tables.items()

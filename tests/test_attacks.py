@@ -1,16 +1,25 @@
-"""The fast gradient sign method does what its formula says, and what two independent libraries do."""
+"""The attacks do what their formulas say, and what three independent libraries do."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import foolbox
 import pytest
 import torch
+from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescentPyTorch
+from art.estimators.classification import PyTorchClassifier
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from descent import vision  # noqa: F401 - torchattacks imports torchvision
-from descent.attacks import fgsm, loss_gradient, moved
+from descent import vision  # torchattacks imports torchvision
+from descent.attacks import L2, LINF, cross_entropy, dlr, fgsm, loss_gradient, moved, pgd
 from descent.models import build_model
 from descent.params import MLP, ConvNet
+
+assert vision
+import torchattacks  # noqa: E402
 
 IMAGES, SEED = (1, 28, 28), 0
 
@@ -89,36 +98,212 @@ def test_the_gradient_of_an_image_does_not_depend_on_its_batch(rng: torch.Genera
     torch.testing.assert_close(loss_gradient(model, x, y)[:1], loss_gradient(model, x[:1], y[:1]))
 
 
-def theirs_by_torchattacks(model: nn.Module, x: Tensor, y: Tensor, epsilon: float) -> Tensor:
+def by_torchattacks(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, kind: str) -> Tensor:
     """Attack with torchattacks."""
-    import torchattacks
-
-    adversarial: Tensor = torchattacks.FGSM(model, eps=epsilon)(x, y)
+    if kind == "fgsm":
+        attack = torchattacks.FGSM(model, eps=epsilon)
+    else:
+        attack = torchattacks.PGD(model, eps=epsilon, alpha=epsilon / 4, steps=5, random_start=False)
+    if kind == "pgd targeted":
+        attack.set_mode_targeted_by_label(quiet=True)
+    adversarial: Tensor = attack(x, y)
     return adversarial
 
 
-def theirs_by_foolbox(model: nn.Module, x: Tensor, y: Tensor, epsilon: float) -> Tensor:
+def by_foolbox(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, kind: str) -> Tensor:
     """Attack with foolbox."""
     bounded = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
-    _, clipped, _ = foolbox.attacks.LinfFastGradientAttack()(bounded, x, y, epsilons=epsilon)
-    adversarial: Tensor = clipped
+    if kind == "fgsm":
+        attack = foolbox.attacks.LinfFastGradientAttack()
+    else:
+        attack = foolbox.attacks.LinfPGD(abs_stepsize=epsilon / 4, steps=5, random_start=False)
+    goal = foolbox.criteria.TargetedMisclassification(y) if kind == "pgd targeted" else y
+    adversarial: Tensor = attack(bounded, x, goal, epsilons=epsilon)[1]
     return adversarial
 
 
-@pytest.mark.parametrize("theirs", [theirs_by_torchattacks, theirs_by_foolbox])
+def by_art(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, kind: str) -> Tensor:
+    """Attack with the Adversarial Robustness Toolbox."""
+    classifier = PyTorchClassifier(
+        model=model,
+        loss=nn.CrossEntropyLoss(reduction="sum"),
+        input_shape=IMAGES,
+        nb_classes=10,
+        clip_values=(0, 1),
+        device_type="cpu",
+    )
+    options = {"eps": epsilon, "targeted": "targeted" in kind, "batch_size": len(x)}
+    if kind == "fgsm":
+        attack = FastGradientMethod(classifier, **options)
+    else:
+        attack = ProjectedGradientDescentPyTorch(
+            classifier, eps_step=epsilon / 4, max_iter=5, num_random_init=0, verbose=False, **options
+        )
+    return torch.from_numpy(attack.generate(x.numpy(), y.numpy()))
+
+
+@pytest.mark.parametrize("kind", ["fgsm", "pgd", "pgd targeted"])
+@pytest.mark.parametrize("theirs", [by_torchattacks, by_foolbox, by_art])
 @pytest.mark.parametrize("spec", [MLP(kind="mlp", hidden=[20]), ConvNet(kind="convnet", channels=[4, 4], hidden=[])])
 @pytest.mark.parametrize("epsilon", [0.01, 0.1])
-def test_fgsm_is_bit_identical_to_independent_ones_on_a_thousand_images(
-    theirs: Callable[[nn.Module, Tensor, Tensor, float], Tensor],
+def test_attacks_are_bit_identical_to_independent_ones_on_a_thousand_images(
+    theirs: Callable[[nn.Module, Tensor, Tensor, float, str], Tensor],
     spec: MLP | ConvNet,
     epsilon: float,
+    kind: str,
     rng: torch.Generator,
 ) -> None:
     model = build_model(spec, IMAGES, 10, SEED).eval()
     x = (torch.rand(1000, *IMAGES, generator=rng) * 1.6 - 0.3).clamp(0, 1)  # many pixels at the bounds
     y = torch.randint(10, (1000,), generator=rng)
 
-    assert torch.equal(fgsm(model, x, y, epsilon), theirs(model, x, y, epsilon))
+    if kind == "fgsm":
+        ours = fgsm(model, x, y, epsilon)
+    else:
+        ours = pgd(model, x, y, epsilon, step=epsilon / 4, steps=5, rng=None, targeted="targeted" in kind)
+
+    assert torch.equal(ours, theirs(model, x, y, epsilon, kind))
+
+
+def test_the_euclidean_attacks_are_foolboxs_to_rounding(rng: torch.Generator) -> None:
+    model = build_model(MLP(kind="mlp", hidden=[20]), IMAGES, 10, SEED).eval()
+    x, y = torch.rand(200, *IMAGES, generator=rng), torch.randint(10, (200,), generator=rng)
+    bounded = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
+    theirs = foolbox.attacks.L2FastGradientAttack()(bounded, x, y, epsilons=2.0)[1]
+    torch.testing.assert_close(fgsm(model, x, y, 2.0, norm=L2), theirs, rtol=0, atol=1e-6)
+    theirs = foolbox.attacks.L2PGD(abs_stepsize=0.4, steps=5, random_start=False)(bounded, x, y, epsilons=2.0)[1]
+    ours = pgd(model, x, y, 2.0, step=0.4, steps=5, rng=None, norm=L2)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+@given(
+    epsilon=st.floats(0, 1),
+    euclidean=st.booleans(),
+    by_margin=st.booleans(),
+    targeted=st.booleans(),
+    steps=st.integers(0, 3),
+    restarts=st.integers(1, 3),
+    shape=st.sampled_from([(1, 5, 5), (3, 4, 6), (7,)]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_no_attack_goes_beyond_its_bounds_or_touches_what_it_is_given(
+    epsilon: float,
+    euclidean: bool,
+    by_margin: bool,
+    targeted: bool,
+    steps: int,
+    restarts: int,
+    shape: tuple[int, ...],
+    seed: int,
+) -> None:
+    rng = torch.Generator().manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 4)).eval()
+    x, y = torch.rand(6, *shape, generator=rng), torch.randint(4, (6,), generator=rng)
+    copy, weights = x.clone(), [parameter.clone() for parameter in model.parameters()]
+    norm, loss = L2 if euclidean else LINF, dlr if by_margin else cross_entropy
+    options: dict[str, Any] = {"norm": norm, "loss": loss, "targeted": targeted}
+
+    many = pgd(model, x, y, epsilon, step=epsilon / 2, steps=steps, restarts=restarts, rng=rng, **options)
+    for moved_images in (fgsm(model, x, y, epsilon, **options), many):
+        change = (moved_images - x).flatten(1)
+        length = change.norm(dim=1) if euclidean else change.abs().amax(dim=1)
+        assert length.max() <= epsilon + 1e-5
+        assert moved_images.min() >= 0
+        assert moved_images.max() <= 1
+        if epsilon == 0:
+            assert torch.equal(moved_images, x)
+    assert torch.equal(x, copy)
+    for before, after in zip(weights, model.parameters(), strict=True):
+        assert torch.equal(before, after)
+        assert after.grad is None
+
+
+@given(seed=st.integers(0, 2**32 - 1), epsilon=st.floats(0, 0.2), euclidean=st.booleans())
+def test_a_targeted_attack_raises_the_targets_logit_by_the_dual_norm_on_a_linear_model(
+    seed: int, epsilon: float, euclidean: bool
+) -> None:
+    rng = torch.Generator().manual_seed(seed)
+    weight = torch.randn(784, generator=rng, dtype=torch.float64) / 100  # or the loss saturates
+    model, x = Halfspace(weight).eval(), torch.rand(3, *IMAGES, generator=rng, dtype=torch.float64)
+    target = torch.ones(3, dtype=torch.int64)
+    reached = fgsm(model, x, target, epsilon, norm=L2 if euclidean else LINF, targeted=True, bounds=None)
+    rise = model(reached)[:, 1] - model(x)[:, 1]
+    length = weight.norm() if euclidean else weight.abs().sum()
+    torch.testing.assert_close(rise, (epsilon * length).expand(3), rtol=1e-7, atol=1e-10)
+
+
+def test_without_bounds_pixels_leave_black_and_white_as_in_the_write_up() -> None:
+    model = Halfspace(torch.ones(784)).eval()
+    x = torch.zeros(2, *IMAGES)
+    free = fgsm(model, x, torch.tensor([1, 0]), 0.1, bounds=None)
+    assert free[0].unique().tolist() == pytest.approx([-0.1])
+    assert free[1].unique().tolist() == pytest.approx([0.1])
+    assert fgsm(model, x, torch.tensor([1, 0]), 0.1)[0].unique().tolist() == [0.0]
+
+
+def test_more_steps_reach_the_optimum_of_a_linear_model(rng: torch.Generator) -> None:
+    weight = torch.randn(784, generator=rng, dtype=torch.float64)
+    model, x = Halfspace(weight).eval(), torch.full((4, *IMAGES), 0.5, dtype=torch.float64)
+    y = torch.ones(4, dtype=torch.int64)
+    for norm, length in ((LINF, weight.abs().sum()), (L2, weight.norm())):
+        reached = pgd(model, x, y, 0.1, step=0.03, steps=10, rng=rng, norm=norm)
+        drop = model(x)[:, 1] - model(reached)[:, 1]
+        torch.testing.assert_close(drop, (0.1 * length).expand(4), rtol=0.02, atol=0)
+
+
+def test_restarts_keep_the_first_success_and_try_again_only_what_failed(rng: torch.Generator) -> None:
+    calls: list[int] = []
+
+    class Counting(Halfspace):
+        def forward(self, x: Tensor) -> Tensor:
+            calls.append(len(x))
+            logits: Tensor = super().forward(x)
+            return logits
+
+    model = Counting(torch.ones(784) / 784).eval()
+    x = torch.stack([torch.full(IMAGES, 0.01), torch.full(IMAGES, 0.9)])  # one can be flipped, one cannot
+    offset = torch.tensor([[0.0, -0.05]])
+
+    class Shifted(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = model(x) + offset
+            return logits
+
+    reached = pgd(Shifted(), x, torch.tensor([0, 1]), 0.1, step=0.1, steps=1, rng=rng, restarts=3)
+    assert calls == [2, 2, 1, 1, 1, 1]  # a gradient and a look at what it gave, for what is left
+    assert Shifted()(reached).argmax(dim=1).tolist() == [1, 1]
+
+
+def test_a_random_start_is_uniform_in_the_ball(rng: torch.Generator) -> None:
+    like = torch.zeros(4000, 2)
+    square = LINF.random(like, 0.5, rng)
+    assert square.abs().max() <= 0.5
+    assert square.var(dim=0).tolist() == pytest.approx([1 / 12] * 2, rel=0.1)
+    disc = L2.random(like, 0.5, rng).norm(dim=1)
+    assert disc.max() <= 0.5
+    assert (disc <= 0.25).float().mean().item() == pytest.approx(0.25, abs=0.03)  # a quarter of the area
+
+
+@given(scale=st.floats(0.01, 1000), shift=st.floats(-100, 100), seed=st.integers(0, 2**32 - 1))
+def test_the_difference_of_logits_ratio_ignores_scale_and_shift_and_tells_errors(
+    scale: float, shift: float, seed: int
+) -> None:
+    rng = torch.Generator().manual_seed(seed)
+    logits, y = torch.randn(8, 5, generator=rng, dtype=torch.float64), torch.randint(5, (8,), generator=rng)
+    ratio = dlr(logits, y)
+    torch.testing.assert_close(dlr(scale * logits + shift, y), ratio, rtol=1e-6, atol=1e-6)
+    assert ((ratio > 0) == (logits.argmax(dim=1) != y)).all()
+    assert ratio.abs().max() <= 1 + 1e-9 or (ratio > 1).any()
+
+
+def test_the_ratio_has_a_gradient_where_cross_entropy_has_none(rng: torch.Generator) -> None:
+    model = build_model(MLP(kind="mlp", hidden=[20]), IMAGES, 10, SEED).eval()
+    for parameter in list(model.parameters())[-2:]:
+        parameter.data *= 1e5
+    x = torch.rand(50, *IMAGES, generator=rng)
+    y = model(x).argmax(dim=1)
+    assert (loss_gradient(model, x, y) == 0).flatten(1).all(dim=1).float().mean() > 0.9
+    assert (loss_gradient(model, x, y, dlr) == 0).flatten(1).all(dim=1).float().mean() == 0
 
 
 def test_moving_adds_epsilon_times_the_direction_and_clips() -> None:

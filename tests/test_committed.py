@@ -122,7 +122,20 @@ def test_a_bag_becomes_a_t_shirt_with_low_confidence(committed: Workspace) -> No
     told = metrics(committed, "attack/mlp.json")
     assert told["bag_clean_confidence"] > 0.9
     assert told["bag_t_shirt_confidence"] < 0.5
+
+
+def test_undefended_classifiers_break_and_the_adversarially_trained_one_withstands(committed: Workspace) -> None:
     for run in ("mlp", "mlp-weight-decay", "convnet"):
         attack = metrics(committed, f"attack/{run}.json")
         assert attack["accuracy_at_0"] == attack["clean_accuracy"]
         assert attack["accuracy_at_0.1"] < 0.2
+        assert attack["pgd_accuracy_at_0.1"] < attack["accuracy_at_0.1"]
+    trained = metrics(committed, "attack/convnet-adversarial.json")
+    assert trained["clean_accuracy"] >= 0.80
+    assert trained["pgd_accuracy_at_0.1"] >= 0.65
+
+
+def test_no_check_of_an_attack_fails(committed: Workspace) -> None:
+    runs = [f"attack/{path.name}" for path in (committed.folder / "metrics" / "attack").iterdir()]
+    assert len(runs) == 4
+    assert {metrics(committed, path)["failed_checks"] for path in (*runs, "transfer.json")} == {"none"}

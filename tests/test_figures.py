@@ -4,13 +4,28 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.image as mpimg
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from descent.drawing import save_pixels, svg
-from descent.figures import bag, gallery, hovering, overlay, regression, robustness, sheet, training
+from descent.fashion_mnist import CLASSES
+from descent.figures import (
+    bag,
+    confusion,
+    flips,
+    gallery,
+    hovering,
+    overlay,
+    regression,
+    robustness,
+    sheet,
+    training,
+    transfer,
+)
 
 CLASSIFIER = pd.DataFrame(
     {
@@ -22,7 +37,14 @@ CLASSIFIER = pd.DataFrame(
     }
 )
 REGRESSION = CLASSIFIER[["epoch", "train_loss", "test_loss"]] * 1000
-ATTACK = pd.DataFrame({"epsilon": [0.0, 0.1], "accuracy": [0.9, 0.2]})
+ATTACK = pd.DataFrame({"epsilon": [0.0, 0.1], "accuracy": [0.9, 0.2], "low": [0.8, 0.1], "high": [0.95, 0.3]})
+FLIPS = pd.DataFrame([("Bag", share, share / 5) for share in (0.05, 0.25, 0.5, 0.75, 0.95)])
+FLIPS.columns = pd.Index(["series", "quantile", "epsilon"])
+CONFUSION = pd.DataFrame(
+    [{"actual": a, "predicted": b, "images": 100 if a == b else 0} for a in CLASSES for b in CLASSES]
+)
+TRANSFER = pd.DataFrame([(a, b, 0.25 if a == b else 0.75) for a in ("mlp", "net") for b in ("mlp", "net")])
+TRANSFER.columns = pd.Index(["source", "target", "accuracy"])
 
 
 def pictures(shown: int) -> dict[str, torch.Tensor]:
@@ -50,7 +72,10 @@ def of(source: str) -> dict[str, Figure]:
     return {
         "loss": training("ConvNet", "loss", {"run": CLASSIFIER, "calm": CLASSIFIER}, metrics, source),
         "accuracy": training("ConvNet", "accuracy", {"run": CLASSIFIER, "calm": CLASSIFIER}, metrics, source),
-        "robustness": robustness({"run": ATTACK}, source),
+        "robustness": robustness("Accuracy", {"run": ATTACK}, source),
+        "flips": flips({"run": FLIPS, "other": FLIPS}, source),
+        "transfer": transfer(TRANSFER, 0.1, source),
+        "confusion": confusion("run", CONFUSION, 0.1, source),
         "gallery": gallery("run", pictures(3), source),
         "bag": bag({"run": pictures(1)}, source),
     }
@@ -83,12 +108,26 @@ def test_the_regression_figures_show_optimum_and_threshold() -> None:
 
 def test_no_run_is_left_out_however_many_there_are() -> None:
     names = [f"run-{number}" for number in range(9)]
-    drawn = robustness(dict.fromkeys(names, ATTACK), "drawn")
+    drawn = robustness("Accuracy", dict.fromkeys(names, ATTACK), "drawn")
     assert [line.get_label() for line in drawn.axes[0].lines[:9]] == names
     drawn = training(
         "MLP", "loss", dict.fromkeys(names, CLASSIFIER), dict.fromkeys(names, {"overfitting_epoch": None}), "drawn"
     )
     assert len(drawn.axes[0].lines) == 18
+
+
+def test_the_transfer_table_has_the_source_in_rows_and_the_target_in_columns() -> None:
+    lopsided = TRANSFER.assign(accuracy=[0.1, 0.2, 0.3, 0.4])
+    (axes,) = transfer(lopsided, 0.1, "drawn").axes
+    shown = {(text.xy[1], text.xy[0]): text.get_text() for text in axes.texts if isinstance(text, Annotation)}
+    assert shown == {(0, 0): "10.0%", (0, 1): "20.0%", (1, 0): "30.0%", (1, 1): "40.0%"}
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["mlp", "net"]
+
+
+def test_flips_are_drawn_for_the_classes_that_have_them() -> None:
+    (axes,) = flips({"run": FLIPS.head(3)}, "drawn").axes  # the upper quantiles are not reached by any ε
+    (medians,) = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [x for x in np.asarray(medians.get_xdata()) if x == x] == [0.1]
 
 
 def test_pictures_are_titled_with_class_and_probability() -> None:

@@ -15,7 +15,8 @@ from tests.imports import ROOT
 
 def test_the_projects_own_file_is_read(params: Params) -> None:
     assert params.train["mlp-weight-decay"].weight_decay == 0.001
-    assert list(params.train) == ["regression-lr-1e-4", "regression-lr-1e-2", "mlp", "mlp-weight-decay", "convnet"]
+    assert list(params.train)[:2] == ["regression-lr-1e-4", "regression-lr-1e-2"]
+    assert list(params.train)[2:] == params.attack.runs == ["mlp", "mlp-weight-decay", "convnet", "convnet-adversarial"]
 
 
 def test_parameters_cannot_be_changed(params: Params) -> None:
@@ -58,7 +59,20 @@ def test_parameters_cannot_be_changed(params: Params) -> None:
             "parametrised_relu: run must train an mlp on the diab",
         ),
         ("    rate: 0.2", "    rate: 1.2", "theory.broadcasting.rate: .*less than 1"),
-        ("    - 0.3\n", "    - 3\n", "attack.fgsm.epsilons.10: .*less than or equal to 1"),
+        ("    - 0.3\n", "    - 3\n", "attack.bench.epsilons.10: .*less than or equal to 1"),
+        ("    - 0.3\n", "    - 0.1\n", "attack.bench: epsilons must rise from each value to the next"),
+        ("    - 0.0\n    - 0.005\n", "    - 0.005\n", "attack.bench: epsilons must begin with 0.0"),
+        ("    epsilon: 0.1\n\ntheory", "    epsilon: 0.3\n\ntheory", "attack.bench: pgd.epsilons must hold epsilon"),
+        (
+            "    adversary: none\n",
+            "    adversary: fgsm\n",
+            "train.regression-lr-1e-4.adversary.*: Input should be 'none'",
+        ),
+        (
+            "    adversary: none\n",
+            "    adversary:\n      epsilon: 0.1\n      step: 0.1\n",
+            "regression-lr-1e-4: adversary takes images; on the diabetes data it must be none",
+        ),
         ("seed: 0", "seed: 0\nseed: 1", r'params.yaml:\d+:1: found duplicate key "seed"'),
         ("seed: 0", "seed: [0", r"params.yaml:\d+:\d+: "),
         ("seed: 0", "\tseed: 0", r"params.yaml:\d+:1: found character '\\t'"),

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from tests.workspace import Workspace, cloned
 
+CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet", "convnet-adversarial")
 STAGES = {
     "download",
     "prepare",
     "theory",
-    *(f"train@{run}" for run in ("regression-lr-1e-4", "regression-lr-1e-2", "mlp", "mlp-weight-decay", "convnet")),
-    *(f"attack@{run}" for run in ("mlp", "mlp-weight-decay", "convnet")),
+    *(f"train@{run}" for run in ("regression-lr-1e-4", "regression-lr-1e-2", *CLASSIFIERS)),
+    *(f"attack@{run}" for run in CLASSIFIERS),
+    "transfer",
     "draw",
     "report",
 }
@@ -28,7 +30,10 @@ def test_a_first_run_makes_every_output_and_says_that_the_data_is_drawn(miniatur
         *(f"models/{stage.removeprefix('train@')}.safetensors" for stage in STAGES if stage.startswith("train@")),
         *(f"data/adversarial/{stage.removeprefix('attack@')}.safetensors" for stage in STAGES if "attack" in stage),
         *(f"plots/figures/{name}.svg" for name in ("regression-loss", "mlp-loss", "convnet-accuracy", "bag")),
-        *(f"plots/sheets/{name}.png" for name in ("mlp", "mlp-weight-decay", "convnet")),
+        *(f"plots/sheets/{name}.png" for name in CLASSIFIERS),
+        *(f"plots/{kind}/{name}.csv" for kind in ("attack", "pgd", "flips", "probabilities") for name in CLASSIFIERS),
+        *(f"data/adversarial-sets/{name}.safetensors" for name in CLASSIFIERS),
+        "metrics/transfer.json",
         "metrics/theory.json",
         "report/index.html",
     } <= made.keys()
@@ -58,14 +63,18 @@ def test_one_changed_parameter_reruns_its_stages_only_and_every_diff_shows_it(
     share_cache(miniature, branch)
     branch.set(train__mlp_weight_decay__weight_decay=0.05)
 
-    assert branch.ran() == {"train@mlp-weight-decay", "attack@mlp-weight-decay", "draw", "report"}
+    assert branch.ran() == {"train@mlp-weight-decay", "attack@mlp-weight-decay", "transfer", "draw", "report"}
 
     params = json.loads(branch.run("dvc", "params", "diff", "--json"))
     assert params == {
         "params.yaml": {"train.mlp-weight-decay.weight_decay": {"old": 0.001, "new": 0.05, "diff": 0.049}}
     }
     metrics = json.loads(branch.run("dvc", "metrics", "diff", "--json"))
-    assert metrics.keys() == {"metrics/train/mlp-weight-decay.json", "metrics/attack/mlp-weight-decay.json"}
+    assert metrics.keys() == {
+        "metrics/train/mlp-weight-decay.json",
+        "metrics/attack/mlp-weight-decay.json",
+        "metrics/transfer.json",
+    }
     assert metrics["metrics/train/mlp-weight-decay.json"]["final_train_loss"]["diff"] > 0
     branch.commit("More weight decay")
 
@@ -108,7 +117,7 @@ def test_an_experiment_changes_one_line_and_is_shown(miniature: Workspace, tmp_p
     assert f"{changed_row}<td>0.01</td><td>0.001</td>" in page
     assert "metrics/train/mlp-weight-decay.json" in page
     assert "metrics/train/mlp.json" not in page  # nothing of it differs
-    assert page.count("<figure>") == 2 * 1 + 3 * 2 + 3
+    assert page.count("<figure>") == 2 * 1 + 4 * 2 + 4
 
     lab.run("python", "-m", "tools.compare", "HEAD")
     before = (lab.folder / "report" / "compare.html").read_text(encoding="utf-8")

@@ -12,10 +12,11 @@ from tests.imports import ROOT
 from tests.workspace import Workspace
 from tools.plots_template import page
 
-CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet")
+CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet", "convnet-adversarial")
 # Lines in each plot that has more than one: files times columns, or series.
 LINES = {
     **{f"{run}, probability of the true class": 10 for run in CLASSIFIERS},
+    "Accuracy on images crafted elsewhere": 0,  # bars
     "A slip of shapes": 3,
     "Final loss against the learning rate": 2,
     "Parametrised ReLU and its twin": 2,
@@ -25,9 +26,10 @@ OVERLAYS = {
     "Linear regression: training loss": 2,
     "MLP: loss with and without weight decay": 4,
     "MLP: accuracy with and without weight decay": 4,
-    "ConvNet: loss": 2,
-    "ConvNet: accuracy": 2,
-    "Accuracy under FGSM": 3,
+    "ConvNet: loss": 4,
+    "ConvNet: accuracy": 4,
+    "Accuracy under FGSM": 4,
+    "Accuracy under PGD": 4,
 }
 LINES |= OVERLAYS
 
@@ -48,9 +50,9 @@ def test_each_overlay_and_each_curve_has_a_plot_with_title_and_axes(specificatio
     for spec in specifications.values():
         encoding = spec["encoding"]
         for axis in ("x", "y"):
-            assert re.search(r"epoch|step|rate|ε|x$|loss|error|entropy|share|probability", encoding[axis]["title"]), (
-                spec
-            )
+            assert re.search(
+                r"epoch|step|rate|ε|x$|loss|error|entropy|share|probability|crafted|∂σ", encoding[axis]["title"]
+            ), spec
 
 
 def test_vega_draws_every_line_of_every_plot(specifications: dict[str, dict[str, Any]]) -> None:
@@ -89,7 +91,7 @@ def test_the_plots_page_draws_every_panel_and_asks_the_network_for_nothing(
         )
         assert sorted(marks) == sorted(LINES.get(title, 1) for title in specifications)
         pictures = watched.page.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
-        assert len(pictures) == 17 + 6  # figures, and a sheet and its directions for each classifier
+        assert len(pictures) == 25 + 8  # figures, and a sheet and its directions for each classifier
         assert min(pictures) >= 28
         assert watched.errors == []
         assert watched.outside == []

@@ -58,13 +58,25 @@ def results(**changes: Any) -> Results:  # noqa: ANN401
             "evaluation": {"overfitting_window": 5, "overfitting_rise": 0.1},
             "theory": {"learning_rate": {"epochs": 50}},
             "train": {"mlp": {"hidden": [100]}},
+            "attack": {
+                "bench": {
+                    "epsilon": 0.1,
+                    "tolerance": 0.0001,
+                    "pgd": {"steps": 20, "restarts": 5, "images": 1000},
+                }
+            },
         },
         data=data | {"sha256_train_images": "abc123"},
         theory=theory,
         trained={
             name: metrics | {"torch": "2.13.0", "weights": 1} for name, metrics in TRAINED.items() if "lr" not in name
         },
-        attacked={"mlp": ATTACKED["mlp"] | {"zero_gradient_share": 0.0003}},
+        attacked={
+            "mlp": ATTACKED["mlp"]
+            | {"zero_gradient_share": 0.0003, "failed_checks": "none"}
+            | {"pgd_accuracy_at_0.1": 0.002, "pgd_low_at_0.1": 0.001, "pgd_high_at_0.1": 0.007}
+        },
+        transfer={"failed_checks": "none"},
         probabilities={"mlp": probabilities()},
         figures={"mlp-loss": SVG, "robustness": SVG},
         sheets={"mlp": b"PNG", "mlp-direction": b"png"},
@@ -122,6 +134,14 @@ def test_names_from_the_parameters_cannot_become_markup() -> None:
     hostile = '</script><b onload="x">'
     page = report(results(versions={hostile: "1"}, params={**results().params, "extra": hostile}))
     assert hostile not in page
+
+
+def test_a_failed_check_is_a_warning_by_its_name() -> None:
+    assert "mlp: every check passes." in text(report(results()))
+    warned = {"mlp": {**results().attacked["mlp"], "failed_checks": "gradients_not_zero, inputs_in_range"}}
+    page = text(report(results(attacked=warned, transfer={"failed_checks": "white_box_beats_transfer (a on b)"})))
+    assert "✗ mlp: these checks fail, so distrust its numbers: gradients_not_zero, inputs_in_range." in page
+    assert "these are fooled better by images crafted elsewhere: white_box_beats_transfer (a on b)." in page
 
 
 def test_without_an_attack_there_is_no_bench() -> None:
@@ -212,7 +232,7 @@ def test_a_clone_builds_its_page_from_metrics_and_plots_alone(page: Path) -> Non
     assert page.stat().st_size < 5e6
     assert "Drawn stand-in" not in html
     assert text(html).count("not measured") == 0
-    assert html.count("<figure id=") == 17
+    assert html.count("<figure id=") == 25
     assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', html)
 
 
@@ -228,15 +248,15 @@ def test_every_picture_of_the_page_is_decoded_and_nothing_is_asked_for(page: Pat
                  return image.naturalWidth;
                }))"""
         )
-        assert len(decoded) >= 6 + 3 * 30 + 9  # sheets, galleries, bags
-        assert min(decoded) >= 8  # the heat map has a pixel for a pixel
+        assert len(decoded) >= 8 + 4 * 30 + 9  # sheets, galleries, bags
+        assert min(decoded) >= 4  # the heat maps have a pixel for a cell
         assert watched.errors == []
         assert watched.outside == []
         sizes = watched.page.eval_on_selector_all(
             "figure > svg, .wide > svg",
             "all => all.map(svg => [svg.getBoundingClientRect().width, svg.innerHTML.length])",
         )
-        assert len(sizes) == 20  # with the three of the slider
+        assert len(sizes) == 28  # with the three of the slider
         assert all(width > 80 and length > 10 for width, length in sizes)
 
 
@@ -248,7 +268,7 @@ def test_the_slider_moves_picture_words_and_bars(page: Path) -> None:
         data = json.loads(watched.page.locator("#probabilities").text_content() or "")
         assert bench.is_visible()
         assert not watched.page.locator(".strip").is_visible()
-        assert set(data) == {"mlp", "mlp-weight-decay", "convnet"}
+        assert set(data) == {"mlp", "mlp-weight-decay", "convnet", "convnet-adversarial"}
 
         def shown() -> tuple[str, str, list[str]]:
             picture = bench.locator(".moved")
@@ -280,7 +300,7 @@ def test_without_a_script_a_static_strip_takes_the_sliders_place(page: Path) -> 
     with browsing(scripts=False) as watched:
         watched.page.goto(page.as_uri())
         assert not watched.page.locator("#bench").is_visible()
-        assert watched.page.locator(".strip .picture").count() == 3 * 10 * 6
+        assert watched.page.locator(".strip .picture").count() == 4 * 10 * 6
         assert watched.page.locator(".strip .picture").first.is_visible()
 
 

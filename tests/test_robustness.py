@@ -2,21 +2,24 @@
 
 import pytest
 import torch
+from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from descent.data import Split
+from descent.examples import Flips, least_confident_flip, typical_of_each_class
 from descent.fashion_mnist import CLASSES
-from descent.params import FGSM
+from descent.params import PGD, Bench
 from descent.robustness import (
     BAG,
     T_SHIRT,
-    Flips,
     assess,
+    confusion,
     directions,
-    least_confident_flip,
+    pgd_curve,
+    quantiles,
     smallest_flips,
     sweep,
-    typical_of_each_class,
+    wilson,
     zero_gradient_share,
 )
 
@@ -36,6 +39,7 @@ def grey(*levels: float) -> Tensor:
 
 DATA = Split(grey(0.30, 0.45, 0.60, 0.90), torch.tensor([0, 0, 1, 0]))  # the last is misclassified
 DIRECTION = grey(1.0, 1.0, -1.0, -1.0)
+EPSILONS = [0.0, 0.06, 0.15, 0.25]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4])
@@ -44,23 +48,65 @@ def test_the_direction_raises_the_loss_whatever_the_batch(batch_size: int) -> No
     assert torch.equal(directions(Brightness(), DATA, batch_size), grey(1.0, 1.0, -1.0, 1.0))
 
 
-def test_the_sweep_counts_all_images_and_apart_those_that_were_correct() -> None:
-    rows = sweep(Brightness(), DATA, DIRECTION, [0.0, 0.06, 0.15, 0.25], batch_size=3)
+def test_the_sweep_counts_all_images_and_apart_those_that_were_correct(rng: torch.Generator) -> None:
+    rows, predicted = sweep(Brightness(), DATA, DIRECTION, EPSILONS, 3, rng)
 
-    assert [row["epsilon"] for row in rows] == [0.0, 0.06, 0.15, 0.25]
+    assert [row["epsilon"] for row in rows] == EPSILONS
     assert [row["accuracy"] for row in rows] == [0.75, 0.5, 0.25, 0.0]
-    assert [row["flip_rate"] for row in rows] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert [row["success_rate"] for row in rows] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert predicted.tolist() == [[0, 0, 1, 1], [0, 1, 1, 1], [0, 1, 0, 1], [1, 1, 0, 1]]
     sure = torch.sigmoid(20 * torch.tensor([0.2, 0.05, 0.1, 0.4])).mean().item()
     assert rows[0]["mean_confidence"] == pytest.approx(sure)
+    assert rows[0]["noise_accuracy"] == rows[0]["accuracy"]
+    assert all(row["low"] < row["accuracy"] < row["high"] for row in rows[:3])
 
 
-def test_the_smallest_flip_is_the_first_on_the_grid() -> None:
-    flips = smallest_flips(Brightness(), DATA, DIRECTION, [0.02, 0.04, 0.06, 0.08, 0.12], batch_size=2)
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (10, 10), (837, 1000), (1, 10000)])
+def test_the_interval_is_scipys(successes: int, n: int) -> None:
+    theirs = binomtest(successes, n).proportion_ci(method="wilson")
+    assert wilson(successes, n) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
 
-    torch.testing.assert_close(flips.epsilon, torch.tensor([torch.inf, 0.06, 0.12, 0.0]))
-    assert flips.becomes.tolist() == [-1, 1, 0, 1]
-    torch.testing.assert_close(flips.confidence[1], torch.sigmoid(torch.tensor(20 * 0.01)))
-    assert flips.confidence[0] == 0
+
+@pytest.mark.parametrize("tolerance", [0.01, 1e-4])
+def test_the_smallest_flip_is_found_to_the_tolerance(tolerance: float, rng: torch.Generator) -> None:
+    _, predicted = sweep(Brightness(), DATA, DIRECTION, EPSILONS, 3, rng)
+    flips = smallest_flips(Brightness(), DATA, DIRECTION, EPSILONS, predicted, tolerance, batch_size=2)
+
+    expected = torch.tensor([0.2, 0.05, 0.1, 0.0])
+    assert ((flips.epsilon - expected) >= -1e-6).all()
+    assert ((flips.epsilon - expected) <= tolerance + 1e-6).all()
+    assert flips.becomes.tolist() == [1, 1, 0, 1]
+    assert flips.confidence[:3].tolist() == pytest.approx([0.5] * 3, abs=20 * tolerance)
+
+
+def test_what_no_epsilon_flips_is_infinite_and_stays_what_it_is(rng: torch.Generator) -> None:
+    _, predicted = sweep(Brightness(), DATA, DIRECTION, EPSILONS[:2], 3, rng)
+    flips = smallest_flips(Brightness(), DATA, DIRECTION, EPSILONS[:2], predicted, 1e-3, batch_size=2)
+    assert flips.epsilon.isinf().tolist() == [True, False, True, False]
+    assert flips.becomes[[0, 2]].tolist() == [0, 1]
+
+
+def test_quantiles_are_of_the_recognised_images_and_leave_out_what_never_flips() -> None:
+    flips = Flips(torch.tensor([0.1, 0.2, 0.3, torch.inf, torch.inf, 0.0]), torch.zeros(6).long(), torch.zeros(6))
+    y = torch.tensor([0, 0, 0, 0, 0, 1])
+    rows = quantiles(flips, y, torch.tensor([True] * 5 + [False]))
+    assert [(row["series"], row["quantile"]) for row in rows] == [(CLASSES[0], share) for share in (0.05, 0.25, 0.5)]
+    assert [row["epsilon"] for row in rows] == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_confusion_counts_what_each_class_is_taken_for() -> None:
+    rows = confusion(torch.tensor([0, 0, 0, 9]), torch.tensor([0, 6, 6, 9]))
+    assert len(rows) == 100
+    counted = {(row["actual"], row["predicted"]): row["images"] for row in rows if row["images"]}
+    assert counted == {("T-shirt/top", "T-shirt/top"): 1, ("T-shirt/top", "Shirt"): 2, ("Ankle boot", "Ankle boot"): 1}
+
+
+def test_pgd_is_no_weaker_than_fgsm_on_the_same_images(rng: torch.Generator) -> None:
+    settings = PGD(images=3, epsilons=[0.06, 0.25], steps=4, step=0.5, restarts=2)
+    rows = pgd_curve(Brightness(), DATA, directions(Brightness(), DATA, 4), settings, 2, rng)
+    assert [row["epsilon"] for row in rows] == [0.06, 0.25]
+    assert [row["accuracy"] for row in rows] == pytest.approx([2 / 3, 0])
+    assert [row["fgsm_accuracy"] for row in rows] == pytest.approx([2 / 3, 0])
 
 
 def test_an_image_without_any_gradient_is_counted() -> None:
@@ -104,42 +150,52 @@ class BagOrShirt(nn.Module):
         return logits.index_put((torch.arange(len(x))[:, None], torch.tensor([[BAG, T_SHIRT]])), two)
 
 
-SETTINGS = FGSM(epsilons=[0.0, 0.1, 0.3], search_step=0.05, search_stop=0.3, slider_steps=3, bag_confidence=0.9)
+SETTINGS = Bench(
+    epsilons=[0.0, 0.1, 0.3],
+    tolerance=1e-4,
+    slider_stop=0.3,
+    slider_steps=3,
+    bag_confidence=0.9,
+    pgd=PGD(images=2, epsilons=[0.1, 0.3], steps=2, step=0.6, restarts=1),
+    epsilon=0.1,
+)
 
 
-def test_an_assessment_finds_the_bag_that_becomes_a_t_shirt() -> None:
+def test_an_assessment_finds_the_bag_that_becomes_a_t_shirt(rng: torch.Generator) -> None:
     data = Split(grey(0.28, 0.32, 0.45), torch.tensor([BAG, BAG, BAG]))
 
-    curve, metrics, pictures, told = assess(BagOrShirt(), data, SETTINGS, batch_size=2)
+    shown = assess(BagOrShirt(), data, SETTINGS, 2, rng)
 
-    assert [row["accuracy"] for row in curve] == pytest.approx([1, 2 / 3, 0])
+    assert [row["accuracy"] for row in shown.curve] == pytest.approx([1, 2 / 3, 0])
+    assert [row["accuracy"] for row in shown.pgd_curve] == pytest.approx([1, 0])
+    metrics = shown.metrics
     assert metrics["clean_accuracy"] == 1
     assert metrics["accuracy_at_0.1"] == pytest.approx(2 / 3)
-    assert metrics["median_flipping_epsilon"] == pytest.approx(0.2)
+    assert metrics["pgd_accuracy_at_0.3"] == 0
+    assert metrics["median_flipping_epsilon"] == pytest.approx(0.18, abs=1e-4)
     assert metrics["never_flipped_share"] == 0
-    # Of the two sure enough, the one that the grid's ε takes less far beyond the boundary.
-    assert metrics["bag_index"] == 1
-    assert metrics["bag_epsilon"] == pytest.approx(0.2)
-    assert metrics["bag_t_shirt_confidence"] == pytest.approx(torch.sigmoid(torch.tensor(20 * 0.02)).item())
-    torch.testing.assert_close(pictures["bag.adversarial"], grey(0.52))
-    torch.testing.assert_close(pictures["bag.clean"], grey(0.32))
-    assert pictures["gallery.label"].tolist() == [BAG]
-    torch.testing.assert_close(pictures["bag.adversarial_probabilities"].sum(dim=1), torch.ones(1))
+    assert metrics["bag_index"] in (0, 1)  # both sure enough, and both end just beyond the boundary
+    assert metrics["bag_t_shirt_confidence"] == pytest.approx(0.5, abs=0.01)
+    assert shown.pictures["bag.adversarial"].mean().item() == pytest.approx(0.5, abs=2e-4)
+    assert shown.pictures["gallery.label"].tolist() == [BAG]
+    torch.testing.assert_close(shown.pictures["bag.adversarial_probabilities"].sum(dim=1), torch.ones(1))
+    torch.testing.assert_close(shown.images, grey(0.38, 0.42, 0.55))
     # The slider has the first bag, from 0 to 0.3 in three steps.
-    torch.testing.assert_close(pictures["slider.clean"], grey(0.28))
-    assert [row["series"] for row in told] == ["Bag"] * 4
-    assert [row["epsilon"] for row in told] == pytest.approx([0, 0.1, 0.2, 0.3])
-    for row in told:
+    torch.testing.assert_close(shown.pictures["slider.clean"], grey(0.28))
+    assert [row["series"] for row in shown.probabilities] == ["Bag"] * 4
+    assert [row["epsilon"] for row in shown.probabilities] == pytest.approx([0, 0.1, 0.2, 0.3])
+    for row in shown.probabilities:
         assert row["true"] == row["Bag"]
         brightness = torch.tensor(0.28 + row["epsilon"])  # type: ignore[operator]
         assert row["T-shirt/top"] == pytest.approx(torch.sigmoid(20 * (brightness - 0.5)).item(), abs=1e-5)
         assert sum(row[name] for name in CLASSES) == pytest.approx(1)  # type: ignore[misc]
 
 
-def test_an_assessment_without_such_a_bag_says_so() -> None:
+def test_an_assessment_without_such_a_bag_says_so(rng: torch.Generator) -> None:
     data = Split(grey(0.01, 0.02), torch.tensor([BAG, BAG]))  # too far from the boundary for any ε tried
 
-    _, metrics, pictures, _ = assess(BagOrShirt(), data, SETTINGS, batch_size=2)
+    shown = assess(BagOrShirt(), data, SETTINGS, 2, rng)
+    metrics, pictures = shown.metrics, shown.pictures
 
     assert metrics["bag_index"] is None
     assert metrics["bag_epsilon"] is None

@@ -126,7 +126,7 @@ def test_every_classifier_and_regression_has_its_overlay() -> None:
     overlaid = {path for plot in PIPELINE["plots"] for options in plot.values() for path in options["y"]}
     params = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     curves = {f"plots/curves/{run}.csv" for run in params["train"]}
-    attacks = {f"plots/attack/{run}.csv" for run in params["attack"]["runs"]}
+    attacks = {f"plots/{kind}/{run}.csv" for run in params["attack"]["runs"] for kind in ("attack", "pgd")}
     assert overlaid == curves | attacks
     for plot in PIPELINE["plots"]:
         (options,) = plot.values()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from descent.data import Split
 from descent.least_squares import least_squares_loss, stability_threshold
 from descent.models import linear
-from descent.params import Linear, Run
+from descent.params import MLP, Linear, Run
 from descent.training import TASKS, accuracy, batches, evaluate, fit, measure, predict, squared_error
 
 
@@ -23,6 +23,7 @@ def run(**changes: object) -> Run:
         "reduction": "mean",
         "batch_size": 1000,
         "epochs": 1,
+        "adversary": "none",
     }
     return Run.model_validate(settings | changes)
 
@@ -148,3 +149,34 @@ def test_measures_are_named_after_their_part(data: Split) -> None:
     assert list(measured) == ["train_loss", "test_loss"]
     assert measured["train_loss"] == pytest.approx(data.y.square().mean().item())
     assert list(TASKS["fashion-mnist"].metrics) == ["accuracy"]
+
+
+def test_an_adversary_attacks_each_batch_within_its_bound_before_the_model_learns_from_it(rng: torch.Generator) -> None:
+    images = Split(torch.rand(40, 1, 6, 6, generator=rng), torch.randint(10, (40,), generator=rng))
+    attacked = run(
+        data="fashion-mnist",
+        model=MLP(kind="mlp", hidden=[5]),
+        batch_size=16,
+        epochs=2,
+        adversary={"epsilon": 0.1, "step": 0.125},
+    )
+    seen: list[Tensor] = []
+
+    def weights(adversary: bool) -> Tensor:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(36, 10))
+        model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
+        settings = attacked if adversary else attacked.model_copy(update={"adversary": "none"})
+        for _ in fit(model, images, settings, torch.Generator().manual_seed(0)):
+            pass
+        return next(model.parameters()).detach()
+
+    robust = weights(adversary=True)
+    assert len(seen) == 2 * 3 * 2  # epochs, batches; the start of the attack and what it led to
+    started, learned = seen[0::2], seen[1::2]
+    nearest = torch.cdist(learned[0].flatten(1), images.x.flatten(1), p=torch.inf).min(dim=1)
+    assert nearest.values.max() <= 0.1 + 1e-6
+    assert nearest.values.min() > 0.05
+    assert not torch.equal(started[0], learned[0])
+    assert not torch.equal(robust, weights(adversary=False))
+    assert torch.equal(robust, weights(adversary=True))

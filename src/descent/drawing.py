@@ -82,7 +82,7 @@ def logarithmic(axes: Axes, *subs: float) -> None:
 
 def percent(axes: Axes) -> None:
     """Write shares as percentages."""
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
 
 
 def bare(axes: Axes) -> None:

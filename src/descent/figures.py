@@ -1,7 +1,7 @@
 """The figures of what was trained and attacked."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, product
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from descent.drawing import DIABETES, bare, images, legend, logarithmic, panel, percent, start
 from descent.fashion_mnist import CLASSES
-from descent.palette import COLOURS, INK, PURPLE
+from descent.palette import COLOURS, INK, PAPER, PURPLE
 
 Curve = pd.DataFrame
 Metrics = Mapping[str, Any]
@@ -82,11 +82,12 @@ def training(
     return figure
 
 
-def robustness(curves: Mapping[str, Curve], source: str) -> Figure:
-    """Draw accuracy against ε, one line for each attacked classifier."""
-    figure, axes = panel("Accuracy under the fast gradient sign method", images(source))
+def robustness(title: str, curves: Mapping[str, Curve], source: str) -> Figure:
+    """Draw accuracy against ε, one line for each attacked classifier, with its interval as a band."""
+    figure, axes = panel(title, images(source))
     for colour, marker, (name, curve) in zip(cycle(COLOURS), cycle("os^Dv*P"), curves.items(), strict=False):
         axes.plot(curve["epsilon"], curve["accuracy"], marker=marker, ms=7, color=colour, label=name)
+        axes.fill_between(curve["epsilon"], curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0)
     axes.axhline(1 / len(CLASSES), color=INK, linestyle=":", linewidth=1.5)
     axes.annotate("guessing", (1, 1 / len(CLASSES)), (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
     axes.set(xlabel="ε, largest change of a pixel (white is 1)", ylabel="share classified correctly", ylim=(0, 1))
@@ -108,6 +109,60 @@ def overlay(title: str, columns: Sequence[str], curves: Sequence[tuple[str, Curv
     axes.set(xlabel={"epsilon": "ε", "epoch": "epoch"}[x], ylabel=columns[0].rpartition("_")[2])
     legend(figure, axes)
     return figure
+
+
+def flips(quantiles: Mapping[str, Curve], source: str) -> Figure:
+    """Draw, class by class, the smallest ε that flips: median, and the ranges of half and nine tenths of the images."""
+    figure = start("Smallest ε that flips an image: median, half, nine tenths", images(source), (6.2, 7.2))
+    axes = figure.subplots()
+    for index, (colour, (name, table)) in enumerate(zip(cycle(COLOURS), quantiles.items(), strict=False)):
+        shift = 0.8 * ((index + 0.5) / len(quantiles) - 0.5)
+        grid = table.pivot_table(index="series", columns="quantile", values="epsilon").reindex(CLASSES)
+        for low, high, width in ((0.05, 0.95, 1.5), (0.25, 0.75, 5)):
+            if {low, high} <= set(grid.columns):
+                for place, label in enumerate(CLASSES):
+                    axes.plot(grid.loc[label, [low, high]], [place + shift] * 2, color=colour, linewidth=width)
+        if 0.5 in grid.columns:
+            places = [place + shift for place in range(len(CLASSES))]
+            axes.plot(grid[0.5], places, "o", color=colour, ms=6, markeredgecolor=PAPER, label=name)
+    axes.set(xlabel="ε, largest change of a pixel (white is 1)", xscale="log")
+    axes.set_yticks(range(len(CLASSES)), CLASSES)
+    axes.invert_yaxis()
+    legend(figure, axes)
+    return figure
+
+
+def transfer(accuracies: Curve, epsilon: float, source: str) -> Figure:
+    """Draw the accuracy of each classifier on the images crafted on each, as a table with shades."""
+    figure, axes = panel(f"Accuracy on images moved by ε = {epsilon:g}", images(source))
+    names = list(dict.fromkeys(accuracies["source"]))
+    grid = accuracies.pivot_table(index="source", columns="target", values="accuracy").reindex(names)[names]
+    _table(axes, grid, "{:.1%}")
+    axes.set(xlabel="tried on", ylabel="crafted on")
+    return figure
+
+
+def confusion(name: str, counts: Curve, epsilon: float, source: str) -> Figure:
+    """Draw what the images of each class are taken for when they are moved, as a table with shades."""
+    figure = start(f"{name}: moved by ε = {epsilon:g}, taken for", images(source), (6.2, 6.2))
+    axes = figure.subplots()
+    grid = counts.pivot_table(index="actual", columns="predicted", values="images").reindex(CLASSES)[list(CLASSES)]
+    _table(axes, grid / grid.sum(axis=1).max(), "{:.0%}", fontsize=8.5)
+    axes.set(xlabel="taken for", ylabel="true class")
+    return figure
+
+
+def _table(axes: Axes, grid: Curve, words: str, fontsize: float = 12) -> None:
+    """Shade a table of shares and write them in."""
+    shares = grid.to_numpy()
+    axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="none")
+    for row, column in product(*map(range, shares.shape)):
+        colour = "#fefefe" if shares[row, column] < 0.6 else "#101014"
+        text = words.format(shares[row, column])
+        axes.annotate(text, (column, row), ha="center", va="center", color=colour, fontsize=fontsize)
+    axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=35, ha="right", fontsize=11)
+    axes.set_yticks(range(len(grid)), grid.index, fontsize=11)
+    axes.grid(visible=False)
 
 
 def gallery(name: str, pictures: Pictures, source: str) -> Figure:

@@ -119,4 +119,5 @@ def descending(data: Split, rate: float, batch_size: int, epochs: int) -> Run:
         reduction="mean",
         batch_size=batch_size,
         epochs=epochs,
+        adversary="none",
     )

@@ -68,6 +68,16 @@ class ConvNet(_Section):
     hidden: list[Count]
 
 
+Epsilon = Annotated[float, Field(gt=0, le=1)]
+
+
+class Adversary(_Section):
+    """How each training batch is attacked, by one step from a random start; in units of pixels from 0 to 1."""
+
+    epsilon: Epsilon
+    step: Annotated[float, Field(gt=0)]
+
+
 class Run(_Section):
     """One training run."""
 
@@ -80,29 +90,55 @@ class Run(_Section):
     reduction: Literal["sum", "mean"]
     batch_size: Count
     epochs: Count
+    adversary: Literal["none"] | Adversary
 
     @model_validator(mode="after")
     def _fits(self) -> "Run":
         if self.data == "diabetes" and self.model.kind == "convnet":
             raise ValueError("the diabetes data has no images for a convnet; take linear or mlp")
+        if self.data == "diabetes" and self.adversary != "none":
+            raise ValueError("adversary takes images; on the diabetes data it must be none")
         return self
 
 
-class FGSM(_Section):
-    """How the fast gradient sign method is applied; every ε is in units of pixels from 0 to 1."""
+class PGD(_Section):
+    """How projected gradient descent is applied."""
 
-    epsilons: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
-    search_step: Annotated[float, Field(gt=0, le=1)]
-    search_stop: Annotated[float, Field(gt=0, le=1)]
+    images: Count
+    epsilons: Annotated[list[Epsilon], Field(min_length=1)]
+    steps: Count
+    step: Annotated[float, Field(gt=0)]
+    restarts: Count
+
+
+class Bench(_Section):
+    """How a classifier is attacked; every ε is in units of pixels from 0 to 1."""
+
+    epsilons: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2)]
+    tolerance: Annotated[float, Field(gt=0, le=0.1)]
+    slider_stop: Epsilon
     slider_steps: Count
     bag_confidence: Share
+    pgd: PGD
+    epsilon: Epsilon
+
+    @model_validator(mode="after")
+    def _rises(self) -> "Bench":
+        for name, epsilons in (("epsilons", self.epsilons), ("pgd.epsilons", self.pgd.epsilons)):
+            if epsilons != sorted(set(epsilons)):
+                raise ValueError(f"{name} must rise from each value to the next")
+        if self.epsilons[0] != 0 or not {self.epsilon, *self.pgd.epsilons} <= set(self.epsilons):
+            raise ValueError("epsilons must begin with 0.0, and hold epsilon and all of pgd.epsilons")
+        if self.epsilon not in self.pgd.epsilons:
+            raise ValueError("pgd.epsilons must hold epsilon")
+        return self
 
 
 class Attack(_Section):
     """Which runs are attacked, and how."""
 
     runs: list[RunName]
-    fgsm: FGSM
+    bench: Bench
 
 
 class ParametrisedReLU(_Section):

@@ -36,6 +36,7 @@ class Results(NamedTuple):
     theory: Metrics
     trained: Mapping[str, Metrics]  # by run
     attacked: Mapping[str, Metrics]  # by run
+    transfer: Metrics
     probabilities: Mapping[str, Sequence[Mapping[str, Any]]]  # rows of plots/probabilities/RUN.csv, by run
     figures: Mapping[str, str]  # SVG, by name
     sheets: Mapping[str, bytes]  # PNG, by name

@@ -97,6 +97,7 @@ def _attacked(runs: Mapping[str, Metrics]) -> Table:
     header = (
         "accuracy under FGSM",
         *(f"ε = {epsilon}" for epsilon in SHOWN_EPSILONS),
+        "PGD at 0.1",
         "median ε that flips",
         "Bag → T-shirt/top",
     )
@@ -106,6 +107,7 @@ def _attacked(runs: Mapping[str, Metrics]) -> Table:
             (
                 name,
                 *(f"{m[key]:.1%}" if (key := f"accuracy_at_{epsilon}") in m else "–" for epsilon in SHOWN_EPSILONS),
+                f"{m['pgd_accuracy_at_0.1']:.1%}" if "pgd_accuracy_at_0.1" in m else "–",
                 "–" if m["median_flipping_epsilon"] is None else f"{m['median_flipping_epsilon']:.3f}",
                 _bag(m),
             )
@@ -117,7 +119,7 @@ def _attacked(runs: Mapping[str, Metrics]) -> Table:
 def _bag(m: Metrics) -> str:
     if m["bag_index"] is None:
         return "none"
-    return f"{m['bag_clean_confidence']:.3f} → {m['bag_t_shirt_confidence']:.3f} (ε = {m['bag_epsilon']:g})"
+    return f"{m['bag_clean_confidence']:.3f} → {m['bag_t_shirt_confidence']:.3f} (ε = {m['bag_epsilon']:.3f})"
 
 
 def _markdown(table: Table) -> str:

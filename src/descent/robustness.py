@@ -1,17 +1,21 @@
-"""How a classifier fares under FGSM: accuracy against ε, the smallest ε that flips an image, telling examples."""
+"""How a classifier fares under attack: accuracy against ε, the smallest ε that flips each image, self-checks."""
 
 from collections.abc import Sequence
+from math import sqrt
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from descent.attacks import loss_gradient, moved
+from descent.attacks import Loss, cross_entropy, dlr, loss_gradient, moved, pgd
+from descent.checks import Findings, failed_checks
 from descent.data import Split
+from descent.examples import Flips, class_probabilities, examples, first_of_each_class, least_confident_flip
+from descent.examples import typical_of_each_class as typical
 from descent.fashion_mnist import CLASSES
-from descent.params import FGSM
-from descent.training import accuracy, predict
+from descent.params import PGD, Bench
+from descent.training import predict
 
 Images = Float[Tensor, "n channels height width"]
 Row = dict[str, float]
@@ -20,47 +24,75 @@ BAG, T_SHIRT = CLASSES.index("Bag"), CLASSES.index("T-shirt/top")
 
 
 class Assessment(NamedTuple):
-    """What an attack showed: a row for each ε, flat metrics, tensors of its pictures, class probabilities."""
+    """What an attack showed: curves, flat metrics, tensors of its pictures, class probabilities, adversarial images."""
 
     curve: list[Row]
-    metrics: dict[str, float | int | None]
+    pgd_curve: list[Row]
+    flips: list[dict[str, float | str]]
+    confusion: list[dict[str, float | str]]
+    metrics: dict[str, float | int | str | bool | None]
     pictures: dict[str, Tensor]
     probabilities: list[dict[str, float | str]]
+    images: Images
 
 
-def assess(model: nn.Module, data: Split, settings: FGSM, batch_size: int) -> Assessment:
-    """Attack every image with FGSM at every ε, and find the smallest ε that flips each.
+def assess(model: nn.Module, data: Split, settings: Bench, batch_size: int, rng: torch.Generator) -> Assessment:
+    """Attack every image with FGSM at every ε, the first of them with PGD, and check that nobody is fooled.
+
+    Args:
+        model: Maps images with pixels in [0, 1] to logits.
+        data: Test images and their classes.
+        settings: Which ε, how PGD goes, what is shown.
+        batch_size: Images per pass.
+        rng: Draws the noise of the control, and where PGD starts.
 
     Returns:
-        The curve of `sweep`; the metrics of a clean and an attacked classifier, and of the bag that becomes a
-        T-shirt (None where no bag does); pictures named `gallery.…` and `bag.…`, see `examples`, and `slider.…`
-        of the first image of each class, at rising ε; and what the classifier says of these, see `class_probabilities`.
+        The curves of `sweep` and `pgd_curve`; quantiles of the smallest flipping ε by class; what the images of
+        each class are taken for at `settings.epsilon`; metrics, None where
+        there is no such image; pictures named `gallery.…`, `bag.…` and `slider.…`; what the classifier says of
+        the latter; and all images moved by `settings.epsilon`.
     """
+    model.eval()
     direction = directions(model, data, batch_size)
-    curve = sweep(model, data, direction, settings.epsilons, batch_size)
-    probabilities = predict(model, data.x, batch_size).softmax(dim=1)
-    clean_confidence, clean_class = probabilities.max(dim=1)
-    correct = clean_class == data.y
-    grid = torch.arange(settings.search_step, settings.search_stop + settings.search_step / 2, settings.search_step)
-    flips = smallest_flips(model, data, direction, grid.tolist(), batch_size)
-    bag = least_confident_flip(flips, data.y, BAG, T_SHIRT, clean_confidence > settings.bag_confidence)
+    curve, predicted = sweep(model, data, direction, settings.epsilons, batch_size, rng)
+    robust = pgd_curve(model, data, direction, settings.pgd, batch_size, rng)
+    flips = smallest_flips(model, data, direction, settings.epsilons, predicted, settings.tolerance, batch_size)
+    clean = predict(model, data.x, batch_size).softmax(dim=1).amax(dim=1)
+    correct = predicted[0] == data.y
+    bag = least_confident_flip(flips, data.y, BAG, T_SHIRT, clean > settings.bag_confidence)
+    median = flips.epsilon[correct].median().item()
+    failed = failed_checks(
+        model,
+        data,
+        Findings(
+            fgsm=curve,
+            pgd=robust,
+            dlr_accuracy=fgsm_accuracy(model, data, settings.epsilon, dlr, batch_size),
+            zero_gradient_share=zero_gradient_share(direction),
+            epsilon=settings.epsilon,
+        ),
+    )
 
-    metrics: dict[str, float | int | None] = {
+    metrics: dict[str, float | int | str | bool | None] = {
         "clean_accuracy": correct.float().mean().item(),
-        "clean_mean_confidence": clean_confidence.mean().item(),
+        "clean_mean_confidence": clean.mean().item(),
         "zero_gradient_share": zero_gradient_share(direction),
-        "median_flipping_epsilon": median if (median := flips.epsilon[correct].median().item()) < torch.inf else None,
+        "median_flipping_epsilon": median if median < torch.inf else None,
         "never_flipped_share": flips.epsilon[correct].isinf().float().mean().item(),
+        "failed_checks": ", ".join(failed) or "none",
     }
     metrics |= {f"accuracy_at_{row['epsilon']:g}": row["accuracy"] for row in curve}
     metrics |= {
+        f"pgd_{name}_at_{row['epsilon']:g}": row[name] for row in robust for name in ("accuracy", "low", "high")
+    }
+    metrics |= {
         "bag_index": bag,
         "bag_epsilon": None if bag is None else flips.epsilon[bag].item(),
-        "bag_clean_confidence": None if bag is None else clean_confidence[bag].item(),
+        "bag_clean_confidence": None if bag is None else clean[bag].item(),
         "bag_t_shirt_confidence": None if bag is None else flips.confidence[bag].item(),
     }
     chosen = {
-        "gallery": typical_of_each_class(flips, data.y, len(CLASSES)),
+        "gallery": typical(flips, data.y, len(CLASSES)),
         "bag": torch.tensor([] if bag is None else [bag], dtype=torch.int64),
     }
     pictures = {
@@ -70,20 +102,35 @@ def assess(model: nn.Module, data: Split, settings: FGSM, batch_size: int) -> As
     }
     first = first_of_each_class(data.y, len(CLASSES))
     shown = Split(data.x[first], data.y[first])
-    steps = torch.linspace(0, settings.search_stop, settings.slider_steps + 1)
+    steps = torch.linspace(0, settings.slider_stop, settings.slider_steps + 1)
     pictures |= {"slider.clean": shown.x, "slider.direction": direction[first], "slider.epsilon": steps}
-    told = class_probabilities(model, shown, direction[first], steps)
-    return Assessment(curve, metrics, pictures, told)
+    return Assessment(
+        curve,
+        robust,
+        quantiles(flips, data.y, correct),
+        confusion(data.y, predicted[settings.epsilons.index(settings.epsilon)]),
+        metrics,
+        pictures,
+        class_probabilities(model, shown, direction[first], steps),
+        moved(data.x, direction, settings.epsilon),
+    )
 
 
-def directions(model: nn.Module, data: Split, batch_size: int) -> Images:
+def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Return the interval that holds the true share with a probability of 95 % (Wilson 1927, JASA 22, p. 209)."""
+    share, square = successes / n, z * z
+    centre = (share + square / (2 * n)) / (1 + square / n)
+    half = z / (1 + square / n) * sqrt(share * (1 - share) / n + square / (4 * n * n))
+    return centre - half if successes else 0.0, centre + half if successes < n else 1.0
+
+
+def directions(model: nn.Module, data: Split, batch_size: int, loss: Loss = cross_entropy) -> Images:
     """Return FGSM's direction for each image: the sign of the loss's gradient.
 
     The gradient is taken at the clean image, so one direction serves every ε.
     """
-    model.eval()
     parts = zip(data.x.split(batch_size), data.y.split(batch_size), strict=True)
-    return torch.cat([loss_gradient(model, x, y).sign() for x, y in parts])
+    return torch.cat([loss_gradient(model, x, y, loss).sign() for x, y in parts])
 
 
 def zero_gradient_share(direction: Images) -> float:
@@ -95,135 +142,145 @@ def zero_gradient_share(direction: Images) -> float:
     return (direction.flatten(1) == 0).all(dim=1).float().mean().item()
 
 
-def sweep(model: nn.Module, data: Split, direction: Images, epsilons: Sequence[float], batch_size: int) -> list[Row]:
-    """Attack every image at every ε.
+def fgsm_accuracy(model: nn.Module, data: Split, epsilon: float, loss: Loss, batch_size: int) -> float:
+    """Return the accuracy under FGSM with another loss."""
+    images = moved(data.x, directions(model, data, batch_size, loss), epsilon)
+    return (predict(model, images, batch_size).argmax(dim=1) == data.y).float().mean().item()
+
+
+def sweep(
+    model: nn.Module,
+    data: Split,
+    direction: Images,
+    epsilons: Sequence[float],
+    batch_size: int,
+    rng: torch.Generator,
+) -> tuple[list[Row], Int[Tensor, "epsilons n"]]:
+    """Attack every image at every ε, along one direction.
 
     Returns:
-        A row for each ε: `accuracy` over all images, `flip_rate` (share of the images that were classified
-        correctly and no longer are) and `mean_confidence` (mean of the largest class probability).
+        A row for each ε: `accuracy` over all images with its interval, `low` and `high`; `success_rate`, the share
+        of the images that were classified correctly and no longer are; `mean_confidence`, the mean of the largest
+        class probability; `noise_accuracy`, the accuracy when every pixel moves by ε at random. And the classes
+        predicted at each ε, of which the first must be 0.
     """
-    correct = predict(model, data.x, batch_size).argmax(dim=1) == data.y
-    rows = []
+    noise = (torch.rand(data.x.shape, generator=rng) - 0.5).sign()
+    rows, predicted = [], []
     for epsilon in epsilons:
         logits = predict(model, moved(data.x, direction, epsilon), batch_size)
-        still = (logits.argmax(dim=1) == data.y)[correct]
+        random = predict(model, moved(data.x, noise, epsilon), batch_size)
+        predicted.append(logits.argmax(dim=1))
+        hits = predicted[-1] == data.y
+        low, high = wilson(int(hits.sum()), len(hits))
         rows.append(
             {
                 "epsilon": epsilon,
-                "accuracy": accuracy(logits, data.y).item(),
-                "flip_rate": 1 - still.float().mean().item(),
+                "accuracy": hits.float().mean().item(),
+                "low": low,
+                "high": high,
+                "success_rate": 1 - hits[predicted[0] == data.y].float().mean().item(),
                 "mean_confidence": logits.softmax(dim=1).amax(dim=1).mean().item(),
+                "noise_accuracy": (random.argmax(dim=1) == data.y).float().mean().item(),
+            }
+        )
+    return rows, torch.stack(predicted)
+
+
+def pgd_curve(
+    model: nn.Module, data: Split, direction: Images, settings: PGD, batch_size: int, rng: torch.Generator
+) -> list[Row]:
+    """Attack the first images with PGD.
+
+    Returns:
+        A row for each ε: `accuracy` with its interval, `low` and `high`, and `fgsm_accuracy` on the same images.
+    """
+    few = Split(*(part[: settings.images] for part in data))
+    rows = []
+    for epsilon in settings.epsilons:
+        images = torch.cat(
+            [
+                pgd(
+                    model,
+                    x,
+                    y,
+                    epsilon,
+                    step=settings.step * epsilon,
+                    steps=settings.steps,
+                    restarts=settings.restarts,
+                    rng=rng,
+                )
+                for x, y in zip(few.x.split(batch_size), few.y.split(batch_size), strict=True)
+            ]
+        )
+        hits = predict(model, images, batch_size).argmax(dim=1) == few.y
+        single = predict(model, moved(few.x, direction[: len(few.x)], epsilon), batch_size).argmax(dim=1) == few.y
+        low, high = wilson(int(hits.sum()), len(hits))
+        rows.append(
+            {
+                "epsilon": epsilon,
+                "accuracy": hits.float().mean().item(),
+                "low": low,
+                "high": high,
+                "fgsm_accuracy": single.float().mean().item(),
             }
         )
     return rows
 
 
-class Flips(NamedTuple):
-    """For each image, the smallest ε on the grid at which it is misclassified, and what it then looks like."""
-
-    epsilon: Float[Tensor, " n"]  # 0: misclassified unmoved; infinite: not flipped by any ε tried
-    becomes: Int[Tensor, " n"]  # the class predicted at that ε; -1 where no ε flipped it
-    confidence: Float[Tensor, " n"]  # of that class at that ε, in [0, 1]; 0 where no ε flipped it
-
-
 def smallest_flips(
-    model: nn.Module, data: Split, direction: Images, epsilons: Sequence[float], batch_size: int
+    model: nn.Module,
+    data: Split,
+    direction: Images,
+    epsilons: Sequence[float],
+    predicted: Int[Tensor, "epsilons n"],
+    tolerance: float,
+    batch_size: int,
 ) -> Flips:
-    """Try each ε in rising order on the images that none has flipped yet."""
-    n = len(data.y)
-    flips = Flips(torch.full((n,), torch.inf), torch.full((n,), -1), torch.zeros(n))
-    left = torch.arange(n)
-    for epsilon in sorted({0.0, *epsilons}):
-        if not len(left):
-            break
-        images = moved(data.x[left], direction[left], epsilon)
-        confidence, becomes = predict(model, images, batch_size).softmax(dim=1).max(dim=1)
-        wrong = becomes != data.y[left]
-        hit = left[wrong]
-        flips.epsilon[hit] = epsilon
-        flips.becomes[hit] = becomes[wrong]
-        flips.confidence[hit] = confidence[wrong]
-        left = left[~wrong]
-    return flips
+    """Bisect, for each image, between the first ε of a sweep that flips it and the one before.
 
-
-def typical_of_each_class(flips: Flips, y: Int[Tensor, " n"], classes: int) -> Int[Tensor, " shown"]:
-    """Pick, for each class, the correctly classified image whose smallest flipping ε is the (lower) median.
-
-    The median and not the minimum: an image that the least ε flips was hardly recognised to begin with.
-    Classes of which no image is flipped are left out.
+    The ε found flips the image, and one smaller by the tolerance does not. Should the image flip and flip back
+    between two values of the sweep, that goes unseen.
     """
-    picked = []
-    for label in range(classes):
-        candidates = _where((y == label) & (flips.epsilon > 0) & flips.epsilon.isfinite())
-        if len(candidates):
-            ranked = flips.epsilon[candidates].argsort(stable=True)
-            picked.append(candidates[ranked[(len(ranked) - 1) // 2]])
-    return torch.stack(picked) if picked else torch.empty(0, dtype=torch.int64)
+    wrong = predicted != data.y
+    first = torch.where(wrong.any(dim=0), wrong.int().argmax(dim=0), len(epsilons))
+    ladder = torch.tensor([0.0, *epsilons, torch.inf])
+    low, high = ladder[first], ladder[first + 1]
+    left = _where((first > 0) & (first < len(epsilons)))
+    while len(left) and (high[left] - low[left]).max() > tolerance:
+        middle = (low[left] + high[left]) / 2
+        images = moved(data.x[left], direction[left] * middle.view(-1, 1, 1, 1), 1.0)
+        flipped = predict(model, images, batch_size).argmax(dim=1) != data.y[left]
+        high[left] = torch.where(flipped, middle, high[left])
+        low[left] = torch.where(flipped, low[left], middle)
+    reach = torch.where(high.isinf(), 0.0, high).view(-1, 1, 1, 1)
+    confidence, becomes = predict(model, moved(data.x, direction * reach, 1.0), batch_size).softmax(dim=1).max(dim=1)
+    return Flips(high, becomes, confidence)
 
 
-def first_of_each_class(y: Int[Tensor, " n"], classes: int) -> Int[Tensor, " shown"]:
-    """Return the first image of each class, whatever a classifier makes of it: nobody picked these."""
-    return torch.cat([_where(y == label)[:1] for label in range(classes)])
+def quantiles(flips: Flips, y: Int[Tensor, " n"], correct: Bool[Tensor, " n"]) -> list[dict[str, float | str]]:
+    """Return, for each class (`series`), the smallest flipping ε at five quantiles of its recognised images.
 
-
-def class_probabilities(
-    model: nn.Module, data: Split, direction: Images, epsilons: Float[Tensor, " steps"]
-) -> list[dict[str, float | str]]:
-    """Tell the probability of every class for each image, moved by each ε.
-
-    Returns:
-        For each image (`series`, its true class) and each `epsilon` the probability of the true class, `true`, and
-        of all classes, by their names.
+    Where an image that no ε flipped stands at the quantile there is no row.
     """
     rows: list[dict[str, float | str]] = []
-    for x, y, toward in zip(*data, direction, strict=True):
-        shown = torch.stack([moved(x, toward, epsilon) for epsilon in epsilons.tolist()])
-        for epsilon, given in zip(epsilons, predict(model, shown, 1).softmax(dim=1), strict=True):
-            named = dict(zip(CLASSES, given.tolist(), strict=True))
-            rows.append({"series": CLASSES[y], "epsilon": epsilon.item(), "true": named[CLASSES[y]]} | named)
+    for label, name in enumerate(CLASSES):
+        ranked = flips.epsilon[correct & (y == label)].sort().values
+        for share in (0.05, 0.25, 0.5, 0.75, 0.95) if len(ranked) else ():
+            epsilon = ranked[round(share * (len(ranked) - 1))].item()
+            if epsilon < torch.inf:
+                rows.append({"series": name, "quantile": share, "epsilon": epsilon})
     return rows
 
 
-def least_confident_flip(
-    flips: Flips, y: Int[Tensor, " n"], before: int, after: int, sure: Bool[Tensor, " n"]
-) -> int | None:
-    """Pick the image of class `before` that becomes `after` with the lowest confidence.
-
-    Args:
-        flips: Of every image.
-        y: True classes.
-        before: The class it must have, and be given unmoved.
-        after: The class it must be given at its smallest flipping ε.
-        sure: Which images are confident enough, unmoved, to be of interest.
-
-    Returns:
-        Its index, or None where no image does so.
-    """
-    candidates = _where((y == before) & (flips.becomes == after) & (flips.epsilon > 0) & sure)
-    return int(candidates[flips.confidence[candidates].argmin()]) if len(candidates) else None
-
-
-def examples(
-    model: nn.Module, data: Split, direction: Images, flips: Flips, index: Int[Tensor, " shown"]
-) -> dict[str, Tensor]:
-    """Collect what a picture of these images needs, each at the smallest ε that flips it.
-
-    Returns:
-        `clean` and `adversarial` images, the `direction` in which they differ, `epsilon`, the true `label`, and
-        the `clean_probabilities` and `adversarial_probabilities` of all classes.
-    """
-    clean, epsilon = data.x[index], flips.epsilon[index]
-    adversarial = moved(clean, direction[index] * epsilon[:, None, None, None], 1.0)
-    return {
-        "clean": clean,
-        "adversarial": adversarial,
-        "direction": direction[index],
-        "epsilon": epsilon,
-        "label": data.y[index],
-        "clean_probabilities": predict(model, clean, 1).softmax(dim=1),
-        "adversarial_probabilities": predict(model, adversarial, 1).softmax(dim=1),
-    }
+def confusion(y: Int[Tensor, " n"], predicted: Int[Tensor, " n"]) -> list[dict[str, float | str]]:
+    """Count, for each true class, what its images are taken for: rows of `actual`, `predicted`, `images`."""
+    counts = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64)
+    counts.index_put_((y, predicted), torch.ones_like(y), accumulate=True)
+    return [
+        {"actual": actual, "predicted": given, "images": int(counts[row, column])}
+        for row, actual in enumerate(CLASSES)
+        for column, given in enumerate(CLASSES)
+    ]
 
 
 def _where(mask: Bool[Tensor, " n"]) -> Int[Tensor, " found"]:

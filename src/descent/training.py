@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from descent.attacks import pgd
 from descent.data import Split
 from descent.fashion_mnist import CLASSES
 from descent.params import Run
@@ -70,8 +71,9 @@ def fit(model: nn.Module, data: Split, run: Run, rng: torch.Generator) -> Iterat
     Args:
         model: Maps `data.x` to predictions; left in training mode.
         data: The training part.
-        run: Optimizer, learning rate and its schedule, weight decay, reduction of the loss, batch size, epochs.
-        rng: Draws the order of the examples.
+        run: Optimizer, learning rate and its schedule, weight decay, reduction of the loss, batch size, epochs, and
+            whether its batches are attacked first.
+        rng: Draws the order of the examples, and where an attack on them starts.
 
     Yields:
         The number of the epoch just finished, from 1.
@@ -86,6 +88,8 @@ def fit(model: nn.Module, data: Split, run: Run, rng: torch.Generator) -> Iterat
     for epoch in range(1, run.epochs + 1):
         model.train()
         for x, y in batches(data, run.batch_size, rng):
+            if not isinstance(run.adversary, str):
+                x = pgd(model, x, y, run.adversary.epsilon, step=run.adversary.step, steps=1, rng=rng)
             for group in optimizer.param_groups:
                 group["lr"] = run.learning_rate * schedule(step / steps)
             optimizer.zero_grad()

@@ -1,0 +1,1 @@
+"""Measurements of this project and its peers; nothing here is a test."""

@@ -1,0 +1,39 @@
+"""params.yaml, data, models, data/adversarial-sets/ → metrics/transfer.json, plots/transfer.csv."""
+
+from pathlib import Path
+
+from descent.data import Split, load_dataset
+from descent.determinism import make_deterministic
+from descent.fashion_mnist import CLASSES
+from descent.files import save_metrics, save_table
+from descent.models import load_model
+from descent.params import load_params
+from descent.tensors import load_tensors
+from descent.transfer import stronger_from_elsewhere, transfer_matrix
+from stages.terminal import command
+
+
+def main() -> None:
+    """Try the adversarial images crafted on each attacked classifier on every other."""
+    params = load_params(Path("params.yaml"))
+    runs, names = params.train, params.attack.runs
+    make_deterministic(params.threads)
+    y = load_dataset(Path("data/fashion-mnist.safetensors")).test.y
+    sets = {name: load_tensors(Path(f"data/adversarial-sets/{name}.safetensors"))[0]["images"] for name in names}
+    models = {
+        name: load_model(Path(f"models/{name}.safetensors"), runs[name].model, sets[name].shape[1:], len(CLASSES))
+        for name in names
+    }
+
+    rows = transfer_matrix(models, {name: Split(x, y) for name, x in sets.items()}, params.evaluation.batch_size)
+
+    save_table(Path("plots/transfer.csv"), rows)
+    save_metrics(
+        Path("metrics/transfer.json"),
+        {f"{row['source']}_on_{row['target']}": row["accuracy"] for row in rows}
+        | {"failed_checks": ", ".join(stronger_from_elsewhere(rows)) or "none"},
+    )
+
+
+if __name__ == "__main__":
+    command(main)

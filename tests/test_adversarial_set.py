@@ -1,0 +1,73 @@
+"""An adversarial test set that breaks a rule is told which."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from descent.adversarial_set import broken_rules, save_adversarial_set
+from descent.data import Split
+from descent.errors import DataError
+from descent.tensors import save_tensors
+
+CLEAN = Split(torch.linspace(0, 1, 4 * 9).view(4, 1, 3, 3), torch.tensor([3, 1, 4, 1]))
+MOVED = (CLEAN.x + 0.1).clamp(0, 1)
+
+
+def test_a_set_that_keeps_to_the_rules_passes(tmp_path: Path) -> None:
+    path = tmp_path / "set.safetensors"
+    save_adversarial_set(path, MOVED, CLEAN.y, 0.1)
+    assert broken_rules(path, CLEAN) == []
+    save_adversarial_set(path, (CLEAN.x - 0.1).clamp(0, 1), CLEAN.y, 0.1)
+    assert broken_rules(path, CLEAN) == []
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "epsilon", "message"),
+    [
+        (MOVED, CLEAN.y, "0.09", "expected no pixel to move by more than 0.09, found 0.1"),
+        (CLEAN.x + 0.1, CLEAN.y, "0.1", "expected pixels in [0, 1], found 0.1 to 1.1"),
+        (MOVED * torch.nan, CLEAN.y, "0.1", "expected pixels in [0, 1], found nan to nan"),
+        (MOVED.double(), CLEAN.y, "0.1", "expected float32 images, found float64"),
+        (MOVED[:3], CLEAN.y[:3], "0.1", "expected images of (4, 1, 3, 3), found (3, 1, 3, 3)"),
+        (MOVED, CLEAN.y.flip(0), "0.1", "expected the labels of the test set, untouched"),
+        (MOVED, CLEAN.y, "much", "expected a number as epsilon in the metadata, found 'much'"),
+    ],
+)
+def test_a_broken_rule_is_named(tmp_path: Path, images: Tensor, labels: Tensor, epsilon: str, message: str) -> None:
+    path = tmp_path / "set.safetensors"
+    tensors = {"images": images, "labels": labels.to(torch.uint8)}
+    save_tensors(path, tensors, {"norm": "Linf", "epsilon": epsilon})
+    assert message in broken_rules(path, CLEAN)
+
+
+def test_other_tensors_and_other_files_are_refused(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "other.safetensors", {"x": MOVED})
+    assert broken_rules(tmp_path / "other.safetensors", CLEAN) == ["expected the tensors images and labels, found x"]
+    (tmp_path / "text.safetensors").write_text("no tensors")
+    with pytest.raises(DataError, match="not a whole safetensors file"):
+        broken_rules(tmp_path / "text.safetensors", CLEAN)
+
+
+def test_anybody_can_run_it_on_a_file_of_their_own(tmp_path: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "descent.adversarial_set", *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    pixels = (CLEAN.x[:, 0] * 255).round().to(torch.uint8)
+    images = {f"{part}_images": pixels.clone() for part in ("train", "test")}
+    labels = {f"{part}_labels": CLEAN.y.to(torch.uint8).clone() for part in ("train", "test")}
+    save_tensors(tmp_path / "data" / "fashion-mnist.safetensors", images | labels)
+    clean = pixels[:, None].float() / 255
+    save_adversarial_set(tmp_path / "good.safetensors", (clean + 0.1).clamp(0, 1), CLEAN.y, 0.1)
+    save_adversarial_set(tmp_path / "bad.safetensors", (clean + 0.2).clamp(0, 1), CLEAN.y, 0.1)
+
+    good, bad, none = run("good.safetensors"), run("bad.safetensors"), run()
+    assert (good.returncode, good.stdout) == (0, "good.safetensors: keeps to every rule\n")
+    assert bad.returncode == 1
+    assert bad.stderr.startswith("ERROR: bad.safetensors: expected no pixel to move by more than 0.1, found 0.2")
+    assert (none.returncode, none.stderr) == (1, "usage: python -m descent.adversarial_set FILE\n")
+    assert "No such file" in run("absent.safetensors").stderr or "no such file" in run("absent.safetensors").stderr

@@ -1,0 +1,44 @@
+"""What is crafted on one model is counted on another."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from descent.data import Split
+from descent.transfer import stronger_from_elsewhere, transfer_matrix
+
+
+class Threshold(nn.Module):
+    """Says 1 where the pixel is above a level."""
+
+    def __init__(self, level: float) -> None:
+        super().__init__()
+        self.level = level
+
+    def forward(self, x: Tensor) -> Tensor:
+        above = x.flatten(1)[:, 0] - self.level
+        return torch.stack([-above, above], dim=1)
+
+
+def test_every_model_is_tried_on_every_set() -> None:
+    models = {"low": Threshold(0.3), "high": Threshold(0.7)}
+    y = torch.tensor([1, 1, 0])
+    sets = {"low": Split(torch.tensor([[0.2], [0.5], [0.1]]), y), "high": Split(torch.tensor([[0.6], [0.9], [0.5]]), y)}
+    rows = transfer_matrix(models, sets, batch_size=2)
+    found = {(row["source"], row["target"]): row["accuracy"] for row in rows}
+    assert found == {
+        ("low", "low"): pytest.approx(2 / 3),
+        ("low", "high"): pytest.approx(1 / 3),
+        ("high", "low"): pytest.approx(2 / 3),
+        ("high", "high"): pytest.approx(2 / 3),
+    }
+
+
+def test_a_model_that_others_fool_better_than_its_own_attack_is_named() -> None:
+    def rows(elsewhere: float) -> list[dict[str, float | str]]:
+        found = {("a", "a"): 0.2, ("a", "b"): elsewhere, ("b", "a"): 0.5, ("b", "b"): 0.3}
+        return [{"source": s, "target": t, "accuracy": v, "images": 10000} for (s, t), v in found.items()]
+
+    assert stronger_from_elsewhere(rows(0.6)) == []
+    assert stronger_from_elsewhere(rows(0.29)) == []  # within noise
+    assert stronger_from_elsewhere(rows(0.2)) == ["white_box_beats_transfer (a on b)"]
