@@ -19,8 +19,9 @@ ROUNDING = 1e-6
 def save_adversarial_set(
     path: Path, images: Float[Tensor, "n channels height width"], y: Int[Tensor, " n"], epsilon: float
 ) -> None:
-    """Write `images` (float32, in [0, 1]) with their true classes, `labels` (uint8), and the ε that they keep to."""
-    save_tensors(path, {"images": images, "labels": y.to(torch.uint8)}, {"norm": "Linf", "epsilon": f"{epsilon:g}"})
+    """Write `images` (float32, in [0, 1]) with their true classes, `labels` (uint8), and the L∞ bound they keep to."""
+    # One word of metadata: of several, the library would write now this first, now that.
+    save_tensors(path, {"images": images, "labels": y.to(torch.uint8)}, {"epsilon": f"{epsilon:g}"})
 
 
 def broken_rules(path: Path, clean: Split) -> list[str]:
