@@ -12,12 +12,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 help:  ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-repro: .venv/installed  ## run the pipeline to its last figure and show the results
-	$(BIN)/python -m dvc repro
+# What is typed after JOBS= and REV= reaches the program as one word, whatever is in it.
+export JOBS REV
+repro: .venv/installed  ## run the pipeline to its last figure and show the results; JOBS=1 runs one stage after the other
+	$(BIN)/python -m tools.repro "$$JOBS"
 	@$(BIN)/python -m tools.results
 
-# What is typed after REV= reaches the program as one word, whatever is in it.
-export REV
 report: .venv/installed  ## build report/index.html from metrics/ and plots/, and name it; REV=… compares with a revision
 	@if [ -n "$$REV" ]; then $(BIN)/python -m tools.compare "$$REV"; else $(BIN)/python -m dvc repro --single-item report \
 	&& $(BIN)/python -c 'from pathlib import Path; print(Path("report/index.html").resolve().as_uri())'; fi

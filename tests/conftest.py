@@ -62,7 +62,7 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         theory__parametrised_relu__run__epochs=3,
         theory__learning_rate__epochs=10,
     )
-    workspace.first_run = workspace.run("dvc", "repro")
+    workspace.first_run = workspace.run("python", "-m", "tools.repro", "2")
     workspace.commit("First run")
     return workspace
 

@@ -1,0 +1,138 @@
+"""Stages side by side: in order, to the same end as one after the other, and stopped together."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from threading import Lock
+from time import monotonic, sleep
+
+import pytest
+
+from tests.test_pipeline import STAGES, share_cache
+from tests.workspace import Workspace, cloned
+from tools.repro import Jobs, side_by_side
+
+DIAMOND: dict[str, set[str]] = {
+    "top": set(),
+    "left": {"top"},
+    "right": {"top"},
+    "alone": set(),
+    "end": {"left", "right"},
+}
+
+
+class Recorder(Jobs):
+    """Pretends to run stages, and takes down what began and what ended."""
+
+    def __init__(self, failing: str = "") -> None:
+        super().__init__()
+        self.failing, self.events = failing, list[str]()
+        self.most, self.now, self.lock = 0, 0, Lock()
+
+    def run(self, stage: str) -> bool:
+        """Take down the beginning, wait a little, and take down the end."""
+        if self._stopped:
+            return False
+        with self.lock:
+            self.events.append(f"{stage} runs")
+            self.now += 1
+            self.most = max(self.most, self.now)
+        sleep(0.02)
+        with self.lock:
+            self.events.append(f"{stage} ends")
+            self.now -= 1
+        return stage != self.failing
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_stage_runs_once_all_that_it_awaits_have_ended(count: int) -> None:
+    jobs = Recorder()
+    assert side_by_side(DIAMOND, count, jobs)
+    assert sorted(jobs.events) == sorted(f"{stage} {what}" for stage in DIAMOND for what in ("runs", "ends"))
+    for stage, awaited in DIAMOND.items():
+        for parent in awaited:
+            assert jobs.events.index(f"{parent} ends") < jobs.events.index(f"{stage} runs")
+    assert 1 < jobs.most <= count
+
+
+def test_after_a_failure_nothing_more_is_begun() -> None:
+    jobs = Recorder(failing="left")
+    assert not side_by_side(DIAMOND, 1, jobs)
+    assert "end runs" not in jobs.events
+    assert jobs.events[-1] == "left ends"
+
+
+def test_a_first_run_side_by_side_names_each_stage_and_leaves_nothing_to_do(miniature: Workspace) -> None:
+    lines = miniature.first_run.splitlines()
+    for words in ("runs", r"done after \d+ s"):
+        told = [line.split("|")[0].strip() for line in lines if re.fullmatch(rf" *\S+ \| {words}", line)]
+        assert sorted(told) == sorted(STAGES)
+    assert lines[-1] == "Data and pipelines are up to date."
+    assert "Running stage" not in miniature.first_run
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "many"])
+def test_a_number_of_jobs_that_is_none_is_refused(miniature: Workspace, jobs: str) -> None:
+    said = miniature.run("python", "-m", "tools.repro", jobs, status=1)
+    assert said == f"ERROR: JOBS={jobs}: how many stages run at once, a number from 1 on\n"
+
+
+def test_the_first_failure_stops_the_rest_and_is_shown(miniature: Workspace, tmp_path: Path) -> None:
+    workspace = cloned(miniature.folder, tmp_path / "failing")
+    share_cache(miniature, workspace)
+    workspace.set(train__regression_lr_1e_2__learning_rate=1.0, train__regression_lr_1e_2__epochs=50)
+    workspace.set(train__mlp__epochs=100_000)
+    start = monotonic()
+
+    said = workspace.run("python", "-m", "tools.repro", "2", status=1)
+
+    assert monotonic() - start < 100
+    assert re.search(r"train@regression-lr-1e-2 \| ERROR: train.regression-lr-1e-2: the loss is ", said)
+    assert re.search(r"train@regression-lr-1e-2 \| FAILED after \d+ s", said)
+    assert re.search(r"train@mlp \| STOPPED after \d+ s", said)
+    assert "Traceback" not in said
+    assert "attack@" not in said
+
+    workspace.run("git", "checkout", "--quiet", "--", ".")
+    assert workspace.run("python", "-m", "tools.repro", "2").endswith("Data and pipelines are up to date.\n")
+    assert workspace.run("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_every_stage(miniature: Workspace, tmp_path: Path, how: signal.Signals) -> None:
+    workspace = cloned(miniature.folder, tmp_path / "interrupted")
+    share_cache(miniature, workspace)
+    workspace.set(train__mlp__epochs=100_000, train__mlp_weight_decay__epochs=100_000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tools.repro", "2"],
+        cwd=workspace.folder,
+        env=workspace.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        curves = [workspace.folder / "plots" / "curves" / f"{run}.csv" for run in ("mlp", "mlp-weight-decay")]
+        deadline = monotonic() + 100
+        # Both train: more rows than the three of the first run.
+        while not all(path.exists() and len(path.read_bytes().splitlines()) > 5 for path in curves):
+            assert monotonic() < deadline
+            sleep(0.1)
+        process.send_signal(how)
+        said = process.communicate(timeout=60)[0]
+    finally:
+        process.kill()
+        process.wait()
+
+    assert process.returncode == 1
+    assert len(re.findall(r"train@mlp(-weight-decay)? \| STOPPED after \d+ s", said)) == 2
+    assert said.rstrip().endswith("`dvc repro` begins this stage anew.")
+    assert "Traceback" not in said
+    sizes = [path.stat().st_size for path in curves if path.exists()]
+    sleep(1)
+    assert [path.stat().st_size for path in curves if path.exists()] == sizes  # nobody writes on
+    workspace.run("git", "checkout", "--quiet", "--", ".")
+    workspace.run("dvc", "repro")
+    assert workspace.run("git", "status", "--porcelain") == ""
