@@ -15,14 +15,13 @@ from torch import Tensor, nn
 
 import stages  # noqa: F401 - sets OpenMP's environment
 from descent import vision
-from descent.attacks import moved
 from descent.data import Split, load_dataset
 from descent.determinism import make_deterministic
 from descent.fashion_mnist import CLASSES
 from descent.models import load_model
 from descent.params import load_params
-from descent.robustness import directions
-from descent.training import predict
+from descent.robustness import along, directions
+from descent.training import accuracy, predict
 
 assert vision  # noqa: S101 - torchattacks imports torchvision
 import torchattacks  # noqa: E402
@@ -32,9 +31,8 @@ ROUNDS = 5
 
 def ours(model: nn.Module, data: Split, epsilons: list[float], batch: int) -> Tensor:
     """Sweep with one gradient for each image."""
-    direction = directions(model, data, batch)
-    predicted = [predict(model, moved(data.x, direction, epsilon), batch).argmax(dim=1) for epsilon in epsilons]
-    return torch.stack([(classes == data.y).float().mean() for classes in predicted])
+    logits = along(model, data.x, directions(model, data, batch), epsilons, batch)
+    return torch.stack([accuracy(of_epsilon, data.y) for of_epsilon in logits])
 
 
 def by_foolbox(model: nn.Module, data: Split, epsilons: list[float], batch: int) -> Tensor:
@@ -53,7 +51,7 @@ def by_torchattacks(model: nn.Module, data: Split, epsilons: list[float], batch:
         attack = torchattacks.FGSM(model, eps=epsilon)
         parts = zip(data.x.split(batch), data.y.split(batch), strict=True)
         images = torch.cat([attack(x, y) for x, y in parts])
-        accuracies.append((predict(model, images, batch).argmax(dim=1) == data.y).float().mean())
+        accuracies.append(accuracy(predict(model, images, batch), data.y))
     return torch.stack(accuracies)
 
 

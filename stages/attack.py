@@ -21,11 +21,11 @@ def main(name: str) -> None:
     params = load_params(Path("params.yaml"))
     run, bench = params.train[name], params.attack.bench
     make_deterministic(params.threads)
-    test = load_dataset(Path(f"data/{run.data}.safetensors")).test
+    train, test = load_dataset(Path(f"data/{run.data}.safetensors"))
     model = load_model(Path(f"models/{name}.safetensors"), run.model, test.x.shape[1:], len(CLASSES))
     rng = torch.Generator().manual_seed(params.seed)
 
-    shown = assess(model, test, bench, params.evaluation.batch_size, rng)
+    shown = assess(model, test, train.x.norm(dim=0), bench, params.evaluation.batch_size, rng)
 
     save_table(Path(f"plots/attack/{name}.csv"), shown.curve)
     save_table(Path(f"plots/pgd/{name}.csv"), shown.pgd_curve)

@@ -43,7 +43,8 @@ def main() -> None:
         "robustness-pgd": robustness("Accuracy under projected gradient descent", pgd, source),
         "flips": flips(flipped, source),
         "transfer": transfer(pd.read_csv("plots/transfer.csv"), params.attack.bench.epsilon, source),
-        "bag": bag(pictures, source),
+        "bag": bag("A bag becomes a T-shirt/top", "bag", pictures, source),
+        "write-up": bag("The same bags, ε in the write-up's units, unclipped", "write_up", pictures, source),
     }
     if regressions:
         figures |= {

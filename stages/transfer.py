@@ -1,14 +1,13 @@
-"""params.yaml, data, models, data/adversarial-sets/ → metrics/transfer.json, plots/transfer.csv."""
+"""params.yaml, models, data/adversarial-sets/ → metrics/transfer.json, plots/transfer.csv."""
 
 from pathlib import Path
 
-from descent.data import Split, load_dataset
+from descent.adversarial_set import load_adversarial_set
 from descent.determinism import make_deterministic
 from descent.fashion_mnist import CLASSES
 from descent.files import save_metrics, save_table
 from descent.models import load_model
 from descent.params import load_params
-from descent.tensors import load_tensors
 from descent.transfer import stronger_from_elsewhere, transfer_matrix
 from stages.terminal import command
 
@@ -18,14 +17,13 @@ def main() -> None:
     params = load_params(Path("params.yaml"))
     runs, names = params.train, params.attack.runs
     make_deterministic(params.threads)
-    y = load_dataset(Path("data/fashion-mnist.safetensors")).test.y
-    sets = {name: load_tensors(Path(f"data/adversarial-sets/{name}.safetensors"))[0]["images"] for name in names}
+    sets = {name: load_adversarial_set(Path(f"data/adversarial-sets/{name}.safetensors")) for name in names}
     models = {
-        name: load_model(Path(f"models/{name}.safetensors"), runs[name].model, sets[name].shape[1:], len(CLASSES))
+        name: load_model(Path(f"models/{name}.safetensors"), runs[name].model, sets[name].x.shape[1:], len(CLASSES))
         for name in names
     }
 
-    rows = transfer_matrix(models, {name: Split(x, y) for name, x in sets.items()}, params.evaluation.batch_size)
+    rows = transfer_matrix(models, sets, params.evaluation.batch_size)
 
     save_table(Path("plots/transfer.csv"), rows)
     save_metrics(

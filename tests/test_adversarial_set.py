@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from descent.adversarial_set import broken_rules, save_adversarial_set
+from descent.adversarial_set import broken_rules, load_adversarial_set, save_adversarial_set
 from descent.data import Split
 from descent.errors import DataError
 from descent.tensors import save_tensors
@@ -21,6 +21,9 @@ def test_a_set_that_keeps_to_the_rules_passes(tmp_path: Path) -> None:
     path = tmp_path / "set.safetensors"
     save_adversarial_set(path, MOVED, CLEAN.y, 0.1)
     assert broken_rules(path, CLEAN) == []
+    read = load_adversarial_set(path)
+    assert torch.equal(read.x, MOVED)
+    assert torch.equal(read.y, CLEAN.y)
     save_adversarial_set(path, (CLEAN.x - 0.1).clamp(0, 1), CLEAN.y, 0.1)
     assert broken_rules(path, CLEAN) == []
 

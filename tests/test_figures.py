@@ -77,7 +77,7 @@ def of(source: str) -> dict[str, Figure]:
         "transfer": transfer(TRANSFER, 0.1, source),
         "confusion": confusion("run", CONFUSION, 0.1, source),
         "gallery": gallery("run", pictures(3), source),
-        "bag": bag({"run": pictures(1)}, source),
+        "bag": bag("bag", "bag", {"run": pictures(1)}, source),
     }
 
 
@@ -138,7 +138,7 @@ def test_pictures_are_titled_with_class_and_probability() -> None:
 
 
 def test_a_missing_bag_or_flip_is_said_in_words() -> None:
-    assert "no bag does so" in words(bag({"run": pictures(0)}, "drawn"))
+    assert "no bag does so" in words(bag("bag", "bag", {"run": pictures(0)}, "drawn"))
     assert "no image is flipped" in words(gallery("run", pictures(0), "drawn"))
 
 

@@ -62,7 +62,11 @@ def test_parameters_cannot_be_changed(params: Params) -> None:
         ("    - 0.3\n", "    - 3\n", "attack.bench.epsilons.10: .*less than or equal to 1"),
         ("    - 0.3\n", "    - 0.1\n", "attack.bench: epsilons must rise from each value to the next"),
         ("    - 0.0\n    - 0.005\n", "    - 0.005\n", "attack.bench: epsilons must begin with 0.0"),
-        ("    epsilon: 0.1\n\ntheory", "    epsilon: 0.3\n\ntheory", "attack.bench: pgd.epsilons must hold epsilon"),
+        (
+            "    epsilon: 0.1\n    # The write",
+            "    epsilon: 0.3\n    # The write",
+            "attack.bench: pgd.epsilons must hold epsilon",
+        ),
         (
             "    adversary: none\n",
             "    adversary: fgsm\n",

@@ -57,10 +57,15 @@ def results(**changes: Any) -> Results:  # noqa: ANN401
             "threads": 1,
             "evaluation": {"overfitting_window": 5, "overfitting_rise": 0.1},
             "theory": {"learning_rate": {"epochs": 50}},
-            "train": {"mlp": {"hidden": [100]}},
+            "train": {
+                "mlp": {"hidden": [100], "adversary": "none"},
+                "convnet": {"epochs": 8, "adversary": "none"},
+                "convnet-adversarial": {"epochs": 10, "adversary": {"epsilon": 0.1, "step": 0.125}},
+            },
             "attack": {
                 "bench": {
                     "epsilon": 0.1,
+                    "write_up_epsilon": 0.01,
                     "tolerance": 0.0001,
                     "pgd": {"steps": 20, "restarts": 5, "images": 1000},
                 }
@@ -74,6 +79,7 @@ def results(**changes: Any) -> Results:  # noqa: ANN401
         attacked={
             "mlp": ATTACKED["mlp"]
             | {"zero_gradient_share": 0.0003, "failed_checks": "none"}
+            | {"write_up_accuracy": 0.05, "write_up_mean_change": 0.9, "write_up_share_out_of_range": 0.7}
             | {"pgd_accuracy_at_0.1": 0.002, "pgd_low_at_0.1": 0.001, "pgd_high_at_0.1": 0.007}
         },
         transfer={"failed_checks": "none"},
@@ -97,6 +103,19 @@ def test_every_claim_stands_on_the_page_with_verdict_and_number() -> None:
         assert page.count(claim.says) == 2  # in the summary and in its section
         assert claim.shows in page
     assert "Of 18 claims, 12 hold in this run and 4 do not; 2 were not measured." in page
+
+
+def test_a_defence_says_what_it_costs() -> None:
+    made = results()
+    paid = {"convnet-adversarial": {**made.trained["convnet"], "final_test_accuracy": 0.8439, "weights": 85_910}}
+    page = text(report(made._replace(trained={**made.trained, **paid})))
+    assert "two gradients a step instead of one, 20 for each training image in all where convnet takes 8." in page
+    accuracy = 100 * made.trained["convnet"]["final_test_accuracy"]
+    assert (
+        f"84.4 % of the unmoved test images where convnet, with 1 weights instead of 85,910, has {accuracy:.1f} %"
+        in page
+    )
+    assert "two gradients" not in text(report(made))
 
 
 def test_a_number_that_turns_a_verdict_turns_the_page() -> None:

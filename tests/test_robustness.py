@@ -12,6 +12,7 @@ from descent.params import PGD, Bench
 from descent.robustness import (
     BAG,
     T_SHIRT,
+    along,
     assess,
     confusion,
     directions,
@@ -20,6 +21,7 @@ from descent.robustness import (
     smallest_flips,
     sweep,
     wilson,
+    write_up,
     zero_gradient_share,
 )
 
@@ -49,7 +51,7 @@ def test_the_direction_raises_the_loss_whatever_the_batch(batch_size: int) -> No
 
 
 def test_the_sweep_counts_all_images_and_apart_those_that_were_correct(rng: torch.Generator) -> None:
-    rows, predicted = sweep(Brightness(), DATA, DIRECTION, EPSILONS, 3, rng)
+    rows, predicted, confidence = sweep(Brightness(), DATA, DIRECTION, EPSILONS, 3, rng)
 
     assert [row["epsilon"] for row in rows] == EPSILONS
     assert [row["accuracy"] for row in rows] == [0.75, 0.5, 0.25, 0.0]
@@ -57,6 +59,7 @@ def test_the_sweep_counts_all_images_and_apart_those_that_were_correct(rng: torc
     assert predicted.tolist() == [[0, 0, 1, 1], [0, 1, 1, 1], [0, 1, 0, 1], [1, 1, 0, 1]]
     sure = torch.sigmoid(20 * torch.tensor([0.2, 0.05, 0.1, 0.4])).mean().item()
     assert rows[0]["mean_confidence"] == pytest.approx(sure)
+    assert confidence.mean(dim=1).tolist() == pytest.approx([row["mean_confidence"] for row in rows])
     assert rows[0]["noise_accuracy"] == rows[0]["accuracy"]
     assert all(row["low"] < row["accuracy"] < row["high"] for row in rows[:3])
 
@@ -67,9 +70,29 @@ def test_the_interval_is_scipys(successes: int, n: int) -> None:
     assert wilson(successes, n) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 4])
+def test_batch_by_batch_every_image_is_moved_by_every_epsilon(batch_size: int) -> None:
+    logits = along(Brightness(), DATA.x, DIRECTION, EPSILONS, batch_size)
+    levels = torch.tensor([[0.30, 0.45, 0.60, 0.90]]) + torch.outer(torch.tensor(EPSILONS), DIRECTION[:, 0, 0, 0])
+    torch.testing.assert_close(logits[:, :, 1], 10 * (levels.clamp(0, 1) - 0.5))
+
+
+def test_the_write_up_moves_by_columns_and_clips_nothing() -> None:
+    # Pixels whose columns have lengths 0, 10, 50 and 100: a hundredth of that is added, beyond white too.
+    lengths = torch.tensor([[[0.0, 10.0], [50.0, 100.0]]])
+    row, pictures = write_up(Brightness(), DATA, DIRECTION * lengths, 0.01, torch.tensor([3]), 3)
+
+    assert row["write_up_mean_change"] == pytest.approx(0.4)
+    # Below black fall 0.60 − 1 and 0.90 − 1, beyond white rise 0.30 + 1 and 0.45 + 1.
+    assert row["write_up_share_out_of_range"] == pytest.approx(4 / 16)
+    assert row["write_up_accuracy"] == 0.25  # 0.70, 0.85, 0.20 and 0.50 on average: all but the last are wrong
+    torch.testing.assert_close(pictures["direction"], -0.01 * lengths[None])
+    torch.testing.assert_close(pictures["adversarial"], 0.9 - 0.01 * lengths[None])
+
+
 @pytest.mark.parametrize("tolerance", [0.01, 1e-4])
 def test_the_smallest_flip_is_found_to_the_tolerance(tolerance: float, rng: torch.Generator) -> None:
-    _, predicted = sweep(Brightness(), DATA, DIRECTION, EPSILONS, 3, rng)
+    _, predicted, _ = sweep(Brightness(), DATA, DIRECTION, EPSILONS, 3, rng)
     flips = smallest_flips(Brightness(), DATA, DIRECTION, EPSILONS, predicted, tolerance, batch_size=2)
 
     expected = torch.tensor([0.2, 0.05, 0.1, 0.0])
@@ -80,7 +103,7 @@ def test_the_smallest_flip_is_found_to_the_tolerance(tolerance: float, rng: torc
 
 
 def test_what_no_epsilon_flips_is_infinite_and_stays_what_it_is(rng: torch.Generator) -> None:
-    _, predicted = sweep(Brightness(), DATA, DIRECTION, EPSILONS[:2], 3, rng)
+    _, predicted, _ = sweep(Brightness(), DATA, DIRECTION, EPSILONS[:2], 3, rng)
     flips = smallest_flips(Brightness(), DATA, DIRECTION, EPSILONS[:2], predicted, 1e-3, batch_size=2)
     assert flips.epsilon.isinf().tolist() == [True, False, True, False]
     assert flips.becomes[[0, 2]].tolist() == [0, 1]
@@ -158,13 +181,14 @@ SETTINGS = Bench(
     bag_confidence=0.9,
     pgd=PGD(images=2, epsilons=[0.1, 0.3], steps=2, step=0.6, restarts=1),
     epsilon=0.1,
+    write_up_epsilon=0.01,
 )
 
 
 def test_an_assessment_finds_the_bag_that_becomes_a_t_shirt(rng: torch.Generator) -> None:
     data = Split(grey(0.28, 0.32, 0.45), torch.tensor([BAG, BAG, BAG]))
 
-    shown = assess(BagOrShirt(), data, SETTINGS, 2, rng)
+    shown = assess(BagOrShirt(), data, torch.full((1, 2, 2), 20.0), SETTINGS, 2, rng)
 
     assert [row["accuracy"] for row in shown.curve] == pytest.approx([1, 2 / 3, 0])
     assert [row["accuracy"] for row in shown.pgd_curve] == pytest.approx([1, 0])
@@ -176,6 +200,9 @@ def test_an_assessment_finds_the_bag_that_becomes_a_t_shirt(rng: torch.Generator
     assert metrics["never_flipped_share"] == 0
     assert metrics["bag_index"] in (0, 1)  # both sure enough, and both end just beyond the boundary
     assert metrics["bag_t_shirt_confidence"] == pytest.approx(0.5, abs=0.01)
+    assert metrics["write_up_mean_change"] == pytest.approx(0.2)  # a hundredth of columns of length 20
+    assert metrics["write_up_accuracy"] == pytest.approx(1 / 3)  # only 0.28 stays below one half
+    torch.testing.assert_close(shown.pictures["write_up.adversarial"], shown.pictures["bag.clean"] + 0.2)
     assert shown.pictures["bag.adversarial"].mean().item() == pytest.approx(0.5, abs=2e-4)
     assert shown.pictures["gallery.label"].tolist() == [BAG]
     torch.testing.assert_close(shown.pictures["bag.adversarial_probabilities"].sum(dim=1), torch.ones(1))
@@ -194,7 +221,7 @@ def test_an_assessment_finds_the_bag_that_becomes_a_t_shirt(rng: torch.Generator
 def test_an_assessment_without_such_a_bag_says_so(rng: torch.Generator) -> None:
     data = Split(grey(0.01, 0.02), torch.tensor([BAG, BAG]))  # too far from the boundary for any ε tried
 
-    shown = assess(BagOrShirt(), data, SETTINGS, 2, rng)
+    shown = assess(BagOrShirt(), data, torch.full((1, 2, 2), 20.0), SETTINGS, 2, rng)
     metrics, pictures = shown.metrics, shown.pictures
 
     assert metrics["bag_index"] is None

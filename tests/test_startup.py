@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,14 +78,26 @@ def test_a_stage_starts_without_what_it_does_not_use(stage: str, absent: set[str
     assert not absent & set(loaded.stdout.split())
 
 
-def test_stages_switch_off_what_makes_convolutions_wrong() -> None:
-    program = "import os, stages; print(os.environ['OMP_DYNAMIC'])"
+@pytest.mark.parametrize(
+    ("told", "asked", "answer"),
+    [
+        ("OMP_DYNAMIC=TRUE", "os.environ['OMP_DYNAMIC']", "FALSE"),
+        # Whatever the processor has, and whatever is asked for: results would depend on it.
+        ("ATEN_CPU_CAPABILITY=default", "torch.backends.cpu.get_cpu_capability()", "AVX2"),
+        ("ONEDNN_MAX_CPU_ISA=AVX512_CORE", "os.environ['ONEDNN_MAX_CPU_ISA']", "AVX2"),
+        ("MKL_CBWR=AUTO", "os.environ['MKL_CBWR']", "AVX2"),
+    ],
+)
+def test_stages_settle_what_would_change_a_result(told: str, asked: str, answer: str) -> None:
+    if answer == "AVX2" and " avx2 " not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+        pytest.skip("this processor has no AVX2, and its results are its own")
+    program = f"import os, stages, torch; print({asked})"
     printed = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env={"OMP_DYNAMIC": "TRUE"},
+        env=dict([told.split("=")]),
         capture_output=True,
         text=True,
         check=True,
     )
-    assert printed.stdout == "FALSE\n"
+    assert printed.stdout == f"{answer}\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import vl_convert
 
-from descent.files import replacing
+from descent.files import save_text
 
 PATH = Path(".dvc/plots_offline.html")
 
@@ -43,5 +43,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    with replacing(PATH) as temporary:
-        temporary.write_text(page(), encoding="utf-8")
+    save_text(PATH, page())

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from descent.files import load_metrics, replacing
+from descent.files import load_metrics, save_text
 from descent.params import load_params
 from descent.results import results
 from stages.terminal import command
@@ -43,8 +43,7 @@ def main(readme: str | None = None) -> None:
         )
         return
     page = replaced(Path(readme).read_text(encoding="utf-8"), collected())
-    with replacing(Path(readme)) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    save_text(Path(readme), page)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,12 @@ def save_adversarial_set(
     save_tensors(path, {"images": images, "labels": y.to(torch.uint8)}, {"epsilon": f"{epsilon:g}"})
 
 
+def load_adversarial_set(path: Path) -> Split:
+    """Read what `save_adversarial_set` wrote: images and their true classes."""
+    tensors, _ = load_tensors(path)
+    return Split(tensors["images"], tensors["labels"].long())
+
+
 def broken_rules(path: Path, clean: Split) -> list[str]:
     """Hold a file, of ours or of anybody, to the images that it claims to be made from.
 

@@ -26,6 +26,7 @@ class Findings(NamedTuple):
     dlr_accuracy: float  # under FGSM with the difference-of-logits ratio, at `epsilon`
     zero_gradient_share: float
     epsilon: float
+    pgd_images: int
 
 
 def failed_checks(model: nn.Module, data: Split, findings: Findings) -> list[str]:
@@ -49,17 +50,17 @@ def failed_checks(model: nn.Module, data: Split, findings: Findings) -> list[str
         once, again = model(x), model(x)
     shares = bool((once >= 0).all()) and torch.allclose(once.sum(dim=1), torch.ones(len(once), dtype=once.dtype))
     (fgsm,) = (row for row in findings.fgsm if row["epsilon"] == findings.epsilon)
-    noise = sqrt(0.5 / n)  # two standard deviations of the difference of two shares, at most
-    few = 2 * sqrt(0.5 / max(1, min(n, 1000)))
+    # Two standard deviations of the difference of two shares of so many images, at most.
+    noise, few = 2 * sqrt(0.5 / n), 2 * sqrt(0.5 / findings.pgd_images)
     holds = {
         "logits_not_probabilities": not shares,
         "deterministic_forward": torch.equal(once, again),
         "evaluation_mode": not training,
         "inputs_in_range": bool((data.x >= 0).all() and (data.x <= 1).all()),
         "gradients_not_zero": findings.zero_gradient_share <= ZERO_GRADIENTS,
-        "cross_entropy_not_saturated": fgsm["accuracy"] <= findings.dlr_accuracy + 2 * noise,
+        "cross_entropy_not_saturated": fgsm["accuracy"] <= findings.dlr_accuracy + noise,
         "pgd_not_weaker_than_fgsm": all(row["accuracy"] <= row["fgsm_accuracy"] + few for row in findings.pgd),
         "large_epsilon_breaks": findings.pgd[-1]["accuracy"] <= GUESSING,
-        "noise_not_stronger": all(row["accuracy"] <= row["noise_accuracy"] + 2 * noise for row in findings.fgsm),
+        "noise_not_stronger": all(row["accuracy"] <= row["noise_accuracy"] + noise for row in findings.fgsm),
     }
     return [name for name, held in holds.items() if not held]

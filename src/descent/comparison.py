@@ -86,7 +86,9 @@ def overlays(old: Revision, new: Revision) -> Iterator[tuple[str, Figure]]:
             ]
             if columns:
                 source = new.metrics["metrics/data.json"]["source"]
-                data = images(source) if "accuracy" in " ".join(both[-1][1].columns) else DIABETES
+                data = (
+                    images(source) if any(column.endswith("accuracy") for column in both[-1][1].columns) else DIABETES
+                )
                 yield (
                     f"{name.parent.name}-{name.stem}-{measure}",
                     overlay(f"{name.stem}: {measure}", columns, both, data),

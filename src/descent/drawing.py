@@ -36,7 +36,7 @@ STYLE: dict[Any, Any] = {
     # Letters as shapes: they look the same where the font is missing. A fixed salt: the same bytes each time.
     "svg.fonttype": "path",
     "svg.hashsalt": "descent",
-    # One line of each path a point, no more digits than a screen shows.
+    # Leaves out points of a line that nobody could see.
     "path.simplify_threshold": 0.2,
 }
 

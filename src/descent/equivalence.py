@@ -13,7 +13,7 @@ from descent.models import build_model
 from descent.parametrised_relu import ParametrisedReLU, absorb, parametrised, rewritten
 from descent.params import ParametrisedReLU as Settings
 from descent.params import Run
-from descent.training import fit, predict, squared_error
+from descent.training import TASKS, evaluate, fit
 
 Numbers = dict[str, float | int]
 
@@ -162,10 +162,10 @@ def _randomise(network: nn.Sequential, rng: torch.Generator) -> nn.Sequential:
 
 
 def _losses(model: nn.Sequential, data: Split, run: Run, seed: int) -> list[float]:
-    losses = [squared_error(predict(model, data.x, len(data.x)), data.y).item()]
-    for _ in fit(model, data, run, torch.Generator().manual_seed(seed)):
-        losses.append(squared_error(predict(model, data.x, len(data.x)), data.y).item())
-    return losses
+    def loss() -> float:
+        return evaluate(model, data, TASKS[run.data], len(data.y))["loss"]
+
+    return [loss(), *(loss() for _ in fit(model, data, run, torch.Generator().manual_seed(seed)))]
 
 
 def _at_zero(network: nn.Sequential) -> float:

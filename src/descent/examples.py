@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from descent.attacks import moved
+from descent.attacks import PIXELS, Bounds, moved
 from descent.data import Split
 from descent.fashion_mnist import CLASSES
 from descent.training import predict
@@ -80,16 +80,21 @@ def least_confident_flip(
 
 
 def examples(
-    model: nn.Module, data: Split, direction: Images, flips: Flips, index: Int[Tensor, " shown"]
+    model: nn.Module,
+    data: Split,
+    direction: Images,
+    epsilon: Float[Tensor, " n"],
+    index: Int[Tensor, " shown"],
+    bounds: Bounds = PIXELS,
 ) -> dict[str, Tensor]:
-    """Collect what a picture of these images needs, each at the smallest ε that flips it.
+    """Collect what a picture of these images needs, each moved by its own ε.
 
     Returns:
         `clean` and `adversarial` images, the `direction` in which they differ, `epsilon`, the true `label`, and
         the `clean_probabilities` and `adversarial_probabilities` of all classes.
     """
-    clean, epsilon = data.x[index], flips.epsilon[index]
-    adversarial = moved(clean, direction[index] * epsilon[:, None, None, None], 1.0)
+    clean, epsilon = data.x[index], epsilon[index]
+    adversarial = moved(clean, direction[index] * epsilon[:, None, None, None], 1.0, bounds)
     return {
         "clean": clean,
         "adversarial": adversarial,

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from descent.attacks import moved
 from descent.drawing import DIABETES, bare, images, legend, logarithmic, panel, percent, start
 from descent.fashion_mnist import CLASSES
 from descent.palette import COLOURS, INK, PAPER, PURPLE
@@ -183,11 +184,11 @@ def gallery(name: str, pictures: Pictures, source: str) -> Figure:
     return figure
 
 
-def bag(pictures: Mapping[str, Pictures], source: str) -> Figure:
-    """Draw the pictures named `bag.…` of each classifier: a bag that is taken for a T-shirt with low confidence."""
-    bags = {name: _named(of_run, "bag") for name, of_run in pictures.items()}
+def bag(title: str, group: str, pictures: Mapping[str, Pictures], source: str) -> Figure:
+    """Draw the pictures named `GROUP.…` of each classifier: a bag, what is added to it, and what it is taken for."""
+    bags = {name: _named(of_run, group) for name, of_run in pictures.items()}
     found = {name: picture for name, picture in bags.items() if len(picture["label"])}
-    figure = start("A bag becomes a T-shirt/top", images(source), (6.2, 0.9 + 2.4 * max(len(found), 1)))
+    figure = start(title, images(source), (6.2, 0.9 + 2.4 * max(len(found), 1)))
     grid = figure.subplots(max(len(found), 1), 3, squeeze=False)
     for row, (name, picture) in zip(grid, found.items(), strict=False):
         _triptych(row, picture, 0, fontsize=12)
@@ -207,7 +208,7 @@ def sheet(pictures: Pictures) -> tuple[UInt8[Tensor, "height width"], UInt8[Tens
     """
     named = _named(pictures, "slider")
     clean, direction = (named[name].squeeze(1) for name in ("clean", "direction"))
-    frames = [(clean + epsilon * direction).clamp(0, 1) for epsilon in named["epsilon"]]
+    frames = [moved(clean, direction, epsilon) for epsilon in named["epsilon"].tolist()]
     return _bytes(torch.cat(frames, dim=2).flatten(0, 1)), SIGNS[direction.flatten(0, 1).long() + 1]
 
 

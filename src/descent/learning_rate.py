@@ -10,7 +10,7 @@ from descent.evidence import Evidence, Row
 from descent.least_squares import hessian, least_squares, stability_threshold
 from descent.models import linear
 from descent.params import LearningRate, Linear, Run
-from descent.training import batches, fit, predict, squared_error
+from descent.training import TASKS, batches, evaluate, fit
 
 # A run is stopped once its loss is this many times that of the zero start.
 HOPELESS = 1e9
@@ -96,7 +96,7 @@ def final_loss(data: Split, run: Run, seed: int) -> float:
     model = linear(data.x.shape[1], 1).to(data.x.dtype)
     loss, limit = 0.0, HOPELESS * zero_loss(data)
     for _ in fit(model, data, run, torch.Generator().manual_seed(seed)):
-        loss = squared_error(predict(model, data.x, len(data.x)), data.y).item()
+        loss = evaluate(model, data, TASKS[run.data], len(data.y))["loss"]
         if not loss < limit:  # nor is NaN
             return limit
     return loss

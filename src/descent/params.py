@@ -13,6 +13,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from descent.errors import ParamsError
 
 Count = Annotated[int, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 # A run's name becomes a file name, a word on a command line and a key that DVC splits at dots.
 RunName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -44,7 +45,7 @@ class Evaluation(_Section):
     train_subset: Count
     batch_size: Count
     overfitting_window: Count
-    overfitting_rise: Annotated[float, Field(gt=0)]
+    overfitting_rise: Positive
 
 
 class Linear(_Section):
@@ -75,7 +76,7 @@ class Adversary(_Section):
     """How each training batch is attacked, by one step from a random start; in units of pixels from 0 to 1."""
 
     epsilon: Epsilon
-    step: Annotated[float, Field(gt=0)]
+    step: Positive
 
 
 class Run(_Section):
@@ -84,7 +85,7 @@ class Run(_Section):
     data: Literal["diabetes", "fashion-mnist"]
     model: Linear | MLP | ConvNet = Field(discriminator="kind")
     optimizer: Literal["sgd", "adam"]
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Positive
     schedule: Literal["constant", "linear"]
     weight_decay: Annotated[float, Field(ge=0)]
     reduction: Literal["sum", "mean"]
@@ -107,7 +108,7 @@ class PGD(_Section):
     images: Count
     epsilons: Annotated[list[Epsilon], Field(min_length=1)]
     steps: Count
-    step: Annotated[float, Field(gt=0)]
+    step: Positive
     restarts: Count
 
 
@@ -121,6 +122,7 @@ class Bench(_Section):
     bag_confidence: Share
     pgd: PGD
     epsilon: Epsilon
+    write_up_epsilon: Positive
 
     @model_validator(mode="after")
     def _rises(self) -> "Bench":
@@ -166,7 +168,7 @@ class Sigmoid(_Section):
 class LearningRate(_Section):
     """The learning rates at which linear regression is tried, as multiples of 2/λmax."""
 
-    rates: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2)]
+    rates: Annotated[list[Positive], Field(min_length=2)]
     batch_size: Count
     epochs: Count
 

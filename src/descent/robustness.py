@@ -11,11 +11,17 @@ from torch import Tensor, nn
 from descent.attacks import Loss, cross_entropy, dlr, loss_gradient, moved, pgd
 from descent.checks import Findings, failed_checks
 from descent.data import Split
-from descent.examples import Flips, class_probabilities, examples, first_of_each_class, least_confident_flip
-from descent.examples import typical_of_each_class as typical
+from descent.examples import (
+    Flips,
+    class_probabilities,
+    examples,
+    first_of_each_class,
+    least_confident_flip,
+    typical_of_each_class,
+)
 from descent.fashion_mnist import CLASSES
 from descent.params import PGD, Bench
-from descent.training import predict
+from descent.training import accuracy, predict
 
 Images = Float[Tensor, "n channels height width"]
 Row = dict[str, float]
@@ -36,31 +42,39 @@ class Assessment(NamedTuple):
     images: Images
 
 
-def assess(model: nn.Module, data: Split, settings: Bench, batch_size: int, rng: torch.Generator) -> Assessment:
+def assess(
+    model: nn.Module,
+    data: Split,
+    columns: Float[Tensor, "channels height width"],
+    settings: Bench,
+    batch_size: int,
+    rng: torch.Generator,
+) -> Assessment:
     """Attack every image with FGSM at every ε, the first of them with PGD, and check that nobody is fooled.
 
     Args:
         model: Maps images with pixels in [0, 1] to logits.
         data: Test images and their classes.
+        columns: Length of each pixel's column in the table of training images, for the write-up's setting.
         settings: Which ε, how PGD goes, what is shown.
         batch_size: Images per pass.
         rng: Draws the noise of the control, and where PGD starts.
 
     Returns:
         The curves of `sweep` and `pgd_curve`; quantiles of the smallest flipping ε by class; what the images of
-        each class are taken for at `settings.epsilon`; metrics, None where
-        there is no such image; pictures named `gallery.…`, `bag.…` and `slider.…`; what the classifier says of
-        the latter; and all images moved by `settings.epsilon`.
+        each class are taken for at `settings.epsilon`; metrics, None where there is no such image; pictures named
+        `gallery.…`, `bag.…`, `write_up.…` and `slider.…`; what the classifier says of the latter; and all images
+        moved by `settings.epsilon`.
     """
     model.eval()
     direction = directions(model, data, batch_size)
-    curve, predicted = sweep(model, data, direction, settings.epsilons, batch_size, rng)
+    curve, predicted, confidence = sweep(model, data, direction, settings.epsilons, batch_size, rng)
     robust = pgd_curve(model, data, direction, settings.pgd, batch_size, rng)
     flips = smallest_flips(model, data, direction, settings.epsilons, predicted, settings.tolerance, batch_size)
-    clean = predict(model, data.x, batch_size).softmax(dim=1).amax(dim=1)
-    correct = predicted[0] == data.y
+    clean, correct = confidence[0], predicted[0] == data.y
     bag = least_confident_flip(flips, data.y, BAG, T_SHIRT, clean > settings.bag_confidence)
     median = flips.epsilon[correct].median().item()
+    zero_gradients = zero_gradient_share(direction)
     failed = failed_checks(
         model,
         data,
@@ -68,15 +82,16 @@ def assess(model: nn.Module, data: Split, settings: Bench, batch_size: int, rng:
             fgsm=curve,
             pgd=robust,
             dlr_accuracy=fgsm_accuracy(model, data, settings.epsilon, dlr, batch_size),
-            zero_gradient_share=zero_gradient_share(direction),
+            zero_gradient_share=zero_gradients,
             epsilon=settings.epsilon,
+            pgd_images=min(settings.pgd.images, len(data.y)),
         ),
     )
 
     metrics: dict[str, float | int | str | bool | None] = {
         "clean_accuracy": correct.float().mean().item(),
         "clean_mean_confidence": clean.mean().item(),
-        "zero_gradient_share": zero_gradient_share(direction),
+        "zero_gradient_share": zero_gradients,
         "median_flipping_epsilon": median if median < torch.inf else None,
         "never_flipped_share": flips.epsilon[correct].isinf().float().mean().item(),
         "failed_checks": ", ".join(failed) or "none",
@@ -91,15 +106,15 @@ def assess(model: nn.Module, data: Split, settings: Bench, batch_size: int, rng:
         "bag_clean_confidence": None if bag is None else clean[bag].item(),
         "bag_t_shirt_confidence": None if bag is None else flips.confidence[bag].item(),
     }
-    chosen = {
-        "gallery": typical(flips, data.y, len(CLASSES)),
-        "bag": torch.tensor([] if bag is None else [bag], dtype=torch.int64),
+    bags = torch.tensor([] if bag is None else [bag], dtype=torch.int64)
+    unclipped, as_written = write_up(model, data, direction * columns, settings.write_up_epsilon, bags, batch_size)
+    metrics |= unclipped
+    groups = {
+        "gallery": examples(model, data, direction, flips.epsilon, typical_of_each_class(flips, data.y, len(CLASSES))),
+        "bag": examples(model, data, direction, flips.epsilon, bags),
+        "write_up": as_written,
     }
-    pictures = {
-        f"{group}.{name}": tensor
-        for group, index in chosen.items()
-        for name, tensor in examples(model, data, direction, flips, index).items()
-    }
+    pictures = {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
     first = first_of_each_class(data.y, len(CLASSES))
     shown = Split(data.x[first], data.y[first])
     steps = torch.linspace(0, settings.slider_stop, settings.slider_steps + 1)
@@ -124,6 +139,12 @@ def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
     return centre - half if successes else 0.0, centre + half if successes < n else 1.0
 
 
+def with_interval(hits: Bool[Tensor, " n"]) -> Row:
+    """Return the `accuracy` of so many hits, and its interval, `low` and `high`."""
+    low, high = wilson(int(hits.sum()), len(hits))
+    return {"accuracy": hits.float().mean().item(), "low": low, "high": high}
+
+
 def directions(model: nn.Module, data: Split, batch_size: int, loss: Loss = cross_entropy) -> Images:
     """Return FGSM's direction for each image: the sign of the loss's gradient.
 
@@ -144,8 +165,25 @@ def zero_gradient_share(direction: Images) -> float:
 
 def fgsm_accuracy(model: nn.Module, data: Split, epsilon: float, loss: Loss, batch_size: int) -> float:
     """Return the accuracy under FGSM with another loss."""
-    images = moved(data.x, directions(model, data, batch_size, loss), epsilon)
-    return (predict(model, images, batch_size).argmax(dim=1) == data.y).float().mean().item()
+    (logits,) = along(model, data.x, directions(model, data, batch_size, loss), [epsilon], batch_size)
+    return accuracy(logits, data.y).item()
+
+
+def along(
+    model: nn.Module, x: Images, direction: Images, epsilons: Sequence[float], batch_size: int
+) -> Float[Tensor, "epsilons n classes"]:
+    """Return the logits of every image, moved by every ε.
+
+    Batch by batch: moved images that stay in the processor's cache are classified sooner than all at once.
+    """
+    parts = zip(x.split(batch_size), direction.split(batch_size), strict=True)
+    return torch.cat(
+        [
+            torch.stack([predict(model, moved(images, toward, epsilon), batch_size) for epsilon in epsilons])
+            for images, toward in parts
+        ],
+        dim=1,
+    )
 
 
 def sweep(
@@ -155,35 +193,30 @@ def sweep(
     epsilons: Sequence[float],
     batch_size: int,
     rng: torch.Generator,
-) -> tuple[list[Row], Int[Tensor, "epsilons n"]]:
+) -> tuple[list[Row], Int[Tensor, "epsilons n"], Float[Tensor, "epsilons n"]]:
     """Attack every image at every ε, along one direction.
 
     Returns:
         A row for each ε: `accuracy` over all images with its interval, `low` and `high`; `success_rate`, the share
         of the images that were classified correctly and no longer are; `mean_confidence`, the mean of the largest
-        class probability; `noise_accuracy`, the accuracy when every pixel moves by ε at random. And the classes
-        predicted at each ε, of which the first must be 0.
+        class probability; `noise_accuracy`, the accuracy when every pixel moves by ε at random. And at each ε, of
+        which the first must be 0, the class predicted for each image, and its probability.
     """
     noise = (torch.rand(data.x.shape, generator=rng) - 0.5).sign()
-    rows, predicted = [], []
-    for epsilon in epsilons:
-        logits = predict(model, moved(data.x, direction, epsilon), batch_size)
-        random = predict(model, moved(data.x, noise, epsilon), batch_size)
-        predicted.append(logits.argmax(dim=1))
-        hits = predicted[-1] == data.y
-        low, high = wilson(int(hits.sum()), len(hits))
-        rows.append(
-            {
-                "epsilon": epsilon,
-                "accuracy": hits.float().mean().item(),
-                "low": low,
-                "high": high,
-                "success_rate": 1 - hits[predicted[0] == data.y].float().mean().item(),
-                "mean_confidence": logits.softmax(dim=1).amax(dim=1).mean().item(),
-                "noise_accuracy": (random.argmax(dim=1) == data.y).float().mean().item(),
-            }
-        )
-    return rows, torch.stack(predicted)
+    confidence, predicted = along(model, data.x, direction, epsilons, batch_size).softmax(dim=2).max(dim=2)
+    control = along(model, data.x, noise, epsilons, batch_size)
+    hits = predicted == data.y
+    rows = [
+        {
+            "epsilon": epsilon,
+            **with_interval(hit),
+            "success_rate": 1 - hit[hits[0]].float().mean().item(),
+            "mean_confidence": sure.mean().item(),
+            "noise_accuracy": accuracy(random, data.y).item(),
+        }
+        for epsilon, hit, sure, random in zip(epsilons, hits, confidence, control, strict=True)
+    ]
+    return rows, predicted, confidence
 
 
 def pgd_curve(
@@ -194,9 +227,10 @@ def pgd_curve(
     Returns:
         A row for each ε: `accuracy` with its interval, `low` and `high`, and `fgsm_accuracy` on the same images.
     """
-    few = Split(*(part[: settings.images] for part in data))
+    few, direction = Split(*(part[: settings.images] for part in data)), direction[: settings.images]
+    singles = along(model, few.x, direction, settings.epsilons, batch_size)
     rows = []
-    for epsilon in settings.epsilons:
+    for epsilon, single in zip(settings.epsilons, singles, strict=True):
         images = torch.cat(
             [
                 pgd(
@@ -213,18 +247,45 @@ def pgd_curve(
             ]
         )
         hits = predict(model, images, batch_size).argmax(dim=1) == few.y
-        single = predict(model, moved(few.x, direction[: len(few.x)], epsilon), batch_size).argmax(dim=1) == few.y
-        low, high = wilson(int(hits.sum()), len(hits))
-        rows.append(
-            {
-                "epsilon": epsilon,
-                "accuracy": hits.float().mean().item(),
-                "low": low,
-                "high": high,
-                "fgsm_accuracy": single.float().mean().item(),
-            }
-        )
+        rows.append({"epsilon": epsilon, **with_interval(hits), "fgsm_accuracy": accuracy(single, few.y).item()})
     return rows
+
+
+def write_up(
+    model: nn.Module,
+    data: Split,
+    direction: Images,
+    epsilon: float,
+    shown: Int[Tensor, " shown"],
+    batch_size: int,
+) -> tuple[Row, dict[str, Tensor]]:
+    """Attack as the write-up does: ε in units of columns of length 1, and nothing is clipped.
+
+    In its table of training images each column, a pixel, was scaled to length 1. That scales the gradient by a
+    positive number a pixel, which leaves its sign alone, so a step of ε there is one of ε times the column's
+    length here.
+
+    Args:
+        model: Maps images with pixels in [0, 1] to logits.
+        data: Images and their classes.
+        direction: FGSM's, times the length of each pixel's column.
+        epsilon: In those units.
+        shown: Images to make pictures of.
+        batch_size: Images per pass.
+
+    Returns:
+        `write_up_accuracy`; `write_up_mean_change` of a pixel, of which white is 1; `write_up_share_out_of_range`,
+        the share of pixels darker than black or lighter than white. And the pictures, as `examples` does, their
+        `direction` being all that is added.
+    """
+    images = moved(data.x, direction, epsilon, bounds=None)
+    row = {
+        "write_up_accuracy": accuracy(predict(model, images, batch_size), data.y).item(),
+        "write_up_mean_change": epsilon * direction.abs().mean().item(),
+        "write_up_share_out_of_range": ((images < 0) | (images > 1)).float().mean().item(),
+    }
+    pictures = examples(model, data, direction, torch.full((len(data.y),), epsilon), shown, bounds=None)
+    return row, pictures | {"direction": epsilon * pictures["direction"]}
 
 
 def smallest_flips(

@@ -6,7 +6,7 @@ from math import sqrt
 from torch import nn
 
 from descent.data import Split
-from descent.training import predict
+from descent.training import accuracy, predict
 
 Row = dict[str, float | str]
 
@@ -18,7 +18,7 @@ def transfer_matrix(models: Mapping[str, nn.Module], sets: Mapping[str, Split], 
             "pair": f"{source} on {target}",
             "source": source,
             "target": target,
-            "accuracy": (predict(model, images.x, batch_size).argmax(dim=1) == images.y).float().mean().item(),
+            "accuracy": accuracy(predict(model, images.x, batch_size), images.y).item(),
             "images": len(images.y),
         }
         for source, images in sets.items()
@@ -31,10 +31,10 @@ def stronger_from_elsewhere(rows: Sequence[Row]) -> list[str]:
 
     Clearly: by more than two standard deviations of the difference of two shares of so many images.
     """
-    accuracy = {(row["source"], row["target"]): float(row["accuracy"]) for row in rows}
+    accuracies = {(row["source"], row["target"]): float(row["accuracy"]) for row in rows}
     images = min(float(row["images"]) for row in rows)
     return [
         f"white_box_beats_transfer ({source} on {target})"
-        for (source, target), found in accuracy.items()
-        if found < accuracy[target, target] - 2 * sqrt(0.5 / images)
+        for (source, target), found in accuracies.items()
+        if found < accuracies[target, target] - 2 * sqrt(0.5 / images)
     ]
