@@ -5,6 +5,8 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
+import descent.robustness
+from descent.attacks import fgsm
 from descent.data import Split
 from descent.examples import Flips, least_confident_flip, typical_of_each_class
 from descent.fashion_mnist import CLASSES
@@ -130,6 +132,23 @@ def test_pgd_is_no_weaker_than_fgsm_on_the_same_images(rng: torch.Generator) -> 
     assert [row["epsilon"] for row in rows] == [0.06, 0.25]
     assert [row["accuracy"] for row in rows] == pytest.approx([2 / 3, 0])
     assert [row["fgsm_accuracy"] for row in rows] == pytest.approx([2 / 3, 0])
+
+
+def test_what_has_fallen_stays_fallen_and_is_not_attacked_again(
+    rng: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attacked: list[tuple[float, int]] = []
+
+    def recording(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, **settings: object) -> Tensor:
+        attacked.append((epsilon, len(x)))
+        return fgsm(model, x, y, epsilon)
+
+    monkeypatch.setattr(descent.robustness, "pgd", recording)
+    settings = PGD(images=4, epsilons=[0.06, 0.15, 0.25, 0.3], steps=1, step=1.0, restarts=1)
+    rows = pgd_curve(Brightness(), DATA, directions(Brightness(), DATA, 4), settings, 2, rng)
+    # Three are recognised to begin with; 0.06 takes the second, 0.15 the third, 0.25 the first.
+    assert attacked == [(0.06, 2), (0.06, 1), (0.15, 2), (0.25, 1)]
+    assert [row["accuracy"] for row in rows] == [0.5, 0.25, 0, 0]
 
 
 def test_an_image_without_any_gradient_is_counted() -> None:

@@ -164,7 +164,8 @@ def test_an_adversary_attacks_each_batch_within_its_bound_before_the_model_learn
 
     def weights(adversary: bool) -> Tensor:
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Flatten(), nn.Linear(36, 10))
+        # Not a dense network, whose gradient is computed without calling it.
+        model = nn.Sequential(nn.Flatten(), nn.Identity(), nn.Linear(36, 10))
         model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
         settings = attacked if adversary else attacked.model_copy(update={"adversary": "none"})
         for _ in fit(model, images, settings, torch.Generator().manual_seed(0)):

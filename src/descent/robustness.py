@@ -222,32 +222,32 @@ def sweep(
 def pgd_curve(
     model: nn.Module, data: Split, direction: Images, settings: PGD, batch_size: int, rng: torch.Generator
 ) -> list[Row]:
-    """Attack the first images with PGD.
+    """Attack the first images with PGD, at each ε those that still stand.
+
+    An image that falls at one ε has fallen at every larger one, whose ball holds the same adversarial image.
 
     Returns:
         A row for each ε: `accuracy` with its interval, `low` and `high`, and `fgsm_accuracy` on the same images.
     """
     few, direction = Split(*(part[: settings.images] for part in data)), direction[: settings.images]
     singles = along(model, few.x, direction, settings.epsilons, batch_size)
+    stands = predict(model, few.x, batch_size).argmax(dim=1) == few.y
     rows = []
     for epsilon, single in zip(settings.epsilons, singles, strict=True):
-        images = torch.cat(
-            [
-                pgd(
-                    model,
-                    x,
-                    y,
-                    epsilon,
-                    step=settings.step * epsilon,
-                    steps=settings.steps,
-                    restarts=settings.restarts,
-                    rng=rng,
-                )
-                for x, y in zip(few.x.split(batch_size), few.y.split(batch_size), strict=True)
-            ]
-        )
-        hits = predict(model, images, batch_size).argmax(dim=1) == few.y
-        rows.append({"epsilon": epsilon, **with_interval(hits), "fgsm_accuracy": accuracy(single, few.y).item()})
+        for index in _where(stands).split(batch_size) if stands.any() else ():
+            x, y = few.x[index], few.y[index]
+            images = pgd(
+                model,
+                x,
+                y,
+                epsilon,
+                step=settings.step * epsilon,
+                steps=settings.steps,
+                restarts=settings.restarts,
+                rng=rng,
+            )
+            stands[index] = predict(model, images, batch_size).argmax(dim=1) == y
+        rows.append({"epsilon": epsilon, **with_interval(stands), "fgsm_accuracy": accuracy(single, few.y).item()})
     return rows
 
 

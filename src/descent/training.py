@@ -11,13 +11,10 @@ from torch import Tensor, nn
 from descent.attacks import pgd
 from descent.data import Split
 from descent.fashion_mnist import CLASSES
+from descent.gradients import gradient_of
+from descent.optimizers import OPTIMIZERS
 from descent.params import Run
 
-OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": torch.optim.SGD,
-    # Weight decay here is coupled: the gradient of weight_decay · ‖θ‖²/2, biases included. AdamW's is not.
-    "adam": torch.optim.Adam,
-}
 # The factor of the learning rate, from the share of all steps that are done.
 SCHEDULES: Mapping[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
@@ -78,11 +75,9 @@ def fit(model: nn.Module, data: Split, run: Run, rng: torch.Generator) -> Iterat
     Yields:
         The number of the epoch just finished, from 1.
     """
-    loss = TASKS[run.data].loss
+    gradient = gradient_of(model, TASKS[run.data].loss, run.reduction)
+    descend = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
     schedule = SCHEDULES[run.schedule]
-    optimizer = OPTIMIZERS[run.optimizer](
-        model.parameters(), lr=run.learning_rate, weight_decay=run.weight_decay, fused=True
-    )
     steps = run.epochs * -(-len(data.y) // run.batch_size)
     step = 0
     for epoch in range(1, run.epochs + 1):
@@ -90,11 +85,7 @@ def fit(model: nn.Module, data: Split, run: Run, rng: torch.Generator) -> Iterat
         for x, y in batches(data, run.batch_size, rng):
             if not isinstance(run.adversary, str):
                 x = pgd(model, x, y, run.adversary.epsilon, step=run.adversary.step, steps=1, rng=rng)
-            for group in optimizer.param_groups:
-                group["lr"] = run.learning_rate * schedule(step / steps)
-            optimizer.zero_grad()
-            loss(model(x), y, reduction=run.reduction).backward()
-            optimizer.step()
+            descend(gradient(x, y), run.learning_rate * schedule(step / steps))
             step += 1
         yield epoch
 
