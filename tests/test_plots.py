@@ -99,7 +99,7 @@ def test_the_plots_page_draws_every_panel_and_asks_the_network_for_nothing(
         )
         assert sorted(marks) == sorted(expected_lines(title, spec) for title, spec in specifications.items())
         pictures = watched.page.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
-        assert len(pictures) == 25 + 8  # figures, and a sheet and its directions for each classifier
+        assert len(pictures) == 26 + 8  # figures, and a sheet and its directions for each classifier
         assert min(pictures) >= 28
         assert watched.errors == []
         assert watched.outside == []

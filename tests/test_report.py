@@ -251,7 +251,7 @@ def test_a_clone_builds_its_page_from_metrics_and_plots_alone(page: Path) -> Non
     assert page.stat().st_size < 5e6
     assert "Drawn stand-in" not in html
     assert text(html).count("not measured") == 0
-    assert html.count("<figure id=") == 25
+    assert html.count("<figure id=") == 26
     assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', html)
 
 
@@ -275,7 +275,7 @@ def test_every_picture_of_the_page_is_decoded_and_nothing_is_asked_for(page: Pat
             "figure > svg, .wide > svg",
             "all => all.map(svg => [svg.getBoundingClientRect().width, svg.innerHTML.length])",
         )
-        assert len(sizes) == 28  # with the three of the slider
+        assert len(sizes) == 29  # with the three of the slider
         assert all(width > 80 and length > 10 for width, length in sizes)
 
 
