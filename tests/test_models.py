@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from descent.convolution import ImageConvolution
 from descent.errors import DataError
 from descent.models import build_model, convnet, count_weights, linear, load_model
 from descent.params import MLP, ConvNet, Linear, Params
@@ -50,7 +51,7 @@ def test_the_linear_model_starts_at_zero() -> None:
 def test_relu_after_pooling_equals_relu_before_it(rng: torch.Generator) -> None:
     model = convnet(IMAGE, [4, 6], [8], 10)
     before = nn.Sequential(*(model[i] for i in (0, 2, 1, 3, 5, 4)), *model[6:].children())
-    assert [type(before[i]) for i in range(3)] == [nn.Conv2d, nn.ReLU, nn.MaxPool2d]
+    assert [type(before[i]) for i in range(3)] == [ImageConvolution, nn.ReLU, nn.MaxPool2d]
     x = torch.randn(5, *IMAGE, generator=rng)
     torch.testing.assert_close(model(x), before(x))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from descent.convolution import ImageConvolution
 from descent.errors import DataError
 from descent.params import MLP, ConvNet, Linear
 from descent.tensors import load_tensors
@@ -63,7 +64,8 @@ def convnet(inputs: Sequence[int], channels: Sequence[int], hidden: Sequence[int
         if height < 1 or width < 1:
             shape = "×".join(map(str, inputs))
             raise DataError(f"a ConvNet of {len(channels)} poolings needs larger images than {shape}")
-        layers += [nn.Conv2d(before, after, kernel_size=3), nn.MaxPool2d(2), nn.ReLU()]
+        convolution = nn.Conv2d if layers else ImageConvolution
+        layers += [convolution(before, after, kernel_size=3), nn.MaxPool2d(2), nn.ReLU()]
     layers += [nn.Flatten(), *_dense([channels[-1] * height * width, *hidden, outputs])]
     # The layout in which a convolution on a CPU takes half the time.
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -57,10 +57,11 @@ def adam(parameters: Sequence[Tensor], weight_decay: float) -> Step:
     """
     weights = [parameter.detach() for parameter in parameters]
     means, squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
-    steps = [torch.zeros(()) for _ in weights]
+    count = torch.zeros(())
+    steps = [count] * len(weights)  # one tensor, counted once
 
     def step(gradients: Sequence[Tensor], learning_rate: float) -> None:
-        torch._foreach_add_(steps, 1)
+        count.add_(1)
         torch._fused_adam_(
             weights,
             list(gradients),

@@ -1,0 +1,86 @@
+"""The convolution of images is PyTorch's, and so is its gradient, found another way."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from descent.attacks import loss_gradient
+from descent.convolution import ImageConvolution
+from descent.models import build_model
+from descent.params import ConvNet
+
+
+def pair(channels: int, filters: int, dtype: torch.dtype) -> tuple[ImageConvolution, nn.Conv2d]:
+    """Return ours and PyTorch's with the same weights, in the layout of a ConvNet."""
+    torch.manual_seed(0)
+    ours, theirs = ImageConvolution(channels, filters, 3).to(dtype), nn.Conv2d(channels, filters, 3).to(dtype)
+    theirs.load_state_dict(ours.state_dict())
+    # torch's types know no module that is given a layout alone.
+    return tuple(layer.to(memory_format=torch.channels_last) for layer in (ours, theirs))  # type: ignore[call-overload]
+
+
+@given(
+    n=st.integers(1, 9),
+    channels=st.integers(1, 4),
+    filters=st.integers(1, 17),
+    height=st.integers(3, 9),
+    width=st.integers(3, 9),
+    channels_last=st.booleans(),
+)
+def test_the_gradient_of_the_pixels_and_of_the_weights_is_pytorchs(
+    n: int, channels: int, filters: int, height: int, width: int, channels_last: bool
+) -> None:
+    ours, theirs = pair(channels, filters, torch.float64)
+    x = torch.randn(n, channels, height, width, dtype=torch.float64).requires_grad_()
+    upstream = torch.randn_like(theirs(x))
+    if channels_last:
+        upstream = upstream.to(memory_format=torch.channels_last)
+
+    found, expected = (
+        torch.autograd.grad(layer(x), [x, *layer.parameters()], grad_outputs=upstream) for layer in (ours, theirs)
+    )
+
+    for own, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-12, atol=1e-12)
+
+
+def test_outputs_and_gradients_of_weights_are_the_same_bits(rng: torch.Generator) -> None:
+    ours, theirs = pair(1, 32, torch.float32)
+    x = torch.rand(64, 1, 28, 28, generator=rng)
+
+    def results(layer: nn.Conv2d, given: Tensor) -> list[Tensor]:
+        output = layer(given)
+        return [output, *torch.autograd.grad(output.square().sum(), list(layer.parameters()))]
+
+    for given_x in (x, x.clone().requires_grad_()):
+        for own, other in zip(results(ours, given_x), results(theirs, x), strict=True):
+            assert torch.equal(own, other)
+
+
+def test_a_convnet_is_attacked_through_it_and_trained_as_before(
+    rng: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build_model(ConvNet(kind="convnet", channels=[4, 6], hidden=[8]), (1, 28, 28), 10, seed=0)
+    assert [type(layer) for layer in model if isinstance(layer, nn.Conv2d)] == [ImageConvolution, nn.Conv2d]
+    x, y = torch.rand(5, 1, 28, 28, generator=rng), torch.randint(10, (5,), generator=rng)
+    called: list[tuple[int, ...]] = []
+
+    def recorded(upstream: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
+        called.append(shape)
+        return torch.ones(shape)
+
+    monkeypatch.setattr("descent.convolution.pixel_gradient", recorded)
+    assert loss_gradient(model, x, y).eq(1).all()
+    assert called == [(5, 1, 28, 28)]
+    model(x).sum().backward()
+    assert len(called) == 1
+
+
+def test_it_has_no_second_derivative_to_be_silently_wrong(rng: torch.Generator) -> None:
+    ours, _ = pair(1, 2, torch.float64)
+    x = torch.rand(1, 1, 5, 5, generator=rng, dtype=torch.float64).requires_grad_()
+    (first,) = torch.autograd.grad(ours(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
