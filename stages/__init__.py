@@ -15,3 +15,5 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 CPUINFO = Path("/proc/cpuinfo")
 if CPUINFO.exists() and " avx2 " in CPUINFO.read_text(encoding="utf-8"):
     os.environ |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}
+# Without a workspace of its own for each stream, cuBLAS does not give the same bits each time.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -14,6 +14,7 @@ from descent.models import build_model, count_weights
 from descent.params import load_params
 from descent.tensors import save_tensors
 from descent.training import TASKS, fit, measure
+from stages.device import chosen_device
 from stages.terminal import command, epochs
 
 
@@ -21,15 +22,17 @@ def main(name: str) -> None:
     """Train one of the runs listed under `train` in params.yaml, and measure it after each epoch."""
     params = load_params(Path("params.yaml"))
     run, evaluation = params.train[name], params.evaluation
-    make_deterministic(params.threads)
+    device = chosen_device()
+    make_deterministic(params.threads, device)
     task = TASKS[run.data]
     data = load_dataset(Path(f"data/{run.data}.safetensors"))
-    parts = {"train": Split(*(tensor[: evaluation.train_subset] for tensor in data.train)), "test": data.test}
+    train, test = (Split(*(tensor.to(device) for tensor in split)) for split in data)
+    parts = {"train": Split(*(tensor[: evaluation.train_subset] for tensor in train)), "test": test}
 
-    model = build_model(run.model, data.train.x.shape[1:], task.outputs, params.seed).to(data.train.x.dtype)
+    model = build_model(run.model, train.x.shape[1:], task.outputs, params.seed).to(device, train.x.dtype)
     history: list[dict[str, float]] = []
     with epochs(name, run.epochs) as progress:
-        for epoch in fit(model, data.train, run, torch.Generator().manual_seed(params.seed)):
+        for epoch in fit(model, train, run, torch.Generator().manual_seed(params.seed)):
             history.append({"epoch": epoch} | measure(model, parts, task, evaluation.batch_size))
             if not all(isfinite(loss) for loss in history[-1].values()):
                 raise DivergedError(
@@ -44,7 +47,7 @@ def main(name: str) -> None:
     save_metrics(
         Path(f"metrics/train/{name}.json"),
         describe(run, history, data, evaluation)
-        | {"weights": count_weights(model), "torch": torch.__version__.partition("+")[0]},
+        | {"weights": count_weights(model), "torch": torch.__version__.partition("+")[0], "device": device.type},
     )
 
 

@@ -68,15 +68,18 @@ def _lengths(change: Images) -> Float[Tensor, " n *ones"]:
 
 
 def _random_in_ball(like: Images, epsilon: float, rng: torch.Generator) -> Images:
-    direction = torch.randn(like.shape, generator=rng, dtype=like.dtype)
-    radius = torch.rand(len(like), generator=rng, dtype=like.dtype) ** (1 / like[0].numel())
+    # Drawn on the CPU, the same numbers for every device.
+    direction = torch.randn(like.shape, generator=rng, dtype=like.dtype).to(like.device)
+    radius = torch.rand(len(like), generator=rng, dtype=like.dtype).to(like.device) ** (1 / like[0].numel())
     return epsilon * radius.view(-1, *[1] * (like.ndim - 1)) * direction / _lengths(direction)
 
 
 LINF = Norm(
     steepest=torch.sign,
     project=lambda change, epsilon: change.clamp(-epsilon, epsilon),
-    random=lambda like, epsilon, rng: epsilon * (2 * torch.rand(like.shape, generator=rng, dtype=like.dtype) - 1),
+    random=lambda like, epsilon, rng: (
+        epsilon * (2 * torch.rand(like.shape, generator=rng, dtype=like.dtype).to(like.device) - 1)
+    ),
 )
 L2 = Norm(
     steepest=lambda gradient: gradient * (1 / _lengths(gradient)),
@@ -165,7 +168,7 @@ def pgd(
         For each image the first attempt that succeeds, else the last.
     """
     best = x.detach().clone()
-    left = torch.arange(len(x))
+    left = torch.arange(len(x), device=x.device)
     for _ in range(restarts):
         clean, classes = x[left].detach(), y[left]
         start = torch.zeros_like(clean) if rng is None else norm.random(clean, epsilon, rng)

@@ -2,14 +2,18 @@
 
 import torch
 
+CPU = torch.device("cpu")
 
-def make_deterministic(threads: int) -> None:
+
+def make_deterministic(threads: int, device: torch.device = CPU) -> None:
     """Compute with `threads` threads, and refuse operations whose result depends on their timing.
 
-    Sums are split differently between other numbers of threads, so the last bits of a result depend on it.
+    Sums are split differently between other numbers of threads, so the last bits of a result depend on it. On a GPU
+    some operations have no other way, and are taken with a warning; all compute in whole float32.
     """
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    torch.backends.cudnn.allow_tf32 = False
     # Every new tensor would be filled with NaN first, to expose code that reads what it never wrote: a twentieth
     # of a ConvNet's time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

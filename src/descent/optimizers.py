@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-Step = Callable[[Sequence[Tensor], float], None]
+# The learning rate is a number, or a tensor of one where the step is recorded to be replayed.
+Step = Callable[[Sequence[Tensor], float | Tensor], None]
 
 
 def sgd(parameters: Sequence[Tensor], weight_decay: float) -> Step:
@@ -22,7 +23,7 @@ def sgd(parameters: Sequence[Tensor], weight_decay: float) -> Step:
     """
     weights = [parameter.detach() for parameter in parameters]
 
-    def step(gradients: Sequence[Tensor], learning_rate: float) -> None:
+    def step(gradients: Sequence[Tensor], learning_rate: float | Tensor) -> None:
         torch._fused_sgd_(
             weights,
             list(gradients),
@@ -57,10 +58,10 @@ def adam(parameters: Sequence[Tensor], weight_decay: float) -> Step:
     """
     weights = [parameter.detach() for parameter in parameters]
     means, squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
-    count = torch.zeros(())
+    count = torch.zeros((), device=weights[0].device)
     steps = [count] * len(weights)  # one tensor, counted once
 
-    def step(gradients: Sequence[Tensor], learning_rate: float) -> None:
+    def step(gradients: Sequence[Tensor], learning_rate: float | Tensor) -> None:
         count.add_(1)
         torch._fused_adam_(
             weights,

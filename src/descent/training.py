@@ -1,6 +1,7 @@
 """One training loop for every model, one `predict`, one `evaluate`."""
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from descent.attacks import pgd
+from descent.cuda_graph import Replayed
 from descent.data import Split
 from descent.fashion_mnist import CLASSES
 from descent.gradients import gradient_of
@@ -55,9 +57,14 @@ TASKS: Mapping[str, Task] = {
 }
 
 
+def draw(data: Split, rng: torch.Generator) -> Int[Tensor, " n"]:
+    """Draw the order of the examples, the same on every device."""
+    return torch.randperm(len(data.y), generator=rng).to(data.y.device)
+
+
 def batches(data: Split, size: int, rng: torch.Generator) -> Iterator[Split]:
     """Yield every example once, in random order, `size` at a time; the last batch may be smaller."""
-    for index in torch.randperm(len(data.y), generator=rng).split(size):
+    for index in draw(data, rng).split(size):
         # index_select copies whole rows, which indexing with brackets does not.
         yield Split(data.x.index_select(0, index), data.y.index_select(0, index))
 
@@ -66,27 +73,57 @@ def fit(model: nn.Module, data: Split, run: Run, rng: torch.Generator) -> Iterat
     """Train `model` in place, one epoch for each number drawn from the iterator.
 
     Args:
-        model: Maps `data.x` to predictions; left in training mode.
+        model: Maps `data.x` to predictions; on the device of `data`, and left in training mode.
         data: The training part.
         run: Optimizer, learning rate and its schedule, weight decay, reduction of the loss, batch size, epochs, and
             whether its batches are attacked first.
-        rng: Draws the order of the examples, and where an attack on them starts.
+        rng: Of the CPU, wherever the model is. Draws the order of the examples, and where an attack on them starts.
 
     Yields:
         The number of the epoch just finished, from 1.
     """
     gradient = gradient_of(model, TASKS[run.data].loss, run.reduction)
     descend = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
-    schedule = SCHEDULES[run.schedule]
+
+    def step(x: Tensor, y: Tensor, rate: float) -> None:
+        if not isinstance(run.adversary, str):
+            x = pgd(model, x, y, run.adversary.epsilon, step=run.adversary.step, steps=1, rng=rng)
+        descend(gradient(x, y), rate)
+
+    yield from descending(step, [model], lambda: batches(data, run.batch_size, rng), run, data)
+
+
+def descending(
+    step: Callable[..., None],
+    models: Sequence[nn.Module],
+    drawn: Callable[[], Iterable[tuple[Tensor, Tensor]]],
+    run: Run,
+    data: Split,
+) -> Iterator[int]:
+    """Take the steps of every epoch, at the rates of the schedule; on a GPU each step is launched at once.
+
+    Args:
+        step: Changes the weights, given a batch's `x` and `y` and the learning rate.
+        models: Put into training mode before each epoch.
+        drawn: Gives the batches of an epoch.
+        run: Learning rate and schedule, batch size, epochs.
+        data: The training part, for its size and its device.
+
+    Yields:
+        The number of the epoch just finished, from 1.
+    """
+    on_gpu = data.y.device.type == "cuda"
     steps = run.epochs * -(-len(data.y) // run.batch_size)
-    step = 0
+    done = itertools.count()
+    if on_gpu and run.adversary == "none":
+        step = Replayed(step)
     for epoch in range(1, run.epochs + 1):
-        model.train()
-        for x, y in batches(data, run.batch_size, rng):
-            if not isinstance(run.adversary, str):
-                x = pgd(model, x, y, run.adversary.epsilon, step=run.adversary.step, steps=1, rng=rng)
-            descend(gradient(x, y), run.learning_rate * schedule(step / steps))
-            step += 1
+        for model in models:
+            model.train()
+        for x, y in drawn():
+            rate = run.learning_rate * SCHEDULES[run.schedule](next(done) / steps)
+            # What is recorded is read again at each replay: a tensor, not a number.
+            step(x, y, torch.full((), rate, device=y.device) if on_gpu else rate)
         yield epoch
 
 

@@ -1,0 +1,103 @@
+"""A step that is replayed is taken as often as it is called, each time on what it is given.
+
+No GPU is needed: CUDA's part is played, to its rules, by a stand-in that records calls instead of kernels.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+
+import pytest
+import torch
+from torch import Tensor
+
+from descent.cuda_graph import EAGER, Replayed
+
+
+class Stage:
+    """Plays streams and graphs: what is launched while a graph is recorded is kept, not run."""
+
+    def __init__(self) -> None:
+        self.recording: list[Callable[[], None]] | None = None
+        self.recordings = 0
+        self.taken: list[Tensor] = []
+
+    def step(self, x: Tensor, rate: Tensor) -> None:
+        """Take down the product of what is given: now, or at each replay."""
+
+        def launch() -> None:
+            self.taken.append(x * rate)
+
+        launch() if self.recording is None else self.recording.append(launch)
+
+    @contextmanager
+    def graph(self, graph: "Graph") -> Iterator[None]:
+        """Record into a graph."""
+        assert self.recording is None
+        self.recordings += 1
+        self.recording = graph.launches
+        yield
+        self.recording = None
+
+
+class Graph(torch.cuda.CUDAGraph):
+    """Plays `torch.cuda.CUDAGraph`."""
+
+    def __new__(cls) -> "Graph":
+        """Be made where there is no CUDA."""
+        return object.__new__(cls)
+
+    def __init__(self) -> None:
+        self.launches: list[Callable[[], None]] = []
+
+    def replay(self) -> None:
+        """Run what was recorded, on the tensors that were there then."""
+        for launch in self.launches:
+            launch()
+
+
+class Stream:
+    """Plays `torch.cuda.Stream`."""
+
+    def wait_stream(self, other: "Stream") -> None:
+        """Need not wait: here all happens in order."""
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    played = Stage()
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", played.graph)
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+    return played
+
+
+def test_no_step_is_lost_or_taken_twice_whatever_the_shapes(stage: Stage) -> None:
+    step = Replayed(stage.step)
+    given = [(torch.rand(4 if turn % 3 else 2), torch.rand(())) for turn in range(20)]
+    for x, rate in given:
+        step(x, rate)
+    assert stage.recordings == 2
+    assert len(stage.taken) == len(given)
+    for taken, (x, rate) in zip(stage.taken, given, strict=True):
+        torch.testing.assert_close(taken, x * rate)
+
+
+def test_the_first_steps_run_as_they_are(stage: Stage) -> None:
+    step = Replayed(stage.step)
+    for _ in range(EAGER):
+        step(torch.ones(3), torch.ones(()))
+    assert stage.recordings == 0
+    step(torch.ones(3), torch.ones(()))
+    assert stage.recordings == 1
+
+
+def test_what_the_caller_does_to_its_tensors_later_does_not_reach_the_recording(stage: Stage) -> None:
+    step = Replayed(stage.step)
+    x = torch.ones(3)
+    for _ in range(EAGER + 1):
+        step(x, torch.ones(()))
+    x.zero_()
+    step(torch.full((3,), 2.0), torch.ones(()))
+    assert stage.taken[-1].tolist() == [2.0, 2.0, 2.0]
