@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help repro report test check plots readme template lock clean
+.PHONY: help repro report test check plots bench readme template lock clean
 
 help:  ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check: .venv/installed-for-tests  ## lint, formatting and types only
 
 plots: .venv/installed  ## write dvc_plots/index.html, the curves as an interactive page
 	$(BIN)/python -m dvc plots show
+
+bench: .venv/installed-for-tests  ## measure this project and its peers, a quarter of an hour; writes benchmarks/results.md
+	$(BIN)/python -m benchmarks
 
 readme: .venv/installed  ## write the tables of results into README.md
 	$(BIN)/python -m tools.results README.md

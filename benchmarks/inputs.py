@@ -1,0 +1,47 @@
+"""What every measurement starts from: the parameters, the images and the weights of a run."""
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from torch import nn
+
+from descent.data import Dataset, load_dataset
+from descent.fashion_mnist import CLASSES
+from descent.models import build_model, load_model
+from descent.params import Params, Run, load_params
+
+OURS = "ours"
+
+
+def params() -> Params:
+    """Read params.yaml."""
+    return load_params(Path("params.yaml"))
+
+
+def images() -> Dataset:
+    """Read the images that `prepare` wrote."""
+    return load_dataset(Path("data/fashion-mnist.safetensors"))
+
+
+def fresh(run: Run, seed: int = 0) -> nn.Sequential:
+    """Make a classifier with fresh weights."""
+    return build_model(run.model, (1, 28, 28), len(CLASSES), seed)
+
+
+def trained(name: str) -> nn.Sequential:
+    """Read a classifier that `train` wrote."""
+    return load_model(Path(f"models/{name}.safetensors"), params().train[name].model, (1, 28, 28), len(CLASSES))
+
+
+@contextmanager
+def torchvision_folder() -> Iterator[Path]:
+    """Lay the files of data/raw out as torchvision's FashionMNIST keeps them, in a folder that is gone afterwards."""
+    with TemporaryDirectory() as root:
+        raw = Path(root) / "FashionMNIST" / "raw"
+        raw.mkdir(parents=True)
+        for path in Path("data/raw").glob("*.gz"):
+            (raw / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+        yield Path(root)

@@ -1,0 +1,56 @@
+"""Many seeds of the MLP at once, in one batched model, on the device of DESCENT_DEVICE."""
+
+from collections.abc import Callable, Iterator
+from statistics import median
+
+import torch
+
+from benchmarks.inputs import fresh, images, params
+from benchmarks.timing import Prepare, Section, alternate, spread
+from descent.data import Split
+from descent.stacked import fit_stacked
+from descent.training import fit
+from stages.device import chosen_device
+
+# How many seeds, for how many epochs: a processor shows the ratio within a minute, a GPU what it is there for.
+SIZES = {"cpu": ((1, 4, 16), 1), "cuda": ((1, 64), 100)}
+
+
+def section(rounds: int) -> Section:
+    """Time seeds in a stack, and one after the other."""
+    device = chosen_device()
+    counts, epochs = SIZES[device.type]
+    run = params().train["mlp"].model_copy(update={"epochs": epochs})
+    data = Split(*(part.to(device) for part in images().train))
+
+    def finished(epochs: Iterator[int]) -> None:
+        for _ in epochs:
+            pass
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def stacked(count: int) -> Prepare:
+        def prepare() -> Callable[[], object]:
+            models = [fresh(run, seed).to(device) for seed in range(count)]
+            generators = [torch.Generator().manual_seed(seed) for seed in range(count)]
+            return lambda: finished(fit_stacked(models, data, run, generators))
+
+        return prepare
+
+    def alone() -> Callable[[], object]:
+        model = fresh(run).to(device)
+        return lambda: finished(fit(model, data, run, torch.Generator().manual_seed(0)))
+
+    single = "1 seed, not stacked"
+    candidates: dict[str, Prepare] = {single: alone}
+    candidates |= {f"{count} seeds in a stack": stacked(count) for count in counts}
+    seconds = alternate(candidates, rounds)
+    each = dict(zip(candidates, (1, *counts), strict=True))
+    return {
+        "title": "Seeds of mlp in a stack",
+        "note": f"{epochs} epochs on {torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'}.",
+        "rows": {
+            label: spread(times) | {"× so many single runs": median(times) / (each[label] * median(seconds[single]))}
+            for label, times in seconds.items()
+        },
+    }

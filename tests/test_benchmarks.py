@@ -1,0 +1,136 @@
+"""The measurements measure what they say; how long anything takes is nobody's business here."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.inputs import OURS
+from benchmarks.products import products
+from benchmarks.tables import page, table
+from benchmarks.targets import targets
+from benchmarks.timing import Section, alternate, beside
+from descent.models import build_model
+from descent.params import Params
+from tests.imports import ROOT
+from tests.workspace import Workspace
+
+RESULTS = ROOT / "benchmarks" / "results.json"
+
+
+def test_candidates_are_taken_in_turn_and_a_first_round_is_not_counted() -> None:
+    events: list[str] = []
+
+    def of(label: str) -> Callable[[], Callable[[], object]]:
+        def prepare() -> Callable[[], object]:
+            events.append(f"prepare {label}")
+            return lambda: events.append(f"run {label}")
+
+        return prepare
+
+    seconds = alternate({"a": of("a"), "b": of("b")}, rounds=2)
+    assert events == 3 * ["prepare a", "run a", "prepare b", "run b"]
+    assert {label: len(times) for label, times in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_a_row_has_the_median_its_spread_and_its_multiple_of_ours() -> None:
+    rows = beside({OURS: [1.0, 2.0, 9.0], "peer": [8.0, 4.0, 6.0]}, OURS)
+    assert rows["peer"] == {"median s": 6.0, "min s": 4.0, "max s": 8.0, "× ours": 3.0}
+    assert rows[OURS]["× ours"] == 1.0
+
+
+def test_the_bound_does_every_product_of_a_step_and_nothing_else(params: Params, rng: torch.Generator) -> None:
+    x = torch.rand(4, 1, 28, 28, generator=rng)
+    for name, shapes in {
+        # Forward and, for the weights, backward; from the second layer on backward to the input as well.
+        "mlp": [(4, 100), (100, 784), (4, 10), (10, 100), (4, 100)],
+        "convnet": [
+            (4, 32, 26, 26),
+            (None, (32, 1, 3, 3), (32,)),
+            (4, 64, 11, 11),
+            ((4, 32, 13, 13), (64, 32, 3, 3), (64,)),
+            (4, 128),
+            (128, 1600),
+            (4, 1600),
+            (4, 10),
+            (10, 128),
+            (4, 128),
+        ],
+    }.items():
+        made = [product() for product in products(build_model(params.train[name].model, (1, 28, 28), 10, 0), x)]
+        assert [
+            tuple(of.shape)
+            if isinstance(of, torch.Tensor)
+            else tuple(part if part is None else (*part.shape,) for part in of)
+            for of in made
+        ] == shapes
+
+
+def test_the_bounds_gradients_are_those_of_the_layer(rng: torch.Generator) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(3, 2)
+    x = torch.rand(5, 3, generator=rng)
+    forward, to_weights = (product() for product in products(nn.Sequential(layer), x))
+    torch.testing.assert_close(forward, layer(x) - layer.bias)
+    assert to_weights.shape == layer.weight.shape
+
+
+SECTION: Section = {
+    "title": "T",
+    "note": "N",
+    "rows": {"a": {"s": 12345.6, "x": 0.012345}, "b": {"s": 1.0, "n": "yes"}},
+}
+
+
+def test_a_table_has_a_column_for_every_figure_and_three_digits() -> None:
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table(SECTION).splitlines())
+    assert header == ["", "s", "x", "n"]
+    assert rows == [["a", "12346", "0.0123", ""], ["b", "1", "", "yes"]]
+
+
+@pytest.mark.parametrize(("quickstart", "reached"), [(18.5, "yes"), (17.5, "NO")])
+def test_what_was_asked_is_held_against_what_was_measured(quickstart: float, reached: str) -> None:
+    sections = json.loads(RESULTS.read_text(encoding="utf-8"))["sections"]
+    sections["An epoch of mlp"]["rows"]["PyTorch quickstart"]["× ours"] = quickstart
+    assert targets(sections)["rows"]["mlp: PyTorch quickstart / ours"] == {
+        "asked": "≥ 18",
+        "got": quickstart,
+        "reached": reached,
+    }
+
+
+def test_the_committed_page_shows_the_committed_figures(committed: Workspace) -> None:
+    folder = committed.folder / "benchmarks"
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    assert (folder / "results.md").read_text(encoding="utf-8") == page(**results), "run `make bench` and commit"
+    measured = {title: section for title, section in results["sections"].items() if title != "Asked and got"}
+    assert targets(measured) == results["sections"]["Asked and got"]
+    assert "the same bits" in results["sections"]["An epoch of mlp"]["note"]
+    assert "the same bits" in results["sections"]["An epoch of convnet"]["note"]
+
+
+def test_every_measurement_runs_and_is_written_down(miniature: Workspace) -> None:
+    try:
+        miniature.run("python", "-m", "benchmarks", "--rounds", "1")
+        results = json.loads((miniature.folder / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+        sections = results["sections"]
+        assert sections.keys() == json.loads(RESULTS.read_text(encoding="utf-8"))["sections"].keys()
+        for section in sections.values():
+            for row in section["rows"].values():
+                assert all(figure is None or figure == figure for figure in row.values())  # NaN is not itself
+        for sweep in ("FGSM against mlp", "FGSM against convnet-adversarial"):
+            # One image of the 500 may lie at a boundary.
+            assert all(row["accuracy differs by"] <= 0.002 for row in sections[sweep]["rows"].values())
+        stages = sections["Stages, side by side in `make repro` from nothing"]["rows"]
+        assert {"download", "train@mlp", "attack@convnet", "report"} <= stages.keys()
+        whole = sections["make repro"]["rows"]
+        assert whole["from nothing"]["stages' processor s"] < whole["from nothing"]["processor s"]
+    finally:
+        miniature.run("git", "checkout", "--quiet", "--", ".")
+
+
+def test_a_part_that_there_is_none_of_is_refused(miniature: Workspace) -> None:
+    said = miniature.run("python", "-m", "benchmarks", "mpl", status=2)
+    assert "no such part: mpl; there are mlp, convnet, sweep, pipeline, growth, seeds" in said
