@@ -22,6 +22,7 @@ from benchmarks.timing import Section
 from descent.determinism import make_deterministic
 from descent.errors import ParamsError
 from descent.files import save_text
+from descent.heap import keep_freed_memory
 
 PARTS: Mapping[str, Callable[[int], list[Section]]] = {
     "mlp": lambda rounds: [epochs.section("mlp", rounds)],
@@ -74,6 +75,7 @@ def main() -> None:
     if missing:
         raise ParamsError(f"{missing[0]}: no such file; `make repro` makes it")
     make_deterministic(params().threads)
+    keep_freed_memory()
     found = {section["title"]: section for part in asked.parts or PARTS for section in PARTS[part](asked.rounds)}
     if asked.parts:
         sys.stdout.write(page(machine(), found))

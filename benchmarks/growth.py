@@ -9,7 +9,7 @@ from statistics import median
 
 from benchmarks.epochs import train
 from benchmarks.inputs import fresh, images, params
-from benchmarks.timing import Figures, Prepare, Section, alternate, spread
+from benchmarks.timing import Figures, Prepare, Section, alternate, named, spread
 from descent.data import Split
 from descent.params import Run
 
@@ -23,7 +23,9 @@ import torch
 from benchmarks.epochs import train
 from benchmarks.inputs import fresh, images, params
 from descent.determinism import make_deterministic
+from descent.heap import keep_freed_memory
 make_deterministic(params().threads)
+keep_freed_memory()
 run = params().train["mlp"].model_copy(update={{"epochs": {EPOCHS}}})
 train(fresh(run), images().train, run)
 """
@@ -91,12 +93,14 @@ def with_runs(rounds: int) -> Section:
     def of(count: int) -> Prepare:
         return lambda: lambda: side_by_side(count)
 
-    seconds = alternate({f"{count} runs": of(count) for count in RUNS}, rounds)
-    alone = median(seconds[f"{RUNS[0]} runs"])
+    seconds = alternate({named(count, "run"): of(count) for count in RUNS}, rounds)
+    alone = median(seconds[named(RUNS[0], "run")])
     rows = {}
     for count in RUNS:
-        times = seconds[f"{count} runs"]
-        rows[f"{count} runs"] = spread(times) | {"× evenly shared": median(times) / (alone * max(1.0, count / cores))}
+        times = seconds[named(count, "run")]
+        rows[named(count, "run")] = spread(times) | {
+            "× evenly shared": median(times) / (alone * max(1.0, count / cores))
+        }
     return {
         "title": "Runs of mlp, side by side",
         "note": f"{EPOCHS} epochs each, start included, at most {cores} at once on {cores} cores.",

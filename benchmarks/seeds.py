@@ -6,7 +6,7 @@ from statistics import median
 import torch
 
 from benchmarks.inputs import fresh, images, params
-from benchmarks.timing import Prepare, Section, alternate, spread
+from benchmarks.timing import Prepare, Section, alternate, named, spread
 from descent.data import Split
 from descent.stacked import fit_stacked
 from descent.training import fit
@@ -43,12 +43,12 @@ def section(rounds: int) -> Section:
 
     single = "1 seed, not stacked"
     candidates: dict[str, Prepare] = {single: alone}
-    candidates |= {f"{count} seeds in a stack": stacked(count) for count in counts}
+    candidates |= {f"{named(count, 'seed')} in a stack": stacked(count) for count in counts}
     seconds = alternate(candidates, rounds)
     each = dict(zip(candidates, (1, *counts), strict=True))
     return {
         "title": "Seeds of mlp in a stack",
-        "note": f"{epochs} epochs on {torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'}.",
+        "note": f"{named(epochs, 'epoch')} on {torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'}.",
         "rows": {
             label: spread(times) | {"× so many single runs": median(times) / (each[label] * median(seconds[single]))}
             for label, times in seconds.items()

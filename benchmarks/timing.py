@@ -48,3 +48,8 @@ def beside(seconds: Mapping[str, list[float]], ours: str) -> dict[str, Figures]:
     return {
         label: spread(times) | {"× ours": median(times) / median(seconds[ours])} for label, times in seconds.items()
     }
+
+
+def named(count: int, what: str) -> str:
+    """Write a number of things."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

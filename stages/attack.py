@@ -9,6 +9,7 @@ from descent.data import load_dataset
 from descent.determinism import make_deterministic
 from descent.fashion_mnist import CLASSES
 from descent.files import save_metrics, save_table
+from descent.heap import keep_freed_memory
 from descent.models import load_model
 from descent.params import load_params
 from descent.robustness import assess
@@ -21,6 +22,7 @@ def main(name: str) -> None:
     params = load_params(Path("params.yaml"))
     run, bench = params.train[name], params.attack.bench
     make_deterministic(params.threads)
+    keep_freed_memory()
     train, test = load_dataset(Path(f"data/{run.data}.safetensors"))
     model = load_model(Path(f"models/{name}.safetensors"), run.model, test.x.shape[1:], len(CLASSES))
     rng = torch.Generator().manual_seed(params.seed)

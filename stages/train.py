@@ -10,6 +10,7 @@ from descent.determinism import make_deterministic
 from descent.diagnostics import describe
 from descent.errors import DivergedError
 from descent.files import save_metrics, save_table
+from descent.heap import keep_freed_memory
 from descent.models import build_model, count_weights
 from descent.params import load_params
 from descent.tensors import save_tensors
@@ -24,6 +25,7 @@ def main(name: str) -> None:
     run, evaluation = params.train[name], params.evaluation
     device = chosen_device()
     make_deterministic(params.threads, device)
+    keep_freed_memory()
     task = TASKS[run.data]
     data = load_dataset(Path(f"data/{run.data}.safetensors"))
     train, test = (Split(*(tensor.to(device) for tensor in split)) for split in data)

@@ -6,6 +6,7 @@ from descent.adversarial_set import load_adversarial_set
 from descent.determinism import make_deterministic
 from descent.fashion_mnist import CLASSES
 from descent.files import save_metrics, save_table
+from descent.heap import keep_freed_memory
 from descent.models import load_model
 from descent.params import load_params
 from descent.transfer import stronger_from_elsewhere, transfer_matrix
@@ -17,6 +18,7 @@ def main() -> None:
     params = load_params(Path("params.yaml"))
     runs, names = params.train, params.attack.runs
     make_deterministic(params.threads)
+    keep_freed_memory()
     sets = {name: load_adversarial_set(Path(f"data/adversarial-sets/{name}.safetensors")) for name in names}
     models = {
         name: load_model(Path(f"models/{name}.safetensors"), runs[name].model, sets[name].x.shape[1:], len(CLASSES))

@@ -46,4 +46,4 @@ def load_dataset(path: Path) -> Dataset:
 
 
 def _pixels(images: Shaped[Tensor, "n height width"]) -> Float[Tensor, "n 1 height width"]:
-    return images.unsqueeze(1).float() / 255
+    return images.unsqueeze(1).float().div_(255)  # in place: 188 MB once, not twice

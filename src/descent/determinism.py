@@ -12,7 +12,8 @@ def make_deterministic(threads: int, device: torch.device = CPU) -> None:
     some operations have no other way, and are taken with a warning; all compute in whole float32.
     """
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    # What torch.use_deterministic_algorithms does, without the second that it takes to import a compiler's settings.
+    torch._C._set_deterministic_algorithms(True, warn_only=device.type == "cuda")
     torch.backends.cudnn.allow_tf32 = False
     # Every new tensor would be filled with NaN first, to expose code that reads what it never wrote: a twentieth
     # of a ConvNet's time.
