@@ -12,6 +12,7 @@ from descent.stacked import fit_stacked
 from descent.training import fit
 from stages.device import chosen_device
 
+SEEDS = "Seeds of mlp in a stack"
 # How many seeds, for how many epochs: a processor shows the ratio within a minute, a GPU what it is there for.
 SIZES = {"cpu": ((1, 4, 16), 1), "cuda": ((1, 64), 100)}
 
@@ -47,7 +48,7 @@ def section(rounds: int) -> Section:
     seconds = alternate(candidates, rounds)
     each = dict(zip(candidates, (1, *counts), strict=True))
     return {
-        "title": "Seeds of mlp in a stack",
+        "title": SEEDS,
         "note": f"{named(epochs, 'epoch')} on {torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'}.",
         "rows": {
             label: spread(times) | {"× so many single runs": median(times) / (each[label] * median(seconds[single]))}

@@ -101,6 +101,31 @@ def test_what_was_asked_is_held_against_what_was_measured(quickstart: float, rea
     }
 
 
+@pytest.mark.parametrize(
+    ("seconds", "got", "reached"), [(None, None, "not measured"), (40.0, 40.0, "yes"), (61.0, 61.0, "NO")]
+)
+def test_what_no_gpu_was_there_to_measure_is_called_so(seconds: float | None, got: float | None, reached: str) -> None:
+    sections = json.loads(RESULTS.read_text(encoding="utf-8"))["sections"]
+    if seconds:
+        sections["Seeds of mlp in a stack"]["rows"]["64 seeds in a stack"] = {"median s": seconds}
+    assert targets(sections)["rows"]["64 seeds in a stack, on a GPU, s"] == {
+        "asked": "≤ 60",
+        "got": got,
+        "reached": reached,
+    }
+
+
+def test_the_readme_tells_of_the_committed_figures(committed: Workspace) -> None:
+    asked = json.loads((committed.folder / "benchmarks" / "results.json").read_text(encoding="utf-8"))["sections"][
+        "Asked and got"
+    ]["rows"]
+    words = " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
+    bound = asked["mlp: epoch / its products alone"]["got"]
+    assert f"takes {bound:.1f} times as long as its bare matrix products" in words
+    assert 9.5 <= asked["mlp: PyTorch quickstart / ours"]["got"] < 10.5 or "ten times" not in words
+    assert 255 <= asked["make repro from nothing, s"]["got"] < 285 or "four and a half minutes" not in words
+
+
 def test_the_committed_page_shows_the_committed_figures(committed: Workspace) -> None:
     folder = committed.folder / "benchmarks"
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))

@@ -135,6 +135,12 @@ def test_undefended_classifiers_break_and_the_adversarially_trained_one_withstan
     assert trained["pgd_accuracy_at_0.1"] >= 0.65
 
 
+def test_every_model_was_trained_on_the_cpu_where_others_get_the_same_bytes(committed: Workspace) -> None:
+    runs = [f"train/{path.name}" for path in (committed.folder / "metrics" / "train").iterdir()]
+    assert len(runs) == 6
+    assert {metrics(committed, path)["device"] for path in runs} == {"cpu"}
+
+
 def test_no_check_of_an_attack_fails(committed: Workspace) -> None:
     runs = [f"attack/{path.name}" for path in (committed.folder / "metrics" / "attack").iterdir()]
     assert len(runs) == 4
