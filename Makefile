@@ -34,7 +34,7 @@ check: .venv/installed-for-tests  ## lint, formatting and types only
 plots: .venv/installed  ## write dvc_plots/index.html, the curves as an interactive page
 	$(BIN)/python -m dvc plots show
 
-bench: .venv/installed-for-tests  ## measure this project and its peers, a quarter of an hour; writes benchmarks/results.md
+bench: .venv/installed-for-tests  ## measure this project and its peers, twenty minutes; writes benchmarks/results.md
 	$(BIN)/python -m benchmarks
 
 readme: .venv/installed  ## write the tables of results into README.md
