@@ -13,16 +13,15 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-import stages  # noqa: F401 - sets what torch reads once
 from benchmarks import epochs, growth, pipeline, seeds, sweep
 from benchmarks.inputs import params
 from benchmarks.tables import page
 from benchmarks.targets import targets
 from benchmarks.timing import Section
 from descent.determinism import make_deterministic
-from descent.errors import ParamsError
 from descent.files import save_text
 from descent.heap import keep_freed_memory
+from stages.terminal import command
 
 PARTS: Mapping[str, Callable[[int], list[Section]]] = {
     "mlp": lambda rounds: [epochs.section("mlp", rounds)],
@@ -59,21 +58,18 @@ def machine() -> dict[str, str]:
     }
 
 
-def main() -> None:
+def main(*words: str) -> None:
     """Measure the parts that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure this project and its peers.")
     parser.add_argument("--rounds", type=int, default=3, help="how often each candidate is timed (default 3)")
     parser.add_argument(
         "parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}; none: all, and write them"
     )
-    asked = parser.parse_args()
+    asked = parser.parse_args(words)
     if unknown := set(asked.parts) - PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     if asked.rounds < 1:
         parser.error("--rounds: at least 1")
-    missing = [path for path in ("data/fashion-mnist.safetensors", "models/mlp.safetensors") if not Path(path).exists()]
-    if missing:
-        raise ParamsError(f"{missing[0]}: no such file; `make repro` makes it")
     make_deterministic(params().threads)
     keep_freed_memory()
     found = {section["title"]: section for part in asked.parts or PARTS for section in PARTS[part](asked.rounds)}
@@ -88,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -19,7 +19,6 @@ RUNS = (1, 2, 4)
 EPOCHS = 5
 # One run of the MLP in a process of its own, as a stage is.
 PROGRAM = f"""
-import torch
 from benchmarks.epochs import train
 from benchmarks.inputs import fresh, images, params
 from descent.determinism import make_deterministic

@@ -158,6 +158,12 @@ def test_every_measurement_runs_and_is_written_down(miniature: Workspace) -> Non
         miniature.run("git", "checkout", "--quiet", "--", ".")
 
 
+def test_without_the_data_it_says_what_makes_it(committed: Workspace) -> None:
+    said = committed.run("python", "-m", "benchmarks", "mlp", status=1)
+    assert said.endswith("ERROR: data/fashion-mnist.safetensors: no such file; `dvc repro` makes it\n")
+    assert "Traceback" not in said
+
+
 def test_a_part_that_there_is_none_of_is_refused(miniature: Workspace) -> None:
     said = miniature.run("python", "-m", "benchmarks", "mpl", status=2)
     assert "no such part: mpl; there are mlp, convnet, sweep, pipeline, growth, seeds" in said
