@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help repro report test check plots bench readme template lock clean
+.PHONY: help repro report test faults check plots bench readme template lock clean
 
 help:  ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ report: .venv/installed  ## build report/index.html from metrics/ and plots/, an
 test: .venv/installed-for-tests  ## check the code, then run every test
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
+
+faults: .venv/installed-for-tests  ## try every fault, the slow ones too, and write docs/faults.md
+	$(BIN)/python -m pytest tests/faults -m "" --write-faults
 
 check: .venv/installed-for-tests  ## lint, formatting and types only
 	$(BIN)/ruff check

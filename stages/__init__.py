@@ -4,8 +4,13 @@
 """
 
 import os
+import sys
 from pathlib import Path
 
+from stages.ending import begin
+
+if sys.argv[0] == "-m":  # so Python calls a program that it is still looking for
+    begin()
 # With OMP_DYNAMIC=TRUE oneDNN's convolutions return wrong weight gradients, without a word.
 os.environ["OMP_DYNAMIC"] = "FALSE"
 # Waiting threads that spin slow a busy machine down by an order of magnitude.

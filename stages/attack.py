@@ -1,5 +1,6 @@
-"""params.yaml, data, models/RUN.safetensors → metrics/attack/RUN.json, plots/*/RUN.csv, data/*/RUN.safetensors."""
+"""params.yaml, metrics, data, models/RUN.safetensors → metrics/attack/RUN.json, plots/*/RUN.csv, data/*/RUN.*."""
 
+import logging
 from pathlib import Path
 
 import torch
@@ -8,13 +9,13 @@ from descent.adversarial_set import save_adversarial_set
 from descent.data import load_dataset
 from descent.determinism import make_deterministic
 from descent.fashion_mnist import CLASSES
-from descent.files import save_metrics, save_table
+from descent.files import load_metrics, save_metrics, save_table
 from descent.heap import keep_freed_memory
 from descent.models import load_model
 from descent.params import load_params
 from descent.robustness import assess
 from descent.tensors import save_tensors
-from stages.terminal import command
+from stages.terminal import stage
 
 
 def main(name: str) -> None:
@@ -23,21 +24,33 @@ def main(name: str) -> None:
     run, bench = params.train[name], params.attack.bench
     make_deterministic(params.threads)
     keep_freed_memory()
-    train, test = load_dataset(Path(f"data/{run.data}.safetensors"))
-    model = load_model(Path(f"models/{name}.safetensors"), run.model, test.x.shape[1:], len(CLASSES))
+    data, trained = load_metrics(Path("metrics/data.json")), load_metrics(Path(f"metrics/train/{name}.json"))
+    train, test = load_dataset(Path(f"data/{run.data}.safetensors"), data[f"sha256_{run.data}"])
+    model = load_model(
+        Path(f"models/{name}.safetensors"), run.model, test.x.shape[1:], len(CLASSES), trained["sha256_model"]
+    )
+    if trained["diverged"]:
+        logging.warning("%s diverged in epoch %d; attacked are its weights before", name, trained["diverged_epoch"])
     rng = torch.Generator().manual_seed(params.seed)
 
     shown = assess(model, test, train.x.norm(dim=0), bench, params.evaluation.batch_size, rng)
 
     save_table(Path(f"plots/attack/{name}.csv"), shown.curve)
     save_table(Path(f"plots/pgd/{name}.csv"), shown.pgd_curve)
-    save_table(Path(f"plots/flips/{name}.csv"), shown.flips)
+    save_table(Path(f"plots/flips/{name}.csv"), shown.flips, ("series", "quantile", "epsilon"))
     save_table(Path(f"data/confusion/{name}.csv"), shown.confusion)
     save_table(Path(f"plots/probabilities/{name}.csv"), shown.probabilities)
-    save_metrics(Path(f"metrics/attack/{name}.json"), shown.metrics)
-    save_tensors(Path(f"data/adversarial/{name}.safetensors"), shown.pictures)
-    save_adversarial_set(Path(f"data/adversarial-sets/{name}.safetensors"), shown.images, test.y, bench.epsilon)
+    pictures = save_tensors(Path(f"data/adversarial/{name}.safetensors"), shown.pictures)
+    images = save_adversarial_set(
+        Path(f"data/adversarial-sets/{name}.safetensors"), shown.images, test.y, bench.epsilon
+    )
+    save_metrics(
+        Path(f"metrics/attack/{name}.json"),
+        shown.metrics
+        | {key: trained[key] for key in ("diverged", "diverged_epoch")}
+        | {"sha256_pictures": pictures, "sha256_adversarial_set": images},
+    )
 
 
 if __name__ == "__main__":
-    command(main)
+    stage(main)

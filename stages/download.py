@@ -4,12 +4,13 @@ import logging
 import os
 from pathlib import Path
 
+from descent.digests import digests
 from descent.errors import DownloadError
 from descent.fashion_mnist import DRAWN, FILES, REAL, SHA256
 from descent.fetch import fetch
 from descent.files import save_metrics
 from descent.params import Drawn, load_params
-from stages.terminal import command, transfer
+from stages.terminal import stage, transfer
 
 RAW = Path("data/raw")
 
@@ -36,7 +37,7 @@ def main() -> None:
         )
         draw_stand_in(params.data.drawn, params.seed)
         source = DRAWN
-    save_metrics(RAW / "source.json", {"source": source})
+    save_metrics(RAW / "source.json", {"source": source} | digests(RAW))
 
 
 def draw_stand_in(counts: Drawn, seed: int) -> None:
@@ -49,4 +50,4 @@ def draw_stand_in(counts: Drawn, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    command(main)
+    stage(main)

@@ -10,7 +10,7 @@ from descent.files import load_metrics, save_text
 from descent.params import load_params
 from descent.tensors import load_tensors
 from descent.theory_figures import broadcasting, learning_rate, padding, sigmoid_gradient, sigmoid_graph, twins
-from stages.terminal import command
+from stages.terminal import stage
 
 TITLES = {"linear": "Softmax regression", "mlp": "MLP", "convnet": "ConvNet"}
 
@@ -27,7 +27,13 @@ def main() -> None:
     attacks, pgd, flipped = (
         {name: pd.read_csv(f"plots/{kind}/{name}.csv") for name in attacked} for kind in ("attack", "pgd", "flips")
     )
-    pictures = {name: load_tensors(Path(f"data/adversarial/{name}.safetensors"))[0] for name in attacked}
+    pictures = {
+        name: load_tensors(
+            Path(f"data/adversarial/{name}.safetensors"),
+            load_metrics(Path(f"metrics/attack/{name}.json"))["sha256_pictures"],
+        )[0]
+        for name in attacked
+    }
 
     regressions = {name: curves[name] for name in runs if runs[name].data == "diabetes"}
     rates = {name: runs[name].learning_rate for name in regressions}
@@ -72,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command(main)
+    stage(main)

@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 
 from descent.diabetes import diabetes
+from descent.digests import verify_raw
 from descent.fashion_mnist import CLASSES
-from descent.files import load_metrics, save_metrics, sha256
+from descent.files import load_metrics, save_metrics
 from descent.params import load_params
-from descent.raw import read_raw, verify_raw
+from descent.raw import read_raw
 from descent.tensors import save_tensors
-from stages.terminal import command
+from stages.terminal import stage
 
 RAW = Path("data/raw")
 IMAGES, TABLE = Path("data/fashion-mnist.safetensors"), Path("data/diabetes.safetensors")
@@ -19,14 +20,13 @@ IMAGES, TABLE = Path("data/fashion-mnist.safetensors"), Path("data/diabetes.safe
 def main() -> None:
     """Turn the raw files into tensors, and the diabetes data into a standardised training and test part."""
     params = load_params(Path("params.yaml"))
-    source = load_metrics(RAW / "source.json")["source"]
-    digests = verify_raw(RAW, source)
+    recorded = load_metrics(RAW / "source.json")
+    source, found = recorded["source"], verify_raw(RAW, recorded)
 
     images = read_raw(RAW)
     table = diabetes(params.data.diabetes_test_share, torch.Generator().manual_seed(params.seed))
 
-    save_tensors(IMAGES, images, {"source": source})
-    save_tensors(TABLE, table)
+    kept = {"fashion-mnist": save_tensors(IMAGES, images, {"source": source}), "diabetes": save_tensors(TABLE, table)}
     _, height, width = images["train_images"].shape
     patients, columns = table["train_x"].shape
     save_metrics(
@@ -42,10 +42,10 @@ def main() -> None:
             "diabetes_test": len(table["test_y"]),
             "diabetes_features": columns,
         }
-        | {f"sha256_{part}": digest for part, digest in digests.items()}
-        | {"sha256_diabetes": sha256(TABLE)},
+        | found
+        | {f"sha256_{name}": digest for name, digest in kept.items()},
     )
 
 
 if __name__ == "__main__":
-    command(main)
+    stage(main)

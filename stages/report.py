@@ -8,7 +8,7 @@ from descent.files import load_metrics, save_text
 from descent.params import load_params
 from descent.report import Results, report
 from descent.versions import versions
-from stages.terminal import command
+from stages.terminal import stage
 
 
 def main() -> None:
@@ -35,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command(main)
+    stage(main)

@@ -4,21 +4,59 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+from urllib.parse import quote
 
 from tqdm import tqdm
 
-from descent.errors import DescentError
+from stages.ending import raise_when_interrupted, said, status
+
+# What a killed program leaves for the next; not of DVC's, and in no repository.
+KEPT = Path(".ckpt")
 
 
 def command(main: Callable[..., None]) -> None:
-    """Run a stage with the words of the command line; what its user can mend ends it in words, not a traceback."""
+    """Run a program with the words of the command line; what its user can mend ends it in words, not a traceback."""
     logging.basicConfig(format="%(levelname)s: %(message)s")
+    raise_when_interrupted()
     try:
         main(*sys.argv[1:])
-    except (DescentError, OSError) as error:
-        sys.exit(f"ERROR: {error}")
-    except KeyboardInterrupt:
-        sys.exit("Interrupted. No file was left half-written; `dvc repro` begins this stage anew.")
+    except BaseException as error:
+        if (words := said(error)) is None:
+            raise
+        sys.stderr.write(f"{words}\n")
+        sys.exit(status(error))
+
+
+def stage(main: Callable[..., None]) -> None:
+    """Run a stage as any program, with its run's name where it has one, after DVC's name for it: `train@mlp`.
+
+    Only one process at a time is let in: one whose DVC was killed just now may not have ended yet.
+    """
+
+    def alone(*words: str) -> None:
+        # DVC's name for the stage comes as a word of the environment; pasted into the command, a run's name would be
+        # read by a shell before anybody checked it.
+        names = [word.rpartition("@")[2] for word in words]
+        with locked("@".join([Path(sys.argv[0]).stem, *names])):
+            main(*names)
+
+    command(alone)
+
+
+@contextmanager
+def locked(name: str) -> Iterator[int]:
+    """Wait until no other process holds the lock of this name; yield its file, for those who are to hold it too."""
+    path = KEPT / f"{quote(name, safe='@')}.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            logging.warning("%s: another process is at it; waiting for its end", name)
+            flock(file, LOCK_EX)
+        yield file.fileno()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""params.yaml, data/diabetes.safetensors → metrics/theory.json, plots/theory/*.csv, data/theory/*.csv."""
+"""params.yaml, metrics/data.json, data/diabetes.safetensors → metrics/theory.json, {plots,data}/theory/*.csv."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from descent.broadcasting import broadcasting_evidence
 from descent.data import load_dataset
 from descent.determinism import make_deterministic
 from descent.equivalence import relu_evidence
-from descent.files import save_metrics, save_table
+from descent.files import load_metrics, save_metrics, save_table
 from descent.learning_rate import learning_rate_evidence
 from descent.params import load_params
 from descent.sigmoid import sigmoid_evidence
-from stages.terminal import command
+from stages.terminal import stage
 
 
 def main() -> None:
@@ -18,7 +18,8 @@ def main() -> None:
     params = load_params(Path("params.yaml"))
     theory, seed = params.theory, params.seed
     make_deterministic(params.threads)
-    data = load_dataset(Path("data/diabetes.safetensors")).train
+    recorded = load_metrics(Path("metrics/data.json"))
+    data = load_dataset(Path("data/diabetes.safetensors"), recorded["sha256_diabetes"]).train
 
     parts = {
         "parametrised_relu": relu_evidence(data, theory.parametrised_relu, seed),
@@ -39,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command(main)
+    stage(main)

@@ -1,57 +1,63 @@
-"""params.yaml, data/DATA.safetensors → models/RUN.safetensors, metrics/train/RUN.json, plots/curves/RUN.csv."""
+"""params.yaml, metrics/data.json, data/DATA.safetensors → models/RUN.safetensors, metrics and curve of the run."""
 
-from math import isfinite
+import logging
 from pathlib import Path
 
 import torch
 
-from descent.data import Split, load_dataset
+from descent.checkpoint import Checkpoint, stamp
+from descent.data import Dataset, Split, load_dataset
 from descent.determinism import make_deterministic
 from descent.diagnostics import describe
-from descent.errors import DivergedError
-from descent.files import save_metrics, save_table
+from descent.files import load_metrics, save_metrics, save_table
 from descent.heap import keep_freed_memory
 from descent.models import build_model, count_weights
+from descent.optimizers import OPTIMIZERS
 from descent.params import load_params
+from descent.runs import train
 from descent.tensors import save_tensors
-from descent.training import TASKS, fit, measure
+from descent.training import TASKS
 from stages.device import chosen_device
-from stages.terminal import command, epochs
+from stages.terminal import KEPT, epochs, stage
 
 
 def main(name: str) -> None:
     """Train one of the runs listed under `train` in params.yaml, and measure it after each epoch."""
     params = load_params(Path("params.yaml"))
-    run, evaluation = params.train[name], params.evaluation
+    run, evaluation, seed, threads = params.train[name], params.evaluation, params.seed, params.threads
+    digest = load_metrics(Path("metrics/data.json"))[f"sha256_{run.data}"]
     device = chosen_device()
-    make_deterministic(params.threads, device)
+    make_deterministic(threads, device)
     keep_freed_memory()
-    task = TASKS[run.data]
-    data = load_dataset(Path(f"data/{run.data}.safetensors"))
-    train, test = (Split(*(tensor.to(device) for tensor in split)) for split in data)
-    parts = {"train": Split(*(tensor[: evaluation.train_subset] for tensor in train)), "test": test}
+    data = load_dataset(Path(f"data/{run.data}.safetensors"), digest)
+    moved = Dataset(*(Split(*(tensor.to(device) for tensor in part)) for part in data))
 
-    model = build_model(run.model, train.x.shape[1:], task.outputs, params.seed).to(device, train.x.dtype)
-    history: list[dict[str, float]] = []
-    with epochs(name, run.epochs) as progress:
-        for epoch in fit(model, train, run, torch.Generator().manual_seed(params.seed)):
-            history.append({"epoch": epoch} | measure(model, parts, task, evaluation.batch_size))
-            if not all(isfinite(loss) for loss in history[-1].values()):
-                raise DivergedError(
-                    f"train.{name}: the loss is {history[-1]['train_loss']}, on the test part "
-                    f"{history[-1]['test_loss']}, after epoch {epoch}; lower its learning_rate "
-                    f"(now {run.learning_rate:g}) in params.yaml"
-                )
-            save_table(Path(f"plots/curves/{name}.csv"), history)
-            progress(history[-1])
+    model = build_model(run.model, data.train.x.shape[1:], TASKS[run.data].outputs, seed)
+    model.to(device, data.train.x.dtype)
+    optimizer = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
+    rng = torch.Generator().manual_seed(seed)
+    depends = [run.model_dump(), evaluation.model_dump(), seed, threads, digest, device.type]
+    state = {**model.state_dict(), **optimizer.state}
+    kept = Checkpoint(KEPT / f"train@{name}", stamp(depends, {"descent", "stages"}), state, rng)
+    with kept, epochs(name, run.epochs) as progress:
+        diverged = train(model, optimizer, moved, run, evaluation, rng, kept, progress)
+        if diverged:
+            logging.warning("train.%s diverged in epoch %d; its curve and weights end before that", name, diverged)
 
-    save_tensors(Path(f"models/{name}.safetensors"), model.state_dict())
-    save_metrics(
-        Path(f"metrics/train/{name}.json"),
-        describe(run, history, data, evaluation)
-        | {"weights": count_weights(model), "torch": torch.__version__.partition("+")[0], "device": device.type},
-    )
+        save_table(Path(f"plots/curves/{name}.csv"), kept.history)
+        digest = save_tensors(Path(f"models/{name}.safetensors"), model.state_dict())
+        save_metrics(
+            Path(f"metrics/train/{name}.json"),
+            {"diverged": bool(diverged), "diverged_epoch": diverged}
+            | describe(run, kept.history, data, evaluation)
+            | {
+                "weights": count_weights(model),
+                "torch": torch.__version__.partition("+")[0],
+                "device": device.type,
+                "sha256_model": digest,
+            },
+        )
 
 
 if __name__ == "__main__":
-    command(main)
+    stage(main)

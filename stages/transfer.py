@@ -1,16 +1,16 @@
-"""params.yaml, models, data/adversarial-sets/ → metrics/transfer.json, plots/transfer.csv."""
+"""params.yaml, metrics, models, data/adversarial-sets/ → metrics/transfer.json, plots/transfer.csv."""
 
 from pathlib import Path
 
 from descent.adversarial_set import load_adversarial_set
 from descent.determinism import make_deterministic
 from descent.fashion_mnist import CLASSES
-from descent.files import save_metrics, save_table
+from descent.files import load_metrics, save_metrics, save_table
 from descent.heap import keep_freed_memory
 from descent.models import load_model
 from descent.params import load_params
 from descent.transfer import stronger_from_elsewhere, transfer_matrix
-from stages.terminal import command
+from stages.terminal import stage
 
 
 def main() -> None:
@@ -19,9 +19,23 @@ def main() -> None:
     runs, names = params.train, params.attack.runs
     make_deterministic(params.threads)
     keep_freed_memory()
-    sets = {name: load_adversarial_set(Path(f"data/adversarial-sets/{name}.safetensors")) for name in names}
+    trained, attacked = (
+        {name: load_metrics(Path(f"metrics/{kind}/{name}.json")) for name in names} for kind in ("train", "attack")
+    )
+    sets = {
+        name: load_adversarial_set(
+            Path(f"data/adversarial-sets/{name}.safetensors"), attacked[name]["sha256_adversarial_set"]
+        )
+        for name in names
+    }
     models = {
-        name: load_model(Path(f"models/{name}.safetensors"), runs[name].model, sets[name].x.shape[1:], len(CLASSES))
+        name: load_model(
+            Path(f"models/{name}.safetensors"),
+            runs[name].model,
+            sets[name].x.shape[1:],
+            len(CLASSES),
+            trained[name]["sha256_model"],
+        )
         for name in names
     }
 
@@ -31,9 +45,12 @@ def main() -> None:
     save_metrics(
         Path("metrics/transfer.json"),
         {f"{row['source']}_on_{row['target']}": row["accuracy"] for row in rows}
-        | {"failed_checks": ", ".join(stronger_from_elsewhere(rows)) or "none"},
+        | {
+            "failed_checks": ", ".join(stronger_from_elsewhere(rows)) or "none",
+            "diverged": ", ".join(name for name in names if trained[name]["diverged"]) or "none",
+        },
     )
 
 
 if __name__ == "__main__":
-    command(main)
+    stage(main)

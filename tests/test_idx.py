@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from descent.digests import digests, verify_raw
 from descent.errors import DataError
 from descent.fashion_mnist import CLASSES, FILES
 from descent.files import sha256
 from descent.idx import read_idx, write_idx
-from descent.raw import read_raw, verify_raw, write_raw
+from descent.raw import read_raw, write_raw
 from descent.vision import torchvision
 
 
@@ -115,12 +116,20 @@ def test_files_that_do_not_fit_together_are_refused(
         read_raw(tmp_path)
 
 
-def test_a_file_said_to_be_real_must_have_the_published_hash(tmp_path: Path) -> None:
+def test_files_said_to_be_real_must_have_the_published_hashes_and_drawn_ones_those_recorded(tmp_path: Path) -> None:
     write_raw(tmp_path, raw())
+    recorded = digests(tmp_path)
     published = {part: sha256(tmp_path / name) for part, name in FILES.items()}
+    assert recorded == {f"sha256_{part}": digest for part, digest in published.items()}
 
-    assert verify_raw(tmp_path, "fashion-mnist", published) == published
+    for source in ("fashion-mnist", "drawn"):
+        assert verify_raw(tmp_path, recorded | {"source": source}, published) == recorded
     published["test_images"] = "0" * 64
-    assert verify_raw(tmp_path, "drawn", published) != published
     with pytest.raises(DataError, match="t10k-images-idx3-ubyte.gz: expected SHA-256 0000"):
-        verify_raw(tmp_path, "fashion-mnist", published)
+        verify_raw(tmp_path, recorded | {"source": "fashion-mnist"}, published)
+    recorded["sha256_train_labels"] = "1" * 64
+    with pytest.raises(DataError, match="train-labels-idx1-ubyte.gz: expected SHA-256 1111"):
+        verify_raw(tmp_path, recorded | {"source": "drawn"}, published)
+    (tmp_path / FILES["train_labels"]).unlink()
+    with pytest.raises(DataError, match="train-labels-idx1-ubyte.gz: no such file"):
+        digests(tmp_path)

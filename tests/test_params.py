@@ -133,6 +133,56 @@ def test_a_run_that_does_not_exist_is_named_with_those_that_do(params: Params) -
         params.train["mpl"]
 
 
+def test_the_values_are_those_that_dvcs_parser_reads(params: Params) -> None:
+    values = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+    assert Params.model_validate(values) == params
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(params_file: Path, params: Params) -> None:
+    text = params_file.read_text(encoding="utf-8")
+    params_file.write_text("\ufeff" + text, encoding="utf-8", newline="\r\n")
+
+    assert load_params(params_file) == params
+
+
+@pytest.mark.parametrize("value", ["fgsm", "[0.1, 0.1]", "0.1", "true", "{}", "{epsilon: 0.1, step: x}"])
+def test_a_mistyped_adversary_is_one_mistake_for_each_key(params_file: Path, value: str) -> None:
+    text = params_file.read_text(encoding="utf-8")
+    params_file.write_text(text.replace("adversary: none", f"adversary: {value}", 1), encoding="utf-8")
+
+    with pytest.raises(ParamsError) as error:
+        load_params(params_file)
+
+    assert len(str(error.value).splitlines()) == (2 if value == "{}" else 1)
+    assert str(error.value).count(": train.regression-lr-1e-4.adversary") == (2 if value == "{}" else 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("seed: 0", 'seed: "\\e[2J\\a"'),
+        ("seed: 0", '"\\e[2J\\nseed": 0'),
+        ("seed: 0", '"\\ud800": 0'),
+        ("seed: 0", f"seed: {'x' * 900}"),
+        ("seed: 0", "seed: \u202e0"),
+        ("kind: convnet", 'kind: "\\nERROR: \\e[2J"'),
+        ("seed: 0", '"a\\nb": 0\n"a\\nb": 0'),
+    ],
+)
+def test_what_a_file_holds_cannot_command_the_terminal(params_file: Path, old: str, new: str) -> None:
+    text = params_file.read_text(encoding="utf-8")
+    params_file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    with pytest.raises(ParamsError) as error:
+        load_params(params_file)
+
+    for line in str(error.value).split("\n"):
+        assert line.startswith(f"{params_file}:")
+        assert line.isprintable()
+        assert len(line) < 600
+
+
 def test_the_file_has_the_layout_that_dvc_writes_back() -> None:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     yaml, written = YAML(), StringIO()  # as DVC does: round trip, nothing set

@@ -162,13 +162,33 @@ def test_a_mistake_in_params_stops_a_stage_in_one_line(miniature: Workspace, tmp
     assert len(said.splitlines()) == 1
 
 
-def test_a_rate_beyond_the_threshold_stops_in_one_line(miniature: Workspace, tmp_path: Path) -> None:
+def test_a_run_that_diverges_is_a_result_and_all_that_depends_on_it_says_so(
+    miniature: Workspace, tmp_path: Path
+) -> None:
     workspace = cloned(miniature.folder, tmp_path / "diverging")
     share_cache(miniature, workspace)
     workspace.set(train__regression_lr_1e_2__learning_rate=1.0, train__regression_lr_1e_2__epochs=50)
+    workspace.set(train__convnet__optimizer="sgd", train__convnet__learning_rate=1e6)
 
-    said = workspace.run("python", "-m", "stages.train", "regression-lr-1e-2", status=1)
+    said = workspace.run("dvc", "repro")
 
-    assert "train.regression-lr-1e-2: the loss is " in said
-    assert "lower its learning_rate (now 1) in params.yaml" in said
-    assert "Traceback" not in said
+    assert "WARNING: train.regression-lr-1e-2 diverged in epoch 2; its curve and weights end before that\n" in said
+    assert "WARNING: train.convnet diverged in epoch 1; its curve and weights end before that\n" in said
+    assert "WARNING: convnet diverged in epoch 1; attacked are its weights before\n" in said
+    made = workspace.outputs()
+    for path, epoch in (("train/regression-lr-1e-2", 2), ("train/convnet", 1), ("attack/convnet", 1)):
+        metrics = json.loads(made[f"metrics/{path}.json"])
+        assert (metrics["diverged"], metrics["diverged_epoch"]) == (True, epoch)
+    assert json.loads(made["metrics/transfer.json"])["diverged"] == "convnet"
+    assert [line.split(b",")[0] for line in made["plots/curves/convnet.csv"].splitlines()] == [b"epoch", b"0"]
+    assert [line.split(b",")[0] for line in made["plots/curves/regression-lr-1e-2.csv"].splitlines()] == [
+        b"epoch",
+        b"1",
+    ]
+    page = made["report/index.html"].decode()
+    assert "regression-lr-1e-2 (diverged in epoch 2)" in page
+    assert page.count("convnet (diverged in epoch 1)") >= 2  # trained, attacked
+    assert "convnet diverged in epoch 1." in page  # why there is no verdict
+    assert ".ckpt" not in workspace.run("git", "status", "--porcelain")
+    assert not list((workspace.folder / ".ckpt").glob("train@convnet"))
+    workspace.run("dvc", "plots", "show")

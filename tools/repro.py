@@ -1,31 +1,45 @@
 """`dvc repro` with independent stages side by side: `python -m tools.repro [JOBS]`."""
 
+import json
 import logging
 import os
 import signal
 import subprocess
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from graphlib import TopologicalSorter
+from pathlib import Path
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 
 import networkx as nx
+import psutil
 from dvc.cli import main as dvc
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc.utils.serialize import ParseError
+from dvc.utils.strictyaml import YAMLValidationError
+from scmrepo.exceptions import SCMError
 
 from descent.errors import ParamsError
-from stages.terminal import command
+from descent.files import save_text
+from stages.terminal import command, locked
 
 # How long an interrupted stage may take to end before it is killed.
 GRACE = 10.0
+LOCK, BUSY = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
 
 
 class Jobs:
-    """The stages that run, each in a session of its own, so that Ctrl-C reaches them through us and in order."""
+    """The stages that run, each in a session of its own, so that Ctrl-C reaches them through us and in order.
 
-    def __init__(self) -> None:
+    Args:
+        lock: A file that each DVC is to keep open, and with it our lock, should it outlive us.
+    """
+
+    def __init__(self, lock: int | None = None) -> None:
+        self._lock = [] if lock is None else [lock]
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._stopped = False
         self._changing = Lock()
@@ -44,6 +58,7 @@ class Jobs:
                 text=True,
                 errors="replace",
                 start_new_session=True,
+                pass_fds=self._lock,
             )
         say(stage, "runs")
         for line in process.stdout or ():
@@ -56,17 +71,23 @@ class Jobs:
         return succeeded
 
     def stop(self) -> None:
-        """Interrupt what runs, as Ctrl-C would, start nothing more, and wait for the end."""
+        """End the stages that run, start nothing more, and wait for the end.
+
+        Not their DVC: it is not to be disturbed while it writes dvc.lock, and ends with its stage.
+        """
         with self._changing:
             self._stopped = True
             running = list(self._running.values())
-        for process in running:
-            os.killpg(process.pid, signal.SIGINT)
-        for process in running:
-            try:
-                process.wait(GRACE)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+        deadline, told = monotonic() + GRACE, set[psutil.Process]()
+        while running := [process for process in running if process.poll() is None]:
+            for process in running:
+                if monotonic() > deadline:
+                    os.killpg(process.pid, signal.SIGKILL)
+                with suppress(psutil.NoSuchProcess):
+                    for stage in set(psutil.Process(process.pid).children(recursive=True)) - told:
+                        told.add(stage)
+                        stage.terminate()
+            sleep(0.05)
 
 
 def say(stage: str, words: str) -> None:
@@ -110,21 +131,51 @@ def side_by_side(stages: dict[str, set[str]], count: int, jobs: Jobs) -> bool:
             jobs.stop()
 
 
+def planned() -> dict[str, set[str]]:
+    """Return what is due, after putting right what a killed DVC leaves half-written: it writes its files in place."""
+    if BUSY.exists():
+        try:
+            json.loads(BUSY.read_bytes())
+        except ValueError:
+            BUSY.unlink()
+            logging.warning("%s is torn, as a killed DVC leaves it: removed", BUSY)
+    try:
+        return due()
+    except (ParseError, YAMLValidationError) as error:
+        if LOCK.name in str(error):
+            restore()
+            return planned()
+        return {}
+    except DvcException:
+        return {}  # `dvc repro` meets the same mistake, and says what it is
+
+
+def restore() -> None:
+    """Take dvc.lock from the last commit, or away where there is none: what it does not know is made again."""
+    from dvc.api import read  # slow, and hardly ever needed
+
+    try:
+        committed = read(LOCK.name, rev="HEAD")
+        if LOCK.read_text(encoding="utf-8", errors="replace") == committed:
+            raise FileNotFoundError
+        save_text(LOCK, committed)
+        logging.warning("%s is torn, as a killed DVC leaves it: taken from the last commit", LOCK)
+    except (DvcException, SCMError, OSError):
+        LOCK.unlink()
+        logging.warning("%s is torn, as a killed DVC leaves it, and in no commit: removed", LOCK)
+
+
 def main(jobs: str = "") -> None:
     """Run the pipeline with so many stages at once, by default one a processor core; 1: plain `dvc repro`."""
     if jobs and (not jobs.isdecimal() or int(jobs) == 0):
         raise ParamsError(f"JOBS={jobs}: how many stages run at once, a number from 1 on")
     count = int(jobs) if jobs else len(os.sched_getaffinity(0))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.getLogger("dvc").propagate = False  # it prints by itself
-    if count > 1:
-        try:
-            stages = due()
-        except DvcException:
-            stages = {}  # `dvc repro` meets the same mistake, and says what it is
-        if not side_by_side(stages, count, Jobs()):
+    with locked("repro") as lock:
+        stages = planned()
+        if count > 1 and not side_by_side(stages, count, Jobs(lock)):
             sys.exit(1)
-    sys.exit(dvc(["repro"]))
+        sys.exit(dvc(["repro"]))
 
 
 if __name__ == "__main__":

@@ -18,15 +18,18 @@ ROUNDING = 1e-6
 
 def save_adversarial_set(
     path: Path, images: Float[Tensor, "n channels height width"], y: Int[Tensor, " n"], epsilon: float
-) -> None:
-    """Write `images` (float32, in [0, 1]) with their true classes, `labels` (uint8), and the L∞ bound they keep to."""
-    # One word of metadata: of several, the library would write now this first, now that.
-    save_tensors(path, {"images": images, "labels": y.to(torch.uint8)}, {"epsilon": f"{epsilon:g}"})
+) -> str:
+    """Write `images` (float32, in [0, 1]) with their true classes, `labels` (uint8), and the L∞ bound they keep to.
+
+    Returns:
+        The SHA-256 of the file.
+    """
+    return save_tensors(path, {"images": images, "labels": y.to(torch.uint8)}, {"epsilon": f"{epsilon:g}"})
 
 
-def load_adversarial_set(path: Path) -> Split:
-    """Read what `save_adversarial_set` wrote: images and their true classes."""
-    tensors, _ = load_tensors(path)
+def load_adversarial_set(path: Path, digest: str | None = None) -> Split:
+    """Read what `save_adversarial_set` wrote: images and their true classes; `digest` is the SHA-256 to be found."""
+    tensors, _ = load_tensors(path, digest)
     return Split(tensors["images"], tensors["labels"].long())
 
 

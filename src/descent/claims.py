@@ -47,7 +47,7 @@ def claims(theory: Metrics, trained: Runs, attacked: Runs) -> list[Claim]:
         attacked: `metrics/attack/RUN.json` by run.
 
     Returns:
-        The claims in the order of the write-up. One whose run is missing is there too, as not measured.
+        The claims in the order of the write-up. One whose run is missing or diverged is there too, as not measured.
     """
     return [
         *_parametrised_relu(theory),
@@ -158,10 +158,10 @@ def _regression(trained: Runs) -> list[Claim]:
         (small, "Linear regression: at learning rate 0.0001 the loss falls smoothly."),
         (large, "Linear regression: at learning rate 0.01 the loss is noisy."),
     ):
-        m = trained.get(run)
-        if m is None:
-            found.append(_missing(section, says, run))
+        if why := _lacking(trained, run):
+            found.append(Claim(section, says, None, why))
             continue
+        m = trained[run]
         rises = m["share_of_epochs_with_rising_train_loss"]
         shows = (
             f"It rises in {rises:.0%} of the epochs, and over their second half is "
@@ -177,8 +177,9 @@ def _mlp(trained: Runs) -> list[Claim]:
     onset = f"MLP: without weight decay the test loss rises from around epoch {ONSET}."
     memory = "MLP: meanwhile the training loss falls to 0.05, and the training accuracy rises to 0.98."
     accuracy = "MLP: the test accuracy is 0.88."
-    if (m := trained.get(run)) is None:
-        return [_missing(section, says, run) for says in (onset, memory, accuracy)]
+    if why := _lacking(trained, run):
+        return [Claim(section, says, None, why) for says in (onset, memory, accuracy)]
+    m = trained[run]
     epoch = m["overfitting_epoch"]
     where = "no epoch from which it rises" if epoch is None else f"it rises from epoch {epoch}"
     return [
@@ -204,8 +205,9 @@ def _weight_decay(trained: Runs) -> list[Claim]:
     section, run = "weight-decay", "mlp-weight-decay"
     circles = "MLP: with weight decay the test loss circles a constant."
     accuracy = "MLP: with weight decay the test accuracy is 0.866."
-    if (m := trained.get(run)) is None:
-        return [_missing(section, says, run) for says in (circles, accuracy)]
+    if why := _lacking(trained, run):
+        return [Claim(section, says, None, why) for says in (circles, accuracy)]
+    m = trained[run]
     stray, epoch = m["second_half_test_loss_deviation"], m["overfitting_epoch"]
     tail = "no overfitting is seen" if epoch is None else f"overfitting is seen from epoch {epoch}"
     return [
@@ -221,9 +223,8 @@ def _weight_decay(trained: Runs) -> list[Claim]:
 
 def _convnet(trained: Runs) -> Claim:
     section, says = "convnet", "A ConvNet classifies better than the MLP."
-    for run in ("convnet", "mlp"):
-        if run not in trained:
-            return _missing(section, says, run)
+    if why := _lacking(trained, "convnet", "mlp"):
+        return Claim(section, says, None, why)
     own, other = trained["convnet"]["final_test_accuracy"], trained["mlp"]["final_test_accuracy"]
     return Claim(section, says, own > other, f"Test accuracy {own:.4f} against {other:.4f}.")
 
@@ -231,8 +232,9 @@ def _convnet(trained: Runs) -> Claim:
 def _flips(attacked: Runs) -> Claim:
     section = "adversarial"
     says = "Images that are classified correctly flip when they are moved by ε · sign ∂loss/∂image."
-    if (m := attacked.get("mlp")) is None:
-        return _missing(section, says, "attack on mlp")
+    if why := _lacking(attacked, "mlp"):
+        return Claim(section, says, None, why)
+    m = attacked["mlp"]
     middle = m["median_flipping_epsilon"]
     shares = f"{m['never_flipped_share']:.1%} are never flipped."
     words = "fewer than half are flipped" if middle is None else f"half of them flip by ε = {middle:.3f} (white is 1)"
@@ -241,8 +243,9 @@ def _flips(attacked: Runs) -> Claim:
 
 def _bag(attacked: Runs) -> Claim:
     section, says = "adversarial", "A bag, given 0.992, becomes a T-shirt/top, given 0.37."
-    if (m := attacked.get("mlp")) is None:
-        return _missing(section, says, "attack on mlp")
+    if why := _lacking(attacked, "mlp"):
+        return Claim(section, says, None, why)
+    m = attacked["mlp"]
     if m["bag_index"] is None:
         return Claim(section, says, False, "Of the bags that the MLP is sure of, 0 become one.")
     return Claim(
@@ -261,8 +264,14 @@ def _accuracy(section: str, says: str, m: Metrics, expected: float) -> Claim:
     return Claim(section, says, abs(own - expected) <= ACCURACY_TOLERANCE, shows)
 
 
-def _missing(section: str, says: str, run: str) -> Claim:
-    return Claim(section, says, None, f"There is no {run} in this run of the pipeline.")
+def _lacking(runs: Runs, *names: str) -> str | None:
+    """Say what stands in the way of a verdict on these runs."""
+    for name in names:
+        if name not in runs:
+            return f"There is no {name} here: it was not trained, or not attacked."
+        if runs[name].get("diverged"):
+            return f"{name} diverged in epoch {runs[name]['diverged_epoch']}."
+    return None
 
 
 def _part(theory: Metrics, part: str) -> dict[str, Any]:

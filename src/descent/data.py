@@ -24,13 +24,17 @@ class Dataset(NamedTuple):
     test: Split
 
 
-def load_dataset(path: Path) -> Dataset:
+def load_dataset(path: Path, digest: str | None = None) -> Dataset:
     """Read a file that `prepare` wrote; images become float32 pixels in [0, 1] of shape n × 1 × 28 × 28.
+
+    Args:
+        path: The file.
+        digest: The SHA-256 that it must have.
 
     Raises:
         DataError: The file is missing, damaged, or lacks a tensor.
     """
-    tensors, _ = load_tensors(path)
+    tensors, _ = load_tensors(path, digest)
     try:
         if "train_images" in tensors:
             return Dataset(

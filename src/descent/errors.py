@@ -15,7 +15,3 @@ class DataError(DescentError):
 
 class DownloadError(DescentError):
     """No mirror delivered a file with the published hash."""
-
-
-class DivergedError(DescentError):
-    """Training reached a loss that is not a finite number."""

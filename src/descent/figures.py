@@ -27,7 +27,12 @@ def regression(curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], rate
     """Draw the training loss of each linear regression over its epochs."""
     figure, axes = panel("Linear regression: training loss", DIABETES)
     for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
-        axes.plot(curve["epoch"], curve["train_loss"], color=colour, label=f"learning rate {rates[name]:g}")
+        axes.plot(
+            curve["epoch"],
+            curve["train_loss"],
+            color=colour,
+            label=f"learning rate {rates[name]:g}{_end(metrics[name])}",
+        )
     _optimum(axes, metrics, curves)
     axes.set(xlabel="epoch", ylabel="mean squared error")
     logarithmic(axes, 1, 2, 3, 5)
@@ -42,9 +47,8 @@ def hovering(curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], rates:
     for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
         tail = curve["train_loss"].iloc[len(curve) // 2 :]
         spread = [[tail.mean() - tail.min()], [tail.max() - tail.mean()]]
-        axes.errorbar(
-            rates[name], tail.mean(), spread, fmt="o", ms=9, capsize=6, color=colour, label=f"{rates[name]:g}"
-        )
+        label = f"{rates[name]:g}{_end(metrics[name])}"
+        axes.errorbar(rates[name], tail.mean(), spread, fmt="o", ms=9, capsize=6, color=colour, label=label)
     _optimum(axes, metrics, curves)
     axes.set(xlabel="learning rate", ylabel="mean squared error: mean, range", xscale="log")
     logarithmic(axes, 1, 2, 3, 4, 5, 6)
@@ -63,7 +67,7 @@ def training(
     """Draw `loss` or `accuracy` of classifiers, on training and test images, and where overfitting sets in."""
     figure, axes = panel(f"{title}: {measure}", images(source))
     for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
-        axes.plot(curve["epoch"], curve[f"test_{measure}"], color=colour, label=f"{name}, test")
+        axes.plot(curve["epoch"], curve[f"test_{measure}"], color=colour, label=f"{name}, test{_end(metrics[name])}")
         axes.plot(
             curve["epoch"], curve[f"train_{measure}"], "--", color=colour, linewidth=1.7, label=f"{name}, training"
         )
@@ -214,6 +218,10 @@ def sheet(pictures: Pictures) -> tuple[UInt8[Tensor, "height width"], UInt8[Tens
 
 def _bytes(pixels: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
     return (255 * pixels).round().to(torch.uint8)
+
+
+def _end(metrics: Metrics) -> str:
+    return f" (diverged in epoch {metrics['diverged_epoch']})" if metrics.get("diverged") else ""
 
 
 def _optimum(axes: Axes, metrics: Mapping[str, Metrics], curves: Mapping[str, Curve]) -> None:

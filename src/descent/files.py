@@ -4,9 +4,8 @@ import csv
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,35 @@ Value = float | int | str | bool | None
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, which takes its name when the block ends without an error.
+def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
+    """Yield an empty file `.NAME.part` beside `path`, which takes its name when the block ends without an error.
 
     Whoever reads `path` sees the old file or the new one, never a half; an error leaves the old one in place
-    and no temporary file. Parent folders are made. The new file has the permissions of any newly made file.
+    and no other. Parent folders are made. What a killed program left half-written is written over: the name is always
+    the same, and only one process may write a file at a time.
+
+    Args:
+        path: The file.
+        flush: Wait until the disk has it, so that a whole file is there after a power failure too.
+
+    Raises:
+        OSError: The disk is full, the folder cannot be written, …; it names a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.part")
     try:
+        temporary.write_bytes(b"")
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        if flush:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say what it had no room for
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def save_text(path: Path, text: str) -> None:
@@ -61,14 +69,25 @@ def save_metrics(path: Path, metrics: Mapping[str, Value]) -> None:
         temporary.write_text(json.dumps(rounded, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
+class _Metrics(dict[str, Any]):
+    """Metrics of a file, with an error that helps when one is missing."""
+
+    def __init__(self, name: str, metrics: dict[str, Any]) -> None:
+        super().__init__(metrics)
+        self._name = name
+
+    def __missing__(self, key: str) -> Any:  # noqa: ANN401 - never returns
+        raise DataError(f"{self._name}: has no {key}; `dvc repro --force` makes the file anew")
+
+
 def load_metrics(path: Path) -> dict[str, Any]:
     """Read what `save_metrics` wrote.
 
     Raises:
-        DataError: The file is missing or holds no JSON object.
+        DataError: The file is missing or holds no JSON object; or, when it is asked for, lacks a metric.
     """
     try:
-        return parse_metrics(str(path), path.read_bytes())
+        return _Metrics(str(path), parse_metrics(str(path), path.read_bytes()))
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; `dvc repro` makes it") from error
 
@@ -88,10 +107,10 @@ def parse_metrics(name: str, content: bytes) -> dict[str, Any]:
     return metrics
 
 
-def save_table(path: Path, rows: Sequence[Mapping[str, Value]]) -> None:
-    """Write `rows` as CSV with the first row's keys as header, floats rounded to six significant digits."""
+def save_table(path: Path, rows: Sequence[Mapping[str, Value]], columns: Sequence[str] = ()) -> None:
+    """Write `rows` as CSV with `columns`, by default the first row's, as header; floats to six significant digits."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        table = csv.DictWriter(file, fieldnames=columns or list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows({key: _rounded(value) for key, value in row.items()} for row in rows)
 

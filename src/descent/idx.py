@@ -13,6 +13,9 @@ from descent.errors import DataError
 from descent.files import replacing
 from descent.vision import torchvision
 
+# The largest published file inflates to 47,040,016 bytes, and no drawn one to more.
+MOST_BYTES = 2**26
+
 
 def write_idx(path: Path, array: UInt8[Tensor, "..."]) -> None:
     """Write bytes of one to three dimensions; the same array gives the same file."""
@@ -29,16 +32,12 @@ def read_idx(path: Path, *sizes: int | None) -> UInt8[Tensor, "..."]:
     Raises:
         DataError: The file is missing, damaged or cut short, or holds something else than that array.
     """
+    content = _inflated(path)
     try:
-        content = gzip.decompress(path.read_bytes())
         with tempfile.NamedTemporaryFile(suffix=".idx") as file:
             file.write(content)
             file.flush()
             array: Tensor = torchvision.datasets.mnist.read_sn3_pascalvincent_tensor(file.name)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; `dvc repro download` fetches it") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error}); `dvc repro -f download` renews it") from error
     except (AssertionError, KeyError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: not a whole IDX file; `dvc repro -f download` renews it") from error
     fits = len(sizes) == array.ndim and all(
@@ -49,3 +48,21 @@ def read_idx(path: Path, *sizes: int | None) -> UInt8[Tensor, "..."]:
         found = "×".join(map(str, array.shape))
         raise DataError(f"{path}: expected {expected} unsigned bytes, found {found} of {array.dtype}")
     return array
+
+
+def _inflated(path: Path) -> bytes:
+    """Read at most `MOST_BYTES`: a gzip file can promise a thousand times its own length."""
+    try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: not a file; move it away, and `dvc repro -f download` writes it anew")
+        with gzip.open(path) as file:
+            content = file.read(MOST_BYTES + 1)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; `dvc repro download` fetches it") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not a whole gzip file ({error}); `dvc repro -f download` renews it") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    if len(content) > MOST_BYTES:
+        raise DataError(f"{path}: inflates to more than {MOST_BYTES:,} bytes; `dvc repro -f download` renews it")
+    return content

@@ -1,12 +1,12 @@
 """The three models, each a plain `nn.Sequential`, built from its entry in `params.yaml`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from descent.convolution import ImageConvolution
 from descent.errors import DataError
@@ -76,19 +76,39 @@ def count_weights(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def load_model(path: Path, spec: Linear | MLP | ConvNet, inputs: Sequence[int], outputs: int) -> nn.Sequential:
+def load_model(
+    path: Path, spec: Linear | MLP | ConvNet, inputs: Sequence[int], outputs: int, digest: str | None = None
+) -> nn.Sequential:
     """Make a model with the weights of a file, in evaluation mode.
 
+    Args:
+        path: The file.
+        spec: As for `build_model`, like the next two.
+        inputs: Shape of one example.
+        outputs: Numbers predicted for each example.
+        digest: The SHA-256 that the file must have.
+
     Raises:
-        DataError: The file is missing or damaged, or its tensors are not those of the model.
+        DataError: The file is missing or damaged, or its tensors are not the finite float32 weights of the model.
     """
     model = build_model(spec, inputs, outputs, seed=0)  # each of these weights is replaced
-    tensors, _ = load_tensors(path)
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    if (found := {name: tuple(tensor.shape) for name, tensor in tensors.items()}) != expected:
+    tensors, _ = load_tensors(path, digest)
+    expected = _described(model.state_dict())
+    if (found := _described(tensors)) != expected:
         raise DataError(f"{path}: holds the weights of another model: expected {expected}, found {found}")
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise DataError(f"{path}: {name} is not finite; `dvc repro --force` trains the model anew")
     model.load_state_dict(tensors)
     return model.eval()
+
+
+def _described(tensors: Mapping[str, Tensor]) -> str:
+    """Say what tensors there are, of what type and shape."""
+    parts = (
+        f"{name} {str(t.dtype).removeprefix('torch.')} {'×'.join(map(str, t.shape))}" for name, t in tensors.items()
+    )
+    return ", ".join(sorted(parts)) or "nothing"
 
 
 def _dense(sizes: Sequence[int]) -> list[nn.Module]:

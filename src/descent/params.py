@@ -3,20 +3,34 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from descent.errors import ParamsError
 
-Count = Annotated[int, Field(gt=0)]
-Positive = Annotated[float, Field(gt=0)]
+# The upper bounds are far from what anybody wants, and well within what torch can count to and hold in float32.
+Count = Annotated[int, Field(gt=0, le=1_000_000)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Widths = Annotated[list[Annotated[int, Field(gt=0, le=10_000)]], Field(max_length=10)]
 # A run's name becomes a file name, a word on a command line and a key that DVC splits at dots.
-RunName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+RunName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 
 
 class _Section(BaseModel):
@@ -26,8 +40,8 @@ class _Section(BaseModel):
 class Drawn(_Section):
     """How many garments to draw where the real images cannot be had."""
 
-    train: Count
-    test: Count
+    train: Annotated[int, Field(gt=0, le=60_000)]
+    test: Annotated[int, Field(gt=0, le=60_000)]
 
 
 class Data(_Section):
@@ -36,7 +50,8 @@ class Data(_Section):
     mirrors: list[str]
     fallback: Literal["drawn", "none"]
     drawn: Drawn
-    diabetes_test_share: Share
+    # Some patients must be left on either side.
+    diabetes_test_share: Annotated[float, Field(ge=0.01, le=0.9)]
 
 
 class Evaluation(_Section):
@@ -58,15 +73,15 @@ class MLP(_Section):
     """Linear layers with ReLU between them."""
 
     kind: Literal["mlp"]
-    hidden: list[Count]
+    hidden: Widths
 
 
 class ConvNet(_Section):
     """3×3 convolutions, each followed by ReLU and 2×2 max-pooling, then linear layers."""
 
     kind: Literal["convnet"]
-    channels: Annotated[list[Count], Field(min_length=1)]
-    hidden: list[Count]
+    channels: Annotated[Widths, Field(min_length=1)]
+    hidden: Widths
 
 
 Epsilon = Annotated[float, Field(gt=0, le=1)]
@@ -79,6 +94,13 @@ class Adversary(_Section):
     step: Positive
 
 
+def _adversary(value: object) -> str | None:
+    """Say which of the two an adversary is meant to be; None where it is neither."""
+    if value == "none":
+        return "none"
+    return "attack" if isinstance(value, dict | Adversary) else None
+
+
 class Run(_Section):
     """One training run."""
 
@@ -87,11 +109,18 @@ class Run(_Section):
     optimizer: Literal["sgd", "adam"]
     learning_rate: Positive
     schedule: Literal["constant", "linear"]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0, le=1e6)]
     reduction: Literal["sum", "mean"]
     batch_size: Count
     epochs: Count
-    adversary: Literal["none"] | Adversary
+    adversary: Annotated[
+        Annotated[Literal["none"], Tag("none")] | Annotated[Adversary, Tag("attack")],
+        Discriminator(
+            _adversary,
+            custom_error_type="adversary",
+            custom_error_message="Input should be 'none', or the keys epsilon and step",
+        ),
+    ]
 
     @model_validator(mode="after")
     def _fits(self) -> "Run":
@@ -118,7 +147,7 @@ class Bench(_Section):
     epsilons: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2)]
     tolerance: Annotated[float, Field(gt=0, le=0.1)]
     slider_stop: Epsilon
-    slider_steps: Count
+    slider_steps: Annotated[int, Field(gt=0, le=1000)]
     bag_confidence: Share
     pgd: PGD
     epsilon: Epsilon
@@ -147,8 +176,8 @@ class ParametrisedReLU(_Section):
     """How the parametrised ReLU is held against the ordinary one."""
 
     networks: Count
-    image_size: Annotated[int, Field(ge=5)]
-    seeds: Annotated[int, Field(ge=2)]
+    image_size: Annotated[int, Field(ge=5, le=1000)]
+    seeds: Annotated[int, Field(ge=2, le=1000)]
     run: Run
 
     @model_validator(mode="after")
@@ -161,8 +190,8 @@ class ParametrisedReLU(_Section):
 class Sigmoid(_Section):
     """Where the sigmoid and its derivative are looked at."""
 
-    traced_at: float
-    largest_x: Annotated[float, Field(gt=100)]
+    traced_at: Annotated[float, Field(ge=-100, le=100)]  # where exp(−x) is finite
+    largest_x: Annotated[float, Field(gt=100, le=1e6)]
 
 
 class LearningRate(_Section):
@@ -200,7 +229,7 @@ class Params(_Section):
     """The whole of `params.yaml`."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    threads: Count
+    threads: Annotated[int, Field(gt=0, le=1024)]
     data: Data
     evaluation: Evaluation
     train: dict[RunName, Run]
@@ -210,6 +239,8 @@ class Params(_Section):
     @field_validator("train", mode="after")
     @classmethod
     def _named(cls, runs: dict[str, Run]) -> dict[str, Run]:
+        if not runs:
+            raise ValueError("one run is needed, at least")
         return _Runs(runs)
 
     @model_validator(mode="after")
@@ -219,7 +250,58 @@ class Params(_Section):
                 raise ValueError(f"attack.runs names {name!r}, which is not under train")
             if self.train[name].data != "fashion-mnist":
                 raise ValueError(f"attack.runs names {name!r}, which does not classify images")
+            if self.attack.runs.count(name) > 1:
+                raise ValueError(f"attack.runs names {name!r} twice")
         return self
+
+
+# The project's own file has a tenth of this; so much takes ruamel.yaml a second.
+_MOST_BYTES = 2**16
+_MOST_LEVELS = 16
+_MOST_CHARACTERS = 1000
+_MOST_MISTAKES = 20
+
+
+class _Composer(Composer):
+    """Composes plain trees: what makes a small file cost hours, or names Python's own types, has no use here."""
+
+    _level = 0
+
+    def compose_document(self) -> Any:  # noqa: ANN401 - ruamel.yaml gives its nodes no type
+        event = self.parser.peek_event()
+        if event.version or event.tags:
+            raise MarkedYAMLError(problem="no directive (%) is taken here; remove it", problem_mark=event.start_mark)
+        return super().compose_document()
+
+    def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401
+        event, problem = self.parser.peek_event(), ""
+        if event.anchor is not None:
+            problem = "no anchor (&) or alias (*) is taken here; write the value out"
+        elif event.tag is not None:
+            problem = "no tag (!) is taken here; write the value alone"
+        elif len(getattr(event, "value", "")) > _MOST_CHARACTERS:
+            problem = f"a value of more than {_MOST_CHARACTERS:,} characters; shorten it"
+        elif self._level == _MOST_LEVELS:
+            problem = f"more than {_MOST_LEVELS} levels, one in the other; no parameter lies so deep"
+        if problem:
+            raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        self._level += 1
+        node = super().compose_node(parent, index)
+        self._level -= 1
+        for key, _ in node.value if isinstance(node, MappingNode) else ():
+            if key.tag != "tag:yaml.org,2002:str":
+                raise MarkedYAMLError(problem="expected a name as key; put it in quotes", problem_mark=key.start_mark)
+        return node
+
+
+class _Constructor(SafeConstructor):
+    """Says where a value stands that YAML takes for a number or a date, and Python does not."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:  # noqa: ANN401
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:
+            raise MarkedYAMLError(problem=f"{node.value}: {error}", problem_mark=node.start_mark) from error
 
 
 def load_params(path: Path) -> Params:
@@ -229,38 +311,61 @@ def load_params(path: Path) -> Params:
         ParamsError: The file cannot be read or any key of it is wrong; the message has a line for each
             mistake, `FILE:LINE:COLUMN: KEY: what was expected`.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        # DVC's own parser, so that both read the same numbers: PyYAML takes 1e-3 for a string.
-        tree = YAML(typ="safe", pure=True).compose(text)
-        values = YAML(typ="safe", pure=True).load(text)
-    except FileNotFoundError as error:
-        raise ParamsError(f"{path}: no such file; run this in the folder that holds it") from error
-    except OSError as error:
-        raise ParamsError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ParamsError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except MarkedYAMLError as error:
-        place = error.problem_mark or error.context_mark
-        problem = str(error.problem or error.context).splitlines()[0]
-        raise ParamsError(f"{path}{_position(place)}: {problem}") from error
-    except YAMLError as error:
-        raise ParamsError(f"{path}: {error}") from error
-    if not isinstance(values, dict):
-        raise ParamsError(f"{path}: expected keys and values, found {type(values).__name__}")
+    tree, values = _parsed(path, _text(path))
     try:
         return Params.model_validate(values)
     except ValidationError as error:
         raise ParamsError("\n".join(_explained(path, tree, error))) from error
 
 
+def _text(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            raise ParamsError(f"{path}: not a file; move it away, and put the file with the parameters there")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ParamsError(f"{path}: more than {_MOST_BYTES:,} bytes; no parameters are so long")
+        return content.decode()
+    except FileNotFoundError as error:
+        raise ParamsError(f"{path}: no such file; run this in the folder that holds it") from error
+    except OSError as error:
+        raise ParamsError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+
+
+def _parsed(path: Path, text: str) -> tuple[Node, dict[str, Any]]:
+    """Return the tree with its positions, and the values that DVC reads too: PyYAML takes 1e-3 for a string."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer, yaml.Constructor = _Composer, _Constructor
+    try:
+        tree = yaml.compose(text)
+        values = None if tree is None else yaml.constructor.construct_document(tree)
+    except MarkedYAMLError as error:
+        problem = str(error.problem or error.context)
+        if problem.startswith("but ") and error.context:
+            problem = f"{error.context}, {problem}"
+        raise ParamsError(f"{path}{_position(error.problem_mark or error.context_mark)}: {_line(problem)}") from error
+    except ReaderError as error:
+        before = text[: error.position]
+        position = f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+        raise ParamsError(f"{path}:{position}: no character that a text file may hold; remove it") from error
+    except (YAMLError, ValueError, OverflowError) as error:
+        # ruamel.yaml hands what stands in an escape or after %YAML to Python as it is.
+        raise ParamsError(f"{path}: not valid YAML: no such character or version ({_line(str(error))})") from error
+    if not isinstance(values, dict):
+        raise ParamsError(f"{path}: expected keys and values, found {type(values).__name__}")
+    return tree, values
+
+
 def _explained(path: Path, tree: Node, error: ValidationError) -> Iterable[str]:
     """Turn pydantic's errors into lines with the position and the dotted name of the key."""
     mistakes = error.errors(include_url=False)
     missing = [mistake["loc"] for mistake in mistakes if mistake["type"] == "missing"]
-    for mistake in mistakes:
+    for mistake in mistakes[:_MOST_MISTAKES]:
         node, names = _located(tree, mistake["loc"])
-        message = mistake["msg"].removeprefix("Value error, ")
+        message, given = mistake["msg"].removeprefix("Value error, "), mistake["input"]
         if mistake["type"] == "extra_forbidden":
             message = "no such parameter"
             siblings = [str(loc[-1]) for loc in missing if loc[:-1] == mistake["loc"][:-1]]
@@ -268,13 +373,23 @@ def _explained(path: Path, tree: Node, error: ValidationError) -> Iterable[str]:
                 message += f"; did you mean {close[0]}?"
         elif mistake["type"] == "missing":
             message = "this parameter is missing"
-        elif isinstance(mistake["input"], str | int | float | None):
-            message += f" (got {mistake['input']!r})"
-        yield f"{path}{_position(node.start_mark)}: {'.'.join(names) or 'params'}: {message}"
+        elif mistake["type"] == "union_tag_not_found":
+            message = "the key kind is missing"
+        elif mistake["type"] in ("model_type", "model_attributes_type", "dict_type"):
+            message = f"expected keys and values, found {type(given).__name__}"
+        elif isinstance(given, str | int | float | None):
+            message += f" (got {given!r})"
+        # A mistake between two sections says in its message where it lies.
+        place = f"{_position(node.start_mark)}: {_line('.'.join(names))}" if names else ""
+        yield f"{path}{place}: {_line(message)}"
+    if len(mistakes) > _MOST_MISTAKES:
+        yield f"{path}: and {len(mistakes) - _MOST_MISTAKES:,} mistakes more"
 
 
 def _located(tree: Node, location: tuple[int | str, ...]) -> tuple[Node, list[str]]:
     """Walk down the YAML nodes along `location`; what the file does not have (a union's tag) is passed over."""
+    if location[-1:] == ("[key]",):  # the key itself is meant
+        location = location[:-1]
     node, names = tree, list[str]()
     for last, part in enumerate(location, start=1 - len(location)):
         children: dict[int | str, tuple[Node, Node]] = {}
@@ -286,10 +401,16 @@ def _located(tree: Node, location: tuple[int | str, ...]) -> tuple[Node, list[st
             key, value = children[part]
             node = key if last == 0 and isinstance(node, MappingNode) else value
             names.append(str(part))
-        elif last == 0 and part != "[key]":
+        elif last == 0:
             names.append(str(part))
     return node, names
 
 
 def _position(mark: StringMark | None) -> str:
     return f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+
+
+def _line(text: str) -> str:
+    """Keep what a file holds on one line, short, and from commanding the terminal."""
+    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return shown if len(shown) <= 200 else f"{shown[:200]}…"

@@ -7,8 +7,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from descent.errors import DataError
-from descent.fashion_mnist import CLASSES, FILES, REAL, SHA256, SIDE
-from descent.files import sha256
+from descent.fashion_mnist import CLASSES, FILES, SIDE
 from descent.idx import read_idx, write_idx
 
 
@@ -35,19 +34,3 @@ def read_raw(folder: Path) -> dict[str, UInt8[Tensor, "..."]]:
             raise DataError(f"{folder / name}: label {largest}; the classes are 0 to {len(CLASSES) - 1}")
         tensors[f"{part}_images"], tensors[f"{part}_labels"] = images, labels
     return tensors
-
-
-def verify_raw(folder: Path, source: str, published: Mapping[str, str] = SHA256) -> dict[str, str]:
-    """Return the SHA-256 of each file; those of the real data must be the published ones.
-
-    Raises:
-        DataError: A file said to be real is not the published one.
-    """
-    found = {part: sha256(folder / name) for part, name in FILES.items()}
-    for part, digest in found.items():
-        if source == REAL and digest != published[part]:
-            raise DataError(
-                f"{folder / FILES[part]}: expected SHA-256 {published[part]}, found {digest}; "
-                "`dvc repro --force download` fetches it anew"
-            )
-    return found

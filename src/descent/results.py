@@ -53,7 +53,7 @@ def _regressions(runs: Mapping[str, Metrics]) -> Table:
         header,
         [
             (
-                name,
+                _label(name, m),
                 f"{m['learning_rate_over_threshold']:.3f}",
                 f"{m['final_train_loss']:.0f}",
                 f"{m['final_excess_over_least_squares']:.1%}",
@@ -80,7 +80,7 @@ def _classifiers(runs: Mapping[str, Metrics]) -> Table:
         header,
         [
             (
-                name,
+                _label(name, m),
                 f"{m['weights']:,}",
                 f"{m['final_train_loss']:.3f}",
                 f"{m['final_test_loss']:.3f}",
@@ -105,7 +105,7 @@ def _attacked(runs: Mapping[str, Metrics]) -> Table:
         header,
         [
             (
-                name,
+                _label(name, m),
                 *(f"{m[key]:.1%}" if (key := f"accuracy_at_{epsilon}") in m else "–" for epsilon in SHOWN_EPSILONS),
                 f"{m['pgd_accuracy_at_0.1']:.1%}" if "pgd_accuracy_at_0.1" in m else "–",
                 "–" if m["median_flipping_epsilon"] is None else f"{m['median_flipping_epsilon']:.3f}",
@@ -114,6 +114,10 @@ def _attacked(runs: Mapping[str, Metrics]) -> Table:
             for name, m in runs.items()
         ],
     )
+
+
+def _label(name: str, m: Metrics) -> str:
+    return f"{name} (diverged in epoch {m['diverged_epoch']})" if m.get("diverged") else name
 
 
 def _bag(m: Metrics) -> str:

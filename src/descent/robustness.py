@@ -73,7 +73,8 @@ def assess(
     flips = smallest_flips(model, data, direction, settings.epsilons, predicted, settings.tolerance, batch_size)
     clean, correct = confidence[0], predicted[0] == data.y
     bag = least_confident_flip(flips, data.y, BAG, T_SHIRT, clean > settings.bag_confidence)
-    median = flips.epsilon[correct].median().item()
+    recognised = flips.epsilon[correct]
+    median = recognised.median().item() if len(recognised) else torch.inf
     zero_gradients = zero_gradient_share(direction)
     failed = failed_checks(
         model,
@@ -93,7 +94,7 @@ def assess(
         "clean_mean_confidence": clean.mean().item(),
         "zero_gradient_share": zero_gradients,
         "median_flipping_epsilon": median if median < torch.inf else None,
-        "never_flipped_share": flips.epsilon[correct].isinf().float().mean().item(),
+        "never_flipped_share": recognised.isinf().float().mean().item() if len(recognised) else 0.0,
         "failed_checks": ", ".join(failed) or "none",
     }
     metrics |= {f"accuracy_at_{row['epsilon']:g}": row["accuracy"] for row in curve}
@@ -198,9 +199,9 @@ def sweep(
 
     Returns:
         A row for each ε: `accuracy` over all images with its interval, `low` and `high`; `success_rate`, the share
-        of the images that were classified correctly and no longer are; `mean_confidence`, the mean of the largest
-        class probability; `noise_accuracy`, the accuracy when every pixel moves by ε at random. And at each ε, of
-        which the first must be 0, the class predicted for each image, and its probability.
+        of the images that were classified correctly and no longer are, 0 of none; `mean_confidence`, the mean of the
+        largest class probability; `noise_accuracy`, the accuracy when every pixel moves by ε at random. And at each
+        ε, of which the first must be 0, the class predicted for each image, and its probability.
     """
     noise = (torch.rand(data.x.shape, generator=rng) - 0.5).sign()
     confidence, predicted = along(model, data.x, direction, epsilons, batch_size).softmax(dim=2).max(dim=2)
@@ -210,7 +211,7 @@ def sweep(
         {
             "epsilon": epsilon,
             **with_interval(hit),
-            "success_rate": 1 - hit[hits[0]].float().mean().item(),
+            "success_rate": 1 - hit[hits[0]].float().mean().item() if hits[0].any() else 0.0,
             "mean_confidence": sure.mean().item(),
             "noise_accuracy": accuracy(random, data.y).item(),
         }

@@ -1,4 +1,4 @@
-"""Keep named tensors in one file: safetensors bytes, written whole or not at all."""
+"""Keep named tensors in one file: safetensors bytes, written whole or not at all, read only as they were written."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,24 +8,40 @@ from safetensors.torch import save
 from torch import Tensor
 
 from descent.errors import DataError
-from descent.files import replacing
+from descent.files import replacing, sha256
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors and a few words about them; the bytes depend on nothing else."""
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
+    """Write tensors and a word about them; the bytes depend on nothing else.
+
+    Returns:
+        Their SHA-256, for `load_tensors`.
+
+    Raises:
+        ValueError: There are several words; the library would write now this first, now that.
+    """
+    if metadata and len(metadata) > 1:
+        raise ValueError(f"one word of metadata, not {len(metadata)}: their order in the file would change")
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         # Through bytes of our own: the library's writer leaves a file that only its owner can read.
         temporary.write_bytes(save(contiguous, dict(metadata or {})))
+    return sha256(path)
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_tensors(path: Path, digest: str | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read what `save_tensors` wrote: tensors, metadata.
 
+    Args:
+        path: The file.
+        digest: The SHA-256 that it must have. Neither the format nor DVC would notice a byte that changed.
+
     Raises:
-        DataError: The file is missing, cut short, or no safetensors file.
+        DataError: The file is missing, cut short, no safetensors file, or another than the one recorded.
     """
     try:
+        if digest is not None and (found := sha256(path)) != digest:
+            raise DataError(f"{path}: expected SHA-256 {digest}, found {found}; `dvc repro --force` makes it anew")
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError as error:

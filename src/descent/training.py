@@ -14,7 +14,7 @@ from descent.cuda_graph import Replayed
 from descent.data import Split
 from descent.fashion_mnist import CLASSES
 from descent.gradients import gradient_of
-from descent.optimizers import OPTIMIZERS
+from descent.optimizers import OPTIMIZERS, Optimizer
 from descent.params import Run
 
 # The factor of the learning rate, from the share of all steps that are done.
@@ -69,8 +69,17 @@ def batches(data: Split, size: int, rng: torch.Generator) -> Iterator[Split]:
         yield Split(data.x.index_select(0, index), data.y.index_select(0, index))
 
 
-def fit(model: nn.Module, data: Split, run: Run, rng: torch.Generator) -> Iterator[int]:
+def fit(
+    model: nn.Module,
+    data: Split,
+    run: Run,
+    rng: torch.Generator,
+    optimizer: Optimizer | None = None,
+    epochs_done: int = 0,
+) -> Iterator[int]:
     """Train `model` in place, one epoch for each number drawn from the iterator.
+
+    A run is continued by giving `model`, `rng` and `optimizer` the state that they had after `epochs_done` epochs.
 
     Args:
         model: Maps `data.x` to predictions; on the device of `data`, and left in training mode.
@@ -78,19 +87,21 @@ def fit(model: nn.Module, data: Split, run: Run, rng: torch.Generator) -> Iterat
         run: Optimizer, learning rate and its schedule, weight decay, reduction of the loss, batch size, epochs, and
             whether its batches are attacked first.
         rng: Of the CPU, wherever the model is. Draws the order of the examples, and where an attack on them starts.
+        optimizer: That of the run, made for the parameters of `model`; by default a new one.
+        epochs_done: How many epochs of the run are over.
 
     Yields:
         The number of the epoch just finished, from 1.
     """
     gradient = gradient_of(model, TASKS[run.data].loss, run.reduction)
-    descend = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
+    descend = optimizer or OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
 
     def step(x: Tensor, y: Tensor, rate: float) -> None:
         if not isinstance(run.adversary, str):
             x = pgd(model, x, y, run.adversary.epsilon, step=run.adversary.step, steps=1, rng=rng)
         descend(gradient(x, y), rate)
 
-    yield from descending(step, [model], lambda: batches(data, run.batch_size, rng), run, data)
+    yield from descending(step, [model], lambda: batches(data, run.batch_size, rng), run, data, epochs_done)
 
 
 def descending(
@@ -99,6 +110,7 @@ def descending(
     drawn: Callable[[], Iterable[tuple[Tensor, Tensor]]],
     run: Run,
     data: Split,
+    epochs_done: int = 0,
 ) -> Iterator[int]:
     """Take the steps of every epoch, at the rates of the schedule; on a GPU each step is launched at once.
 
@@ -108,16 +120,17 @@ def descending(
         drawn: Gives the batches of an epoch.
         run: Learning rate and schedule, batch size, epochs.
         data: The training part, for its size and its device.
+        epochs_done: How many epochs of the run are over.
 
     Yields:
         The number of the epoch just finished, from 1.
     """
     on_gpu = data.y.device.type == "cuda"
-    steps = run.epochs * -(-len(data.y) // run.batch_size)
-    done = itertools.count()
+    steps_an_epoch = -(-len(data.y) // run.batch_size)
+    steps, done = run.epochs * steps_an_epoch, itertools.count(epochs_done * steps_an_epoch)
     if on_gpu and run.adversary == "none":
         step = Replayed(step)
-    for epoch in range(1, run.epochs + 1):
+    for epoch in range(epochs_done + 1, run.epochs + 1):
         for model in models:
             model.train()
         for x, y in drawn():

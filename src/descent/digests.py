@@ -1,0 +1,45 @@
+"""The SHA-256 of the four raw files: recorded when they came, and asked for again when they are read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from descent.errors import DataError
+from descent.fashion_mnist import FILES, REAL, SHA256
+from descent.files import sha256
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each of the four files, as `sha256_train_images` and so on.
+
+    Raises:
+        DataError: A file is missing.
+    """
+    try:
+        return {f"sha256_{part}": sha256(folder / name) for part, name in FILES.items()}
+    except FileNotFoundError as error:
+        raise DataError(f"{error.filename}: no such file; `dvc repro --force download` fetches it") from error
+
+
+def verify_raw(folder: Path, recorded: Mapping[str, str], published: Mapping[str, str] = SHA256) -> dict[str, str]:
+    """Hold the four files to their SHA-256: the published one where they are said to be real, else the recorded one.
+
+    Args:
+        folder: Where they are.
+        recorded: `source`, and what `digests` returned when they were made.
+        published: The SHA-256 of each real file.
+
+    Returns:
+        What `digests` returns now.
+
+    Raises:
+        DataError: A file is missing, or another than expected.
+    """
+    found = digests(folder)
+    for part, name in FILES.items():
+        expected = published[part] if recorded["source"] == REAL else recorded[f"sha256_{part}"]
+        if found[f"sha256_{part}"] != expected:
+            raise DataError(
+                f"{folder / name}: expected SHA-256 {expected}, found {found[f'sha256_{part}']}; "
+                "`dvc repro --force download` fetches it anew"
+            )
+    return found

@@ -1,0 +1,78 @@
+"""How a program ends that cannot go on: in words that say what its user can mend, not in a traceback."""
+
+import ctypes
+import os
+import signal
+import sys
+from types import FrameType, TracebackType
+from typing import NoReturn
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
+PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal came that asks for the end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(signal.Signals(number).name)
+
+
+def begin() -> None:
+    """Let nothing that comes while a program imports what it needs end in a traceback.
+
+    A stage that DVC started is told by the system when that DVC ends, however that came, and ends too.
+    """
+    sys.excepthook = _hook
+    for number in ENDING:
+        signal.signal(number, _leave)
+    if "DVC_STAGE" in os.environ and (prctl := getattr(ctypes.CDLL(None), "prctl", None)):
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def raise_when_interrupted() -> None:
+    """From now on leave what is being done in good order when a signal comes; another one is not heard."""
+    for number in ENDING:
+        signal.signal(number, _interrupt)
+
+
+def said(error: BaseException) -> str | None:
+    """Return what to tell the user of an error; None of one that only a programmer can mend."""
+    # Imported when there is something to say: so that this module is there before anything else is.
+    from descent.errors import DescentError
+
+    if isinstance(error, KeyboardInterrupt):
+        return f"Interrupted by {error}. No file was left half-written."
+    if isinstance(error, DescentError | OSError):
+        return f"ERROR: {error}"
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
+        return "ERROR: not enough memory; a stage takes up to 1 GB, and `make repro JOBS=1` runs one at a time"
+    if isinstance(error, ImportError):
+        return f"ERROR: {error}; if memory is not short here, `make clean` and then `make repro` installs all anew"
+    return None
+
+
+def status(error: BaseException) -> int:
+    """Return the status to exit with: 128 and the signal's number where one came, else 1."""
+    return 128 + error.number if isinstance(error, Interrupted) else 1
+
+
+def _hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    words = said(error)
+    if words is None:
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        sys.stderr.write(f"{words}\n")
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    # Not as an exception: it could come up within a library that is half loaded.
+    os.write(2, b"Interrupted before anything was done.\n")
+    os._exit(128 + number)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    raise Interrupted(number)

@@ -1,0 +1,150 @@
+"""A run that was interrupted ends with the bits of one that was not; one that diverges keeps what came before."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from descent.checkpoint import Checkpoint, stamp
+from descent.data import Dataset, Split
+from descent.models import build_model
+from descent.optimizers import OPTIMIZERS
+from descent.params import MLP, Adversary, ConvNet, Evaluation, Linear, Run
+from descent.runs import train
+
+EVALUATION = Evaluation(train_subset=20, batch_size=16, overfitting_window=1, overfitting_rise=0.1)
+
+
+class Killed(BaseException):
+    """Comes from nowhere, like a signal."""
+
+
+def run_of(model: Linear | MLP | ConvNet, **changes: object) -> Run:
+    """Describe a short run."""
+    return Run(
+        data="diabetes" if model.kind == "linear" else "fashion-mnist",
+        model=model,
+        optimizer="sgd" if model.kind == "linear" else "adam",
+        learning_rate=0.01,
+        schedule="linear",
+        weight_decay=0.01,
+        reduction="mean",
+        batch_size=7,
+        epochs=4,
+        adversary="none",
+    ).model_copy(update=changes)
+
+
+RUNS = {
+    "linear": run_of(Linear(kind="linear")),
+    "mlp": run_of(MLP(kind="mlp", hidden=[12])),
+    "convnet": run_of(ConvNet(kind="convnet", channels=[4, 6], hidden=[8])),
+    "adversarial": run_of(MLP(kind="mlp", hidden=[12]), adversary=Adversary(epsilon=0.1, step=0.125)),
+}
+
+
+def data_of(run: Run) -> Dataset:
+    """Make a little data for a run."""
+    rng = torch.Generator().manual_seed(5)
+    if run.data == "diabetes":
+        x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
+    else:
+        x, y = torch.rand(30, 1, 14, 14, generator=rng), torch.randint(10, (30,), generator=rng)
+    return Dataset(Split(x[:24], y[:24]), Split(x[24:], y[24:]))
+
+
+def trained(path: Path, run: Run, kill_after: int = 0, stamped: str = "s") -> tuple[nn.Module, list[dict[str, float]]]:
+    """Train, or be killed after so many epochs."""
+    data, seen = data_of(run), list[Mapping[str, float]]()
+    model = build_model(run.model, data.train.x.shape[1:], 1 if run.data == "diabetes" else 10, seed=1)
+    model.to(data.train.x.dtype)
+    optimizer, rng = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay), torch.Generator()
+    rng.manual_seed(3)
+
+    def progress(row: Mapping[str, float]) -> None:
+        seen.append(row)
+        if len(seen) == kill_after:
+            raise Killed
+
+    with Checkpoint(path, stamped, {**model.state_dict(), **optimizer.state}, rng) as checkpoint:
+        train(model, optimizer, data, run, EVALUATION, rng, checkpoint, progress)
+    return model, checkpoint.history
+
+
+def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Whether two models have the same bits."""
+    return all(torch.equal(one[name], other[name]) for name in one.keys() | other.keys())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_killed_twice_ends_with_the_bits_of_one_that_was_not(name: str, tmp_path: Path) -> None:
+    model, history = trained(tmp_path / "whole", RUNS[name])
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4]
+
+    for epochs in (1, 2):
+        with pytest.raises(Killed):
+            trained(tmp_path / "killed", RUNS[name], kill_after=epochs)
+    resumed, rows = trained(tmp_path / "killed", RUNS[name])
+
+    assert rows == history
+    assert same(model.state_dict(), resumed.state_dict())
+    assert not list(tmp_path.iterdir())  # deleted on success
+
+
+def test_what_is_kept_is_said_and_so_is_where_a_run_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Killed):
+        trained(tmp_path / "kept", RUNS["mlp"], kill_after=2)
+    assert caplog.messages == [f"{tmp_path / 'kept'}: keeps 2 finished epochs, and the next run goes on from there"]
+    trained(tmp_path / "kept", RUNS["mlp"])
+    assert caplog.messages[1:] == [f"{tmp_path / 'kept'}: going on after epoch 2"]
+
+
+@pytest.mark.parametrize("place", [0, 70, 200, -1])
+def test_a_kept_state_with_a_changed_byte_is_not_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: int
+) -> None:
+    whole, history = trained(tmp_path / "whole", RUNS["mlp"])
+    with pytest.raises(Killed):
+        trained(tmp_path / "kept", RUNS["mlp"], kill_after=2)
+    content = bytearray((tmp_path / "kept").read_bytes())
+    content[place] ^= 1
+    (tmp_path / "kept").write_bytes(content)
+    caplog.clear()
+
+    model, rows = trained(tmp_path / "kept", RUNS["mlp"])
+
+    assert caplog.messages == [f"{tmp_path / 'kept'}: damaged, and not used; training begins anew"]
+    assert rows == history
+    assert same(model.state_dict(), whole.state_dict())
+
+
+def test_a_kept_state_of_other_parameters_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Killed):
+        trained(tmp_path / "kept", RUNS["mlp"], kill_after=2, stamped="other")
+    caplog.clear()
+    trained(tmp_path / "kept", RUNS["mlp"])
+    assert "of other parameters, data or code, and not used" in caplog.text
+
+
+def test_a_stamp_changes_with_what_it_is_of_and_with_the_code(tmp_path: Path) -> None:
+    plain = stamp([1, {"rate": 0.1}], {"descent"})
+    assert plain == stamp([1, {"rate": 0.1}], {"descent"})
+    assert plain != stamp([1, {"rate": 0.2}], {"descent"})
+    assert plain != stamp([1, {"rate": 0.1}], {"descent", "tests"})
+
+
+@pytest.mark.parametrize(("rate", "last"), [(1e80, 0), (1e30, 1)])
+def test_a_run_that_diverges_is_left_at_its_last_finite_epoch(tmp_path: Path, rate: float, last: int) -> None:
+    run = run_of(Linear(kind="linear"), learning_rate=rate, schedule="constant", epochs=9, batch_size=24)
+    data = data_of(run)
+    model = build_model(run.model, (4,), 1, seed=1).double()
+    optimizer, rng = OPTIMIZERS["sgd"](list(model.parameters()), 0.0), torch.Generator().manual_seed(3)
+    with Checkpoint(tmp_path / "kept", "s", model.state_dict(), rng) as checkpoint:
+        epoch = train(model, optimizer, data, run, EVALUATION, rng, checkpoint, lambda row: None)
+    assert epoch == last + 1
+    assert [row["epoch"] for row in checkpoint.history] == list(range(min(last, 1), last + 1))
+    assert all(abs(value) <= 1e100 for row in checkpoint.history for value in row.values())
+    mean = (model(data.test.x) - data.test.y).square().mean().item()
+    assert checkpoint.history[-1]["test_loss"] == pytest.approx(mean)
