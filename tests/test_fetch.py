@@ -160,8 +160,9 @@ def test_the_password_of_a_proxy_is_not_taken_along_where_it_redirects_to(
     assert "Authorization" not in requests[0]
 
 
-@pytest.mark.parametrize("form", [str, Path.as_uri, lambda folder: f"{folder}/"])
-def test_a_folder_is_a_mirror(tmp_path: Path, form: Callable[[Path], str]) -> None:
+@pytest.mark.parametrize("form", [str, Path.as_uri, lambda folder: f"{folder}/", lambda folder: f"~/{folder.name}"])
+def test_a_folder_is_a_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Callable[[Path], str]) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     folder = tmp_path / "a folder, with café #1?"
     folder.mkdir()
     (folder / "file.gz").write_bytes(CONTENT)
@@ -177,7 +178,9 @@ def test_a_folder_is_found_as_the_system_finds_it(tmp_path: Path) -> None:
     assert (tmp_path / "here" / "file.gz").read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("address", ["~/mirror", "~nobody/mirror", "", "/", "\0", "file:///%00", "file://host/folder"])
+@pytest.mark.parametrize(
+    "address", ["~/mirror", "~no-such-user/mirror", "", "/", "\0", "file:///%00", "file://host/folder"]
+)
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(DownloadError, match="No such file|null byte|third slash"):

@@ -7,6 +7,7 @@ from tests.workspace import Workspace, cloned
 
 CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet", "convnet-adversarial")
 STAGES = {
+    "check",
     "download",
     "prepare",
     "theory",
@@ -63,7 +64,7 @@ def test_one_changed_parameter_reruns_its_stages_only_and_every_diff_shows_it(
     share_cache(miniature, branch)
     branch.set(train__mlp_weight_decay__weight_decay=0.05)
 
-    assert branch.ran() == {"train@mlp-weight-decay", "attack@mlp-weight-decay", "transfer", "draw", "report"}
+    assert branch.ran() == {"check", "train@mlp-weight-decay", "attack@mlp-weight-decay", "transfer", "draw", "report"}
 
     params = json.loads(branch.run("dvc", "params", "diff", "--json"))
     assert params == {

@@ -97,3 +97,8 @@ def cloned(source: Path, folder: Path) -> Workspace:
     """Clone what is committed, as a newcomer does: no cache, no data."""
     subprocess.run(["git", "clone", "--quiet", f"file://{source}", str(folder)], check=True)
     return Workspace(folder)
+
+
+def locks(workspace: Workspace) -> object:
+    """Return what DVC knows of all stages, in whatever order."""
+    return YAML(typ="safe").load((workspace.folder / "dvc.lock").read_text(encoding="utf-8"))

@@ -262,7 +262,7 @@ CASES: list[tuple[str, Spoil, str, tuple[str, ...]]] = [
         "a directive that changes what a value means",
         put("# Every number", "%YAML 1.1\n---\n# Every number"),
         PLACED,
-        (r"1:1: no directive .*; remove it",),
+        (r"2:1: no directive .*; remove it",),
     ),
     ("an integer of 5,000 digits", put("seed: 0", f"seed: {'9' * 5000}"), PLACED, (r"6:7: a value of more than .*",)),
     ("the 31st of February", put("seed: 0", "seed: 2026-02-31"), PLACED, (r"6:7: 2026-02-31: day is out of .*",)),

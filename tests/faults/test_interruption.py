@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from stages.terminal import locked
 from tests.faults.conftest import Tell
 from tests.test_pipeline import STAGES
-from tests.workspace import Workspace, cloned
+from tests.workspace import Workspace, cloned, locks
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 TARGETS = ("stage", "dvc", "group")
@@ -142,11 +142,6 @@ def forget(workspace: Workspace, stage: str) -> None:
     with lock.open("w", encoding="utf-8") as file:
         yaml.dump(known, file)
     shutil.rmtree(workspace.folder / ".dvc" / "cache" / "runs", ignore_errors=True)
-
-
-def locks(workspace: Workspace) -> object:
-    """Return what DVC knows of all stages."""
-    return YAML(typ="safe").load((workspace.folder / "dvc.lock").read_text(encoding="utf-8"))
 
 
 def trials(workspace: Workspace, seed: int, count: int, only: tuple[str, ...] = ()) -> Counter[tuple[str, str, str]]:

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import time
 
 import pytest
 
 from tests.faults.conftest import Tell
-from tests.imports import ROOT
 from tests.test_pipeline import share_cache
 from tests.workspace import Workspace, cloned
 
@@ -56,21 +56,16 @@ def last(said: str) -> str:
     return said.splitlines()[-1]
 
 
-def mounted(*options: str) -> list[str]:
-    """Return the beginning of a command that first mounts something on the folder `models`."""
-    return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount "$1" "$2" "$3" models "$4" && shift 4 && exec "$@"', "-", *options]
-
-
-MOUNT = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], check=False, capture_output=True)
-needs_mount = pytest.mark.skipif(MOUNT.returncode != 0, reason="this machine lets nobody mount a small disk")
+MOUNTING = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+needs_mount = pytest.mark.skipif(
+    subprocess.run([*MOUNTING, "mount -t tmpfs tmpfs /mnt"], check=False, capture_output=True).returncode != 0,
+    reason="this machine lets nobody mount a small disk",
+)
 
 
 @needs_mount
 def test_a_full_disk(workspace: Workspace, tell: Tell) -> None:
-    full = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    said = attempt(
-        workspace, *full, 'mount -t tmpfs -o size=64k tmpfs models && python -m stages.train mlp', PYTHON=sys.executable
-    )
+    said = attempt(workspace, *MOUNTING, "mount -t tmpfs -o size=64k tmpfs models && python -m stages.train mlp")
     tell("the disk is full", "one line that names the file; nothing is left half-written", last(said))
     assert last(said) == "ERROR: [Errno 28] No space left on device: 'models/mlp.safetensors'"
     assert (workspace.folder / "models" / "mlp.safetensors").exists()  # the old one, below the small disk
@@ -80,12 +75,8 @@ def test_a_full_disk(workspace: Workspace, tell: Tell) -> None:
 @needs_mount
 def test_a_disk_that_cannot_be_written(workspace: Workspace, tell: Tell) -> None:
     before = workspace.outputs()
-    readonly = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    said = attempt(
-        workspace,
-        *readonly,
-        "mount --bind models models && mount -o remount,ro,bind models && python -m stages.train mlp",
-    )
+    readonly = "mount --bind models models && mount -o remount,ro,bind models"
+    said = attempt(workspace, *MOUNTING, f"{readonly} && python -m stages.train mlp")
     tell("a folder is on a disk that can only be read", "one line that names it", last(said))
     assert last(said).startswith("ERROR: [Errno 30] Read-only file system: 'models/")
     assert workspace.outputs().keys() == before.keys()
@@ -101,7 +92,7 @@ def test_a_file_larger_than_allowed(workspace: Workspace, tell: Tell) -> None:
     )
     tell("files may have 100 kB at most", "one line that names the file; what was there is left", last(said))
     assert last(said).startswith("ERROR: [Errno 27] File too large: '")
-    assert {name for name in before} == {name for name in workspace.outputs()}
+    assert workspace.outputs().keys() == before.keys()
     assert workspace.outputs()["models/mlp.safetensors"] == before["models/mlp.safetensors"]
 
 
@@ -129,24 +120,92 @@ def test_a_file_where_a_folder_should_be(workspace: Workspace, tell: Tell) -> No
     assert last(said) == "ERROR: [Errno 17] File exists: 'models'"
 
 
-@pytest.mark.parametrize("files", [5, 8, 12])
-def test_few_file_handles(workspace: Workspace, files: int, tell: Tell) -> None:
-    said = attempt(
-        workspace,
-        *("python", "-m", "stages.report"),
-        limit=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
-    ) if files < 6 else workspace.run("python", "-m", "stages.report")
-    tell(f"{files} file handles", "one line that says so", last(said))
+def test_few_file_handles(workspace: Workspace, tell: Tell) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (5, 5))
+
+    said = attempt(workspace, "python", "-m", "stages.draw", limit=limit)
+    tell("five file handles", "one line that says so", last(said))
+    assert last(said).startswith("ERROR: ")
     assert "Too many open files" in last(said)
 
 
-@pytest.mark.parametrize("megabytes", [200, 700, 1100])
-def test_little_memory(workspace: Workspace, megabytes: int, tell: Tell) -> None:
-    limit = megabytes << 20
-    said = attempt(
-        workspace,
-        *("python", "-m", "stages.train", "mlp"),
-        limit=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-    )
-    tell(f"{megabytes} MB of memory", "one line that says so", last(said))
+def test_too_little_memory_to_begin(workspace: Workspace, tell: Tell) -> None:
+    said = attempt(workspace, "python", "-m", "stages.train", "mlp", limit=memory(200))
+    tell("200 MB of memory, too little to load torch", "one line that says what fails", last(said))
     assert last(said).startswith("ERROR: ")
+
+
+def test_too_little_memory_to_go_on(workspace: Workspace, tell: Tell) -> None:
+    workspace.set(train__mlp__model__hidden=[10_000, 10_000])
+    said = attempt(workspace, "python", "-m", "stages.train", "mlp", limit=memory(1100))
+    tell("1.1 GB of memory, and a model of 1.3 GB", "one line that says so", last(said))
+    assert last(said) == (
+        "ERROR: not enough memory; a stage takes up to 1 GB, and `make repro JOBS=1` runs one at a time"
+    )
+
+
+def memory(megabytes: int) -> Callable[[], None]:
+    """Return what limits the memory of a process to be."""
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+
+
+def test_no_network(miniature: Workspace, tmp_path: Path, tell: Tell) -> None:
+    workspace = cloned(miniature.folder, tmp_path / "offline")
+    workspace.set(data__fallback="none", data__mirrors=["https://mirror.example/a", "http://127.0.0.1:9/b"])
+    cut_off = ["unshare", "--user", "--map-root-user", "--net"]
+    if subprocess.run([*cut_off, "true"], check=False, capture_output=True).returncode:
+        cut_off = []
+    said = attempt(workspace, *cut_off, "python", "-m", "stages.download")
+    tell("no network, and `data.fallback: none`", "each mirror with its reason, and what to do", last(said))
+    assert "https://mirror.example/a/train-images-idx3-ubyte.gz: " in said
+    assert "http://127.0.0.1:9/b/train-images-idx3-ubyte.gz: " in said
+    assert last(said) == (
+        "  Set DESCENT_MIRROR to a folder or address that has the file, or let data.fallback in params.yaml be `drawn`."
+    )
+
+
+def test_an_old_python(workspace: Workspace, tmp_path: Path, tell: Tell) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "sitecustomize.py").write_text("import sys\nsys.version_info = (3, 10, 4, 'final', 0)\n")
+    said = workspace.run(
+        *("make", f"PYTHON={sys.executable}", "repro"), status=2, PYTHONPATH=str(tmp_path / "old"), MAKEFLAGS=""
+    )
+    tell("Python 3.10", "`make` says which it needs, and how to name it", said.splitlines()[0])
+    assert said.splitlines()[0] == "descent needs Python 3.11 or newer: make PYTHON=python3.11 ..."
+    assert not (workspace.folder / ".venv").exists()
+
+
+def test_no_git(workspace: Workspace, tmp_path: Path, tell: Tell) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("python", "dvc", "bash", "sh"):
+        found = Path(sys.executable).parent / tool
+        (tools / tool).symlink_to(found if found.exists() else shutil.which(tool) or tool)
+    said = workspace.run("dvc", "repro", PATH=str(tools))
+    tell("no git on the path", "`dvc repro` needs none", last(said))
+    assert said.endswith("Data and pipelines are up to date.\n")
+
+
+def test_a_clock_that_runs_backwards(workspace: Workspace, tell: Tell) -> None:
+    before = workspace.outputs()
+    tomorrow = time() + 86_400
+    for folder in ("data", "models", "metrics", "plots", "src", "stages"):
+        for path in (workspace.folder / folder).rglob("*"):
+            os.utime(path, (tomorrow, tomorrow))
+    os.utime(workspace.folder / "params.yaml", (tomorrow, tomorrow))
+    said = workspace.run("dvc", "repro")
+    workspace.set(train__mlp__epochs=2)
+    again = workspace.run("dvc", "repro", "--single-item", "train@mlp")
+    tell("every file is from tomorrow", "nothing runs again, and what is changed does", last(said))
+    assert said.endswith("Data and pipelines are up to date.\n")
+    assert "Running stage 'train@mlp'" in again
+    assert workspace.outputs()["models/mlp.safetensors"] != before["models/mlp.safetensors"]
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_any_shell(workspace: Workspace, shell: str, tell: Tell) -> None:
+    said = workspace.run("dvc", "repro", "--force", "--single-item", "train@regression-lr-1e-4", SHELL=shell)
+    tell(f"SHELL={shell}", "DVC's name of the stage reaches it", "so it does")
+    assert "Running stage 'train@regression-lr-1e-4'" in said
+    assert workspace.run("git", "status", "--porcelain") == ""

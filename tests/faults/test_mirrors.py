@@ -6,11 +6,13 @@ A server on this machine plays each, or a folder is one.
 import gzip
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from socket import EAI_NONAME, SO_LINGER, SOL_SOCKET, gaierror, socket
@@ -185,6 +187,20 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
 
 
+@pytest.fixture(autouse=True)
+def no_hanging() -> Iterator[None]:
+    """Let what waits for ever fail."""
+
+    def fail(*_: object) -> None:
+        pytest.fail("hangs")
+
+    former = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, former)
+
+
 @pytest.fixture
 def refused(tmp_path: Path, tell: Tell) -> Callable[..., None]:
     """Return what sees a mirror refused for a reason, leaving nothing, and the next one asked."""
@@ -246,11 +262,21 @@ def test_a_redirect_to_another_server_is_followed(arrives: Callable[..., None]) 
         arrives("a redirect to another mirror", address)
 
 
-def test_what_comes_with_a_redirect_is_not_waited_for(arrives: Callable[..., None]) -> None:
-    with mirror(good) as (there, _):
-        endless = for_ever(head("302 Found", f"Location: {there}/file.gz"), b"x" * (1 << 20))
-        with mirror(endless) as (address, _):
-            arrives("a redirect with a body without end", address)
+def test_who_redirects_is_left_at_once_whatever_comes_with_it(arrives: Callable[..., None]) -> None:
+    left = threading.Event()
+
+    def endless(wire: socket, request: str, turn: int) -> None:
+        try:
+            for_ever(head("302 Found", f"Location: {there}/file.gz"), b"x" * (1 << 20))(wire, request, turn)
+        finally:
+            left.set()
+
+    def patient(wire: socket, request: str, turn: int) -> None:
+        if left.wait(10):
+            good(wire, request, turn)
+
+    with mirror(patient) as (there, _), mirror(endless) as (address, _):
+        arrives("a redirect with a body without end", address)
 
 
 def test_a_redirect_does_not_lead_from_https_to_http(
