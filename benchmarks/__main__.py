@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import epochs, growth, pipeline, seeds, sweep
+from benchmarks import epochs, growth, keeping, pipeline, seeds, sweep
 from benchmarks.inputs import params
 from benchmarks.tables import page
 from benchmarks.targets import targets
@@ -29,6 +29,7 @@ PARTS: Mapping[str, Callable[[int], list[Section]]] = {
     "sweep": lambda rounds: [sweep.section(name, rounds) for name in ("mlp", "convnet-adversarial")],
     "pipeline": pipeline.sections,
     "growth": growth.sections,
+    "keeping": lambda rounds: [keeping.section(rounds)],
     "seeds": lambda rounds: [seeds.section(rounds)],
 }
 PACKAGES = (

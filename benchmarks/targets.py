@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from benchmarks.epochs import BOUND, PLAIN, QUICKSTART
 from benchmarks.inputs import OURS
+from benchmarks.keeping import KEEPING, WITH
 from benchmarks.seeds import SEEDS, SIZES
 from benchmarks.timing import Figures, Section, named
 
@@ -51,6 +52,8 @@ def figures(sections: Mapping[str, Section]) -> Iterator[tuple[str, float | None
     }
     largest = max(memory, key=memory.__getitem__)
     yield f"peak memory of any stage ({largest}), MB", memory[largest], "≤", 1000
+    kept = value(KEEPING, WITH, "× without, median of pairs")
+    yield "mlp: training that can be killed / that cannot", kept, "≤", 1.02
     stack = f"{named(SIZES['cuda'][0][-1], 'seed')} in a stack"
     on_gpu = stack in sections[SEEDS]["rows"]
     yield f"{stack}, on a GPU, s", value(SEEDS, stack, "median s") if on_gpu else None, "≤", 60

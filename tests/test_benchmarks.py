@@ -166,4 +166,4 @@ def test_without_the_data_it_says_what_makes_it(committed: Workspace) -> None:
 
 def test_a_part_that_there_is_none_of_is_refused(miniature: Workspace) -> None:
     said = miniature.run("python", "-m", "benchmarks", "mpl", status=2)
-    assert "no such part: mpl; there are mlp, convnet, sweep, pipeline, growth, seeds" in said
+    assert "no such part: mpl; there are mlp, convnet, sweep, pipeline, growth, keeping, seeds" in said

@@ -12,7 +12,8 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 import pytest
 
 from descent.errors import DownloadError
-from descent.fetch import SLOWEST, fetch
+from descent.fetch import fetch
+from descent.web import SLOWEST
 
 CONTENT = bytes(range(256)) * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

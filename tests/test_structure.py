@@ -41,7 +41,7 @@ def test_the_library_knows_neither_dvc_nor_stages_nor_the_terminal(path: Path) -
     ("package", "modules"),
     [
         ("matplotlib", "comparison drawing figures theory_figures"),
-        ("ruamel", "params"),
+        ("ruamel", "params plain_yaml"),
         ("torchvision", "vision"),
         ("sklearn", "diabetes"),
         ("sympy", "sigmoid"),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -15,21 +15,17 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from ruamel.yaml import YAML
-from ruamel.yaml.composer import Composer
-from ruamel.yaml.constructor import SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
-from ruamel.yaml.reader import ReaderError
 
 from descent.errors import ParamsError
+from descent.plain_yaml import one_line, position, read_yaml
 
 # The upper bounds are far from what anybody wants, and well within what torch can count to and hold in float32.
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Widths = Annotated[list[Annotated[int, Field(gt=0, le=10_000)]], Field(max_length=10)]
-# A run's name becomes a file name, a word on a command line and a key that DVC splits at dots.
+# A run's name becomes a file name, a word in DVC's environment and a key that DVC splits at dots.
 RunName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 
 
@@ -255,53 +251,7 @@ class Params(_Section):
         return self
 
 
-# The project's own file has a tenth of this; so much takes ruamel.yaml a second.
-_MOST_BYTES = 2**16
-_MOST_LEVELS = 16
-_MOST_CHARACTERS = 1000
 _MOST_MISTAKES = 20
-
-
-class _Composer(Composer):
-    """Composes plain trees: what makes a small file cost hours, or names Python's own types, has no use here."""
-
-    _level = 0
-
-    def compose_document(self) -> Any:  # noqa: ANN401 - ruamel.yaml gives its nodes no type
-        event = self.parser.peek_event()
-        if event.version or event.tags:
-            raise MarkedYAMLError(problem="no directive (%) is taken here; remove it", problem_mark=event.start_mark)
-        return super().compose_document()
-
-    def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401
-        event, problem = self.parser.peek_event(), ""
-        if event.anchor is not None:
-            problem = "no anchor (&) or alias (*) is taken here; write the value out"
-        elif event.tag is not None:
-            problem = "no tag (!) is taken here; write the value alone"
-        elif len(getattr(event, "value", "")) > _MOST_CHARACTERS:
-            problem = f"a value of more than {_MOST_CHARACTERS:,} characters; shorten it"
-        elif self._level == _MOST_LEVELS:
-            problem = f"more than {_MOST_LEVELS} levels, one in the other; no parameter lies so deep"
-        if problem:
-            raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        self._level += 1
-        node = super().compose_node(parent, index)
-        self._level -= 1
-        for key, _ in node.value if isinstance(node, MappingNode) else ():
-            if key.tag != "tag:yaml.org,2002:str":
-                raise MarkedYAMLError(problem="expected a name as key; put it in quotes", problem_mark=key.start_mark)
-        return node
-
-
-class _Constructor(SafeConstructor):
-    """Says where a value stands that YAML takes for a number or a date, and Python does not."""
-
-    def construct_object(self, node: Any, deep: bool = False) -> Any:  # noqa: ANN401
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, OverflowError) as error:
-            raise MarkedYAMLError(problem=f"{node.value}: {error}", problem_mark=node.start_mark) from error
 
 
 def load_params(path: Path) -> Params:
@@ -311,52 +261,11 @@ def load_params(path: Path) -> Params:
         ParamsError: The file cannot be read or any key of it is wrong; the message has a line for each
             mistake, `FILE:LINE:COLUMN: KEY: what was expected`.
     """
-    tree, values = _parsed(path, _text(path))
+    tree, values = read_yaml(path)
     try:
         return Params.model_validate(values)
     except ValidationError as error:
         raise ParamsError("\n".join(_explained(path, tree, error))) from error
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.exists() and not path.is_file():
-            raise ParamsError(f"{path}: not a file; move it away, and put the file with the parameters there")
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise ParamsError(f"{path}: more than {_MOST_BYTES:,} bytes; no parameters are so long")
-        return content.decode()
-    except FileNotFoundError as error:
-        raise ParamsError(f"{path}: no such file; run this in the folder that holds it") from error
-    except OSError as error:
-        raise ParamsError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ParamsError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-
-
-def _parsed(path: Path, text: str) -> tuple[Node, dict[str, Any]]:
-    """Return the tree with its positions, and the values that DVC reads too: PyYAML takes 1e-3 for a string."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Composer, yaml.Constructor = _Composer, _Constructor
-    try:
-        tree = yaml.compose(text)
-        values = None if tree is None else yaml.constructor.construct_document(tree)
-    except MarkedYAMLError as error:
-        problem = str(error.problem or error.context)
-        if problem.startswith("but ") and error.context:
-            problem = f"{error.context}, {problem}"
-        raise ParamsError(f"{path}{_position(error.problem_mark or error.context_mark)}: {_line(problem)}") from error
-    except ReaderError as error:
-        before = text[: error.position]
-        position = f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
-        raise ParamsError(f"{path}:{position}: no character that a text file may hold; remove it") from error
-    except (YAMLError, ValueError, OverflowError) as error:
-        # ruamel.yaml hands what stands in an escape or after %YAML to Python as it is.
-        raise ParamsError(f"{path}: not valid YAML: no such character or version ({_line(str(error))})") from error
-    if not isinstance(values, dict):
-        raise ParamsError(f"{path}: expected keys and values, found {type(values).__name__}")
-    return tree, values
 
 
 def _explained(path: Path, tree: Node, error: ValidationError) -> Iterable[str]:
@@ -380,8 +289,8 @@ def _explained(path: Path, tree: Node, error: ValidationError) -> Iterable[str]:
         elif isinstance(given, str | int | float | None):
             message += f" (got {given!r})"
         # A mistake between two sections says in its message where it lies.
-        place = f"{_position(node.start_mark)}: {_line('.'.join(names))}" if names else ""
-        yield f"{path}{place}: {_line(message)}"
+        place = f"{position(node.start_mark)}: {one_line('.'.join(names))}" if names else ""
+        yield f"{path}{place}: {one_line(message)}"
     if len(mistakes) > _MOST_MISTAKES:
         yield f"{path}: and {len(mistakes) - _MOST_MISTAKES:,} mistakes more"
 
@@ -404,13 +313,3 @@ def _located(tree: Node, location: tuple[int | str, ...]) -> tuple[Node, list[st
         elif last == 0:
             names.append(str(part))
     return node, names
-
-
-def _position(mark: StringMark | None) -> str:
-    return f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-
-
-def _line(text: str) -> str:
-    """Keep what a file holds on one line, short, and from commanding the terminal."""
-    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-    return shown if len(shown) <= 200 else f"{shown[:200]}…"

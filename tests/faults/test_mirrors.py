@@ -22,7 +22,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from descent.errors import DownloadError
-from descent.fetch import LIMIT, fetch
+from descent.fetch import fetch
+from descent.web import LIMIT
 from tests.faults.conftest import Tell
 from tests.imports import ROOT
 from tests.test_fetch import CONTENT, DIGEST, Play, cut, elsewhere, first, good, head, mirror, start
@@ -272,8 +273,7 @@ def test_who_redirects_is_left_at_once_whatever_comes_with_it(arrives: Callable[
             left.set()
 
     def patient(wire: socket, request: str, turn: int) -> None:
-        if left.wait(10):
-            good(wire, request, turn)
+        (good if left.wait(5) else says(head("404 Still there", length=0)))(wire, request, turn)
 
     with mirror(patient) as (there, _), mirror(endless) as (address, _):
         arrives("a redirect with a body without end", address)
