@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
+from functools import wraps
+from inspect import signature
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,6 +23,12 @@ def command(main: Callable[..., None]) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
     raise_when_interrupted()
     try:
+        signature(main).bind(*sys.argv[1:])
+    except TypeError:
+        program, asked = Path(sys.argv[0]), signature(main).parameters.values()
+        words = [word.name.upper() if word.default is word.empty else f"[{word.name.upper()}]" for word in asked]
+        sys.exit(" ".join(["usage: python -m", f"{program.parent.name}.{program.stem}", *words]))
+    try:
         main(*sys.argv[1:])
     except BaseException as error:
         if (words := said(error)) is None:
@@ -35,6 +43,7 @@ def stage(main: Callable[..., None]) -> None:
     Only one process at a time is let in: one whose DVC was killed just now may not have ended yet.
     """
 
+    @wraps(main)
     def alone(*words: str) -> None:
         # DVC's name for the stage comes as a word of the environment; pasted into the command, a run's name would be
         # read by a shell before anybody checked it.

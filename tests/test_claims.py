@@ -179,21 +179,32 @@ def test_images_that_do_not_flip_are_said_not_to() -> None:
     assert (claim.holds, claim.shows) == (False, "Of the bags that the MLP is sure of, 0 become one.")
 
 
-@pytest.mark.parametrize(
-    ("missing", "words"),
-    [
-        ("regression-lr-1e-4", ["falls smoothly"]),
-        ("regression-lr-1e-2", ["is noisy"]),
-        ("mlp", ["from around epoch", "training loss falls", "MLP: the test accuracy", "ConvNet classifies"]),
-        ("mlp-weight-decay", ["circles", "0.866"]),
-        ("convnet", ["ConvNet classifies"]),
-    ],
-)
+CLAIMS_OF = [
+    ("regression-lr-1e-4", ["falls smoothly"]),
+    ("regression-lr-1e-2", ["is noisy"]),
+    ("mlp", ["from around epoch", "training loss falls", "MLP: the test accuracy", "ConvNet classifies"]),
+    ("mlp-weight-decay", ["circles", "0.866"]),
+    ("convnet", ["ConvNet classifies"]),
+]
+
+
+@pytest.mark.parametrize(("missing", "words"), CLAIMS_OF)
 def test_a_claim_about_a_run_that_is_not_there_is_not_measured(missing: str, words: list[str]) -> None:
     judged = judge(trained={name: metrics for name, metrics in TRAINED.items() if name != missing})
     open_ones = [claim for claim in judged.values() if claim.holds is None]
     assert open_ones == [find(judged, word) for word in words]
     assert all(claim.verdict == "not measured" and missing in claim.shows for claim in open_ones)
+
+
+@pytest.mark.parametrize(("run", "words"), CLAIMS_OF)
+def test_a_claim_about_a_run_that_diverged_is_not_measured(run: str, words: list[str]) -> None:
+    diverged = {"diverged": True, "diverged_epoch": 3}
+    judged = judge(trained=TRAINED | {run: TRAINED[run] | diverged})
+    open_ones = [claim for claim in judged.values() if claim.holds is None]
+    assert open_ones == [find(judged, word) for word in words]
+    assert {claim.shows for claim in open_ones} == {f"{run} diverged in epoch 3."}
+    flipping = find(judge(attacked={"mlp": ATTACKED["mlp"] | diverged}), "flip when they are moved")
+    assert (flipping.holds, flipping.shows) == (None, "mlp diverged in epoch 3.")
 
 
 def test_without_an_attack_its_claims_are_not_measured() -> None:

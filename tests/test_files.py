@@ -1,5 +1,7 @@
 """Files appear whole or not at all."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,27 @@ def test_metrics_that_are_none_are_refused(tmp_path: Path, content: str, message
 def test_a_table_has_a_header_and_a_line_for_each_row(tmp_path: Path) -> None:
     save_table(tmp_path / "t.csv", [{"epoch": 1, "loss": 0.123456789}, {"epoch": 2, "loss": 2.0}])
     assert (tmp_path / "t.csv").read_bytes() == b"epoch,loss\n1,0.123457\n2,2.0\n"
+
+
+def test_a_full_disk_names_the_file_it_has_no_room_for(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"No space left on device: '.*/m.json'"), replacing(tmp_path / "m.json"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_program_left_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / ".m.json.part").write_text("half of somethi")
+    with replacing(tmp_path / "m.json") as temporary:
+        assert temporary.read_bytes() == b""
+    assert [path.name for path in tmp_path.iterdir()] == ["m.json"]
+
+
+def test_a_metric_that_is_missing_is_named_with_its_file(tmp_path: Path) -> None:
+    save_metrics(tmp_path / "m.json", {"loss": 1.0})
+    with pytest.raises(DataError, match=r"m.json: has no accuracy; `dvc repro --force`"):
+        load_metrics(tmp_path / "m.json")["accuracy"]
+
+
+def test_a_table_without_rows_has_its_header(tmp_path: Path) -> None:
+    save_table(tmp_path / "t.csv", [], ("epoch", "loss"))
+    assert (tmp_path / "t.csv").read_bytes() == b"epoch,loss\n"

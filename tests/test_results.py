@@ -63,6 +63,14 @@ def test_what_was_not_found_is_a_dash_or_none() -> None:
     assert rows[1][-2] == "–"
 
 
+def test_a_run_that_diverged_is_called_so_in_every_table() -> None:
+    diverged = {"diverged": True, "diverged_epoch": 7}
+    trained = {"fast": REGRESSION | diverged, "mlp": CLASSIFIER | diverged, "calm": CLASSIFIER | {"diverged": False}}
+    text = results({"source": "fashion-mnist"}, trained, {"mlp": ATTACK | diverged})
+    names = [cells(line)[0] for line in text.splitlines() if line.startswith(("| fast", "| mlp", "| calm"))]
+    assert names == [f"{run} (diverged in epoch 7)" for run in ("fast", "mlp")] + ["calm", "mlp (diverged in epoch 7)"]
+
+
 def test_results_of_the_stand_in_begin_with_a_warning() -> None:
     assert results({"source": "drawn"}, {}, {}).startswith(WARNING)
 

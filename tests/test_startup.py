@@ -64,6 +64,7 @@ def test_any_other_error_is_passed_on() -> None:
 @pytest.mark.parametrize(
     ("stage", "absent"),
     [
+        ("check", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
         ("download", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
         ("train", {"torchvision", "sklearn", "matplotlib", "pandas"}),
         ("attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from descent.errors import DataError
+from descent.files import sha256
 from descent.tensors import load_tensors, save_tensors
 
 
@@ -39,3 +40,21 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, kept: int) -> None:
 def test_a_missing_file_is_named_with_what_makes_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none: no such file; `dvc repro` makes it"):
         load_tensors(tmp_path / "none")
+
+
+def test_only_the_file_that_was_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    digest = save_tensors(path, {"a": torch.rand(9)})
+    assert digest == sha256(path)
+    load_tensors(path, digest)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"t: expected SHA-256 {digest}, found [0-9a-f]{{64}}; `dvc repro --force`"):
+        load_tensors(path, digest)
+
+
+def test_metadata_whose_order_would_change_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="one word of metadata, not 2"):
+        save_tensors(tmp_path / "t", {"a": torch.rand(9)}, {"b": "1", "c": "2"})
+    assert not list(tmp_path.iterdir())

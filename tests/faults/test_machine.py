@@ -209,3 +209,35 @@ def test_any_shell(workspace: Workspace, shell: str, tell: Tell) -> None:
     tell(f"SHELL={shell}", "DVC's name of the stage reaches it", "so it does")
     assert "Running stage 'train@regression-lr-1e-4'" in said
     assert workspace.run("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("tried", "command", "said"),
+    [
+        ("a stage without the run that it asks for", "stages.train", "usage: python -m stages.train NAME"),
+        ("a word too many", "tools.repro 1 2", "usage: python -m tools.repro [JOBS]"),
+        ("a run that does not exist", "stages.train mpl", "ERROR: params.yaml: train has no run 'mpl'; it has mlp"),
+        ("a run that is a path", "stages.train ../x", "ERROR: params.yaml: train has no run '../x'; it has mlp"),
+        ("a number of jobs that is none", "tools.repro many", "ERROR: JOBS=many: how many stages run at once"),
+    ],
+    ids=lambda value: value,
+)
+def test_a_slip_on_the_command_line(workspace: Workspace, tried: str, command: str, said: str, tell: Tell) -> None:
+    line = attempt(workspace, "python", "-m", *command.split()).strip()
+    tell(f"{tried}: `{command}`", "one line that says what was expected", line)
+    assert len(line.splitlines()) == 1
+    assert line.startswith(said.removesuffix("mlp"))
+
+
+def test_a_device_that_is_none(workspace: Workspace, tell: Tell) -> None:
+    said = attempt(workspace, "python", "-m", "stages.train", "mlp", DESCENT_DEVICE="tpu")
+    tell("DESCENT_DEVICE=tpu", "one line that says what there is", last(said))
+    assert last(said) == "ERROR: DESCENT_DEVICE=tpu: expected cpu, cuda or auto"
+
+
+def test_torchvision_without_its_operators(tell: Tell) -> None:
+    # The public wheel is one for CUDA, and fails beside a torch for the CPU: pytorch/vision#9337.
+    program = "from descent.vision import torchvision; print(len(torchvision.datasets.FashionMNIST.classes))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    tell("torchvision without its operators", "what is used of it works all the same", "so it does")
+    assert done.stdout == "10\n"
