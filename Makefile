@@ -33,7 +33,7 @@ verify: .venv/installed  ## run everything again in a clone and compare every ou
 	$(BIN)/python -m tools.verify
 
 audit: .venv/installed  ## ask pip-audit about every package that is pinned
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@$(PIP) pip-audit
 	$(BIN)/python -m tools.audit
 
 check: .venv/installed-for-tests  ## lint, formatting and types only

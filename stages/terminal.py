@@ -26,8 +26,8 @@ def command(main: Callable[..., None]) -> None:
         signature(main).bind(*sys.argv[1:])
     except TypeError:
         program, asked = Path(sys.argv[0]), signature(main).parameters.values()
-        words = [word.name.upper() if word.default is word.empty else f"[{word.name.upper()}]" for word in asked]
-        sys.exit(" ".join(["usage: python -m", f"{program.parent.name}.{program.stem}", *words]))
+        names = [word.name.upper() if word.default is word.empty else f"[{word.name.upper()}]" for word in asked]
+        sys.exit(" ".join(["usage: python -m", f"{program.parent.name}.{program.stem}", *names]))
     try:
         main(*sys.argv[1:])
     except BaseException as error:
@@ -81,9 +81,9 @@ def transfer(name: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 @contextmanager
-def epochs(name: str, total: int) -> Iterator[Callable[[Mapping[str, float]], None]]:
+def epochs(name: str, total: int, done: int) -> Iterator[Callable[[Mapping[str, float]], None]]:
     """Show, on a terminal only, the epochs done and the last losses."""
-    with tqdm(desc=name, total=total, unit="epoch", disable=None, leave=False) as bar:
+    with tqdm(desc=name, total=total, initial=done, unit="epoch", disable=None, leave=False) as bar:
 
         def show(row: Mapping[str, float]) -> None:
             bar.set_postfix(train=f"{row['train_loss']:.4g}", test=f"{row['test_loss']:.4g}", refresh=False)

@@ -39,7 +39,7 @@ def main(name: str) -> None:
     depends = [run.model_dump(), evaluation.model_dump(), seed, threads, digest, device.type]
     state = {**model.state_dict(), **optimizer.state}
     kept = Checkpoint(KEPT / f"train@{name}", stamp(depends, {"descent", "stages"}), state, rng)
-    with kept, epochs(name, run.epochs) as progress:
+    with kept, epochs(name, run.epochs, len(kept.history)) as progress:
         diverged = train(model, optimizer, moved, run, evaluation, rng, kept, progress)
         if diverged:
             logging.warning("train.%s diverged in epoch %d; its curve and weights end before that", name, diverged)

@@ -308,7 +308,11 @@ def test_a_stage_that_is_still_importing_ends_without_a_traceback(
     tell(f"{how.name} to a stage that imports torch", "it ends at once, in words", "so it did, at four moments")
 
 
-@pytest.mark.parametrize("kept", [0, 1, 0.3, 0.7, 0.999], ids=lambda kept: f"{kept} of it left")
+@pytest.mark.parametrize(
+    "kept",
+    [0, *(pytest.param(kept, marks=pytest.mark.slow) for kept in (1, 0.3, 0.999)), 0.7],
+    ids=lambda kept: str(kept),
+)
 def test_make_repro_mends_what_a_killed_dvc_tore(miniature: Workspace, tmp_path: Path, kept: float, tell: Tell) -> None:
     workspace = owned(miniature, tmp_path / "torn")
     expected, lock = workspace.outputs(), workspace.folder / "dvc.lock"

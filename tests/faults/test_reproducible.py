@@ -1,7 +1,14 @@
 """The same results elsewhere."""
 
+from pathlib import Path
+
+import pytest
+
+from descent.files import load_metrics
+from descent.tolerance import differences
 from tests.faults.conftest import Elsewhere, Tell
-from tests.workspace import Workspace, locks
+from tests.test_pipeline import share_cache
+from tests.workspace import Workspace, cloned, locks
 
 CONDITIONS = (
     "one after the other instead of side by side",
@@ -24,3 +31,18 @@ def test_every_byte_of_every_output_is_the_same_elsewhere(
     assert len(made) > 100
     # The lock too, in which DVC keeps the hash of every dependency and output.
     assert locks(elsewhere.workspace) == locks(miniature)
+
+
+@pytest.mark.parametrize("run", ["mlp", "convnet", "regression-lr-1e-2"])
+def test_with_other_threads_the_metrics_are_within_tolerance(
+    miniature: Workspace, tmp_path: Path, run: str, tell: Tell
+) -> None:
+    workspace = cloned(miniature.folder, tmp_path / "two threads")
+    share_cache(miniature, workspace)
+    workspace.set(threads=2)
+    workspace.run("python", "-m", "stages.train", run)
+    old, new = (load_metrics(each.folder / "metrics" / "train" / f"{run}.json") for each in (miniature, workspace))
+    found = differences(old, new)
+    tell(f"two threads instead of one for {run}", "every metric within the tolerance", "so they are")
+    assert not [each for each in found if not each.within]
+    assert new.keys() == old.keys()

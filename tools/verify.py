@@ -1,0 +1,258 @@
+"""HEAD, cloned and run anew in a temporary folder → what is not as committed, and by how much."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from io import BytesIO
+from math import inf
+from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import pandas as pd
+import psutil
+from ruamel.yaml import YAML
+
+from descent.digests import digests
+from descent.errors import DataError
+from descent.fashion_mnist import SHA256
+from descent.files import parse_metrics
+from descent.tolerance import Difference, differences, largest_changes
+from stages.terminal import command
+
+IN_GIT = ("metrics", "plots")
+RAW, DATA = Path("data/raw"), "metrics/data.json"
+# Of another repository than the clone: a git hook's, and a stage's where one runs us.
+FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "DVC_STAGE", "DVC_ROOT")
+# How long what we started may take to end when we are interrupted; `tools.repro` waits ten seconds for its stages.
+GRACE = 20.0
+
+
+class Results(NamedTuple):
+    """What a run left: the MD5 of every output that DVC keeps, and the bytes of every file that git keeps."""
+
+    cached: Mapping[str, str]
+    files: Mapping[str, bytes]
+
+
+class Report(NamedTuple):
+    """Lines that say what differs, the last with the verdict."""
+
+    lines: Sequence[str]
+    verified: bool
+
+
+def read(folder: Path) -> Results:
+    """Read the results of a repository from its dvc.lock, metrics/ and plots/."""
+    lock = YAML(typ="safe").load((folder / "dvc.lock").read_text(encoding="utf-8"))
+    outs = [out for stage in lock["stages"].values() for out in stage.get("outs", [])]
+    files = (path for name in IN_GIT for path in (folder / name).rglob("*") if path.is_file())
+    return Results(
+        {out["path"]: out["md5"] for out in outs if Path(out["path"]).parts[0] not in IN_GIT},
+        {path.relative_to(folder).as_posix(): path.read_bytes() for path in files},
+    )
+
+
+def other_data(old: Results, new: Results) -> Report | None:
+    """Say what differs where the new results come from other data; None: they do not."""
+    found = [each for each in metrics_differences(DATA, old.files[DATA], new.files[DATA]) if not each.within]
+    if not found:
+        return None
+    return Report(
+        [
+            *(f"{DATA}: {words(each)}" for each in found),
+            "NOT VERIFIED: the images are not the committed ones, and numbers from other images cannot be compared; "
+            "DESCENT_MIRROR says where the right ones are",
+        ],
+        verified=False,
+    )
+
+
+def report(old: Results, new: Results) -> Report:
+    """Compare the committed results with new ones."""
+    if other := other_data(old, new):
+        return other
+    before, after = (dict[str, str | bytes]({**each.cached, **each.files}) for each in (old, new))
+    differing = sorted(path for path in before | after if before.get(path) != after.get(path))
+    lines, failed = [f"{len(before | after) - len(differing)} outputs identical"], 0
+    for path in differing:
+        for line, harmless in told(path, before.get(path), after.get(path)):
+            lines.append(f"{path}: {line}")
+            failed += not harmless
+    if not differing:
+        verdict = "verified: every byte is the committed one"
+    elif not failed:
+        verdict = (
+            f"verified within tolerance: {len(differing)} outputs have other bytes, and every metric is as near as "
+            "another processor or thread count would bring it"
+        )
+    else:
+        verdict = f"NOT VERIFIED: {failed} of these differences {'is' if failed == 1 else 'are'} too large"
+    return Report([*lines, verdict], verified=not failed)
+
+
+def told(path: str, old: str | bytes | None, new: str | bytes | None) -> list[tuple[str, bool]]:
+    """Return a line for each difference of an output, and whether it is harmless."""
+    if new is None:
+        return [("MISSING: it is committed, and nothing makes it", False)]
+    if old is None:
+        return [("SURPLUS: it was made, and is not committed", False)]
+    found: list[tuple[str, bool]] = []
+    if isinstance(old, bytes) and isinstance(new, bytes):
+        if path.endswith(".json"):
+            found = [(words(each), each.within) for each in metrics_differences(path, old, new)]
+        elif path.endswith(".csv"):
+            found = table_differences(old, new)
+    return found or [("differs", True)]
+
+
+def metrics_differences(path: str, old: bytes, new: bytes) -> list[Difference]:
+    """Compare two files of metrics."""
+    return differences(parse_metrics(path, old), parse_metrics(path, new))
+
+
+def words(each: Difference) -> str:
+    """Say how a metric differs."""
+    change = "" if each.change is None else f", {each.change:+.6g}"
+    if each.within:
+        limit = each.kind
+    elif each.allowed:
+        limit = f"TOO LARGE: {each.kind}, at most ±{each.allowed:.3g}"
+    else:
+        limit = f"TOO LARGE: {each.kind}"
+    return f"{each.key}: {each.old} committed, {each.new} now{change} ({limit})"
+
+
+def table_differences(old: bytes, new: bytes) -> list[tuple[str, bool]]:
+    """Say how a table differs, and whether that is harmless: its columns are the same."""
+    before, after = (pd.read_csv(BytesIO(content)) for content in (old, new))
+    if list(before.columns) != list(after.columns):
+        return [(f"OTHER COLUMNS: {', '.join(before.columns)} committed, {', '.join(after.columns)} now", False)]
+    if len(before) != len(after):
+        return [(f"{len(before)} rows committed, {len(after)} now", True)]
+    changes = {column: change for column, change in largest_changes(before, after).items() if change}
+    shown = (f"{column} {'in words' if change == inf else f'{change:.2%}'}" for column, change in changes.items())
+    return [(f"differs, at most by this much of a column's largest value: {', '.join(shown)}", True)] if changes else []
+
+
+def git(*arguments: str) -> str:
+    """Run git and return what it says.
+
+    Raises:
+        DataError: There is no git, or it refuses.
+    """
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True)  # noqa: S603, S607 - no shell
+    except FileNotFoundError as error:
+        raise DataError("nothing to verify: git is not installed") from error
+    if done.returncode:
+        raise DataError(f"nothing to verify: git {arguments[0]}: {' '.join(done.stderr.split())}")
+    return done.stdout.strip()
+
+
+def committed() -> str:
+    """Return the commit that is checked out here.
+
+    Raises:
+        DataError: There is none, or this folder is a part of somebody else's repository.
+    """
+    top = git("rev-parse", "--show-toplevel")
+    if Path(top).resolve() != Path.cwd().resolve():
+        raise DataError(f"nothing to verify: no git history of its own is here, only that of {top}")
+    try:
+        return git("rev-parse", "--verify", "HEAD")
+    except DataError as error:
+        raise DataError("nothing to verify: nothing is committed here") from error
+
+
+def cloned_without_results(commit: str, folder: Path) -> Results:
+    """Clone the repository here as of a commit, take the results out of the clone, and return them."""
+    git("clone", "--quiet", str(Path.cwd()), str(folder))
+    git("-C", str(folder), "checkout", "--quiet", "--detach", commit)
+    if not (folder / "dvc.lock").exists() or not (folder / DATA).exists():
+        raise DataError(f"nothing to verify: no results are committed, {DATA} or dvc.lock is missing")
+    results = read(folder)
+    (folder / "dvc.lock").unlink()
+    for name in IN_GIT:
+        rmtree(folder / name, ignore_errors=True)
+    # A cache of its own, whatever the user's configuration says: nothing is taken from one that somebody filled.
+    (folder / ".dvc" / "config.local").write_text("[cache]\n    dir = cache\n", encoding="utf-8")
+    return results
+
+
+def surroundings(clone: Path) -> dict[str, str]:
+    """Return the environment in which the code of the clone runs, with the images here within its reach."""
+    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    if mirror := environment.get("DESCENT_MIRROR") or (str(RAW) if is_real(RAW) else ""):
+        # A folder is meant from here; an address is none.
+        environment["DESCENT_MIRROR"] = str(Path(mirror).resolve()) if Path(mirror).is_dir() else mirror
+    paths = [str(clone / "src"), *filter(None, [environment.get("PYTHONPATH")])]
+    return environment | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]]),
+        "PYTHONPATH": os.pathsep.join(paths),  # before the editable installation, which is of the work tree
+        "TMPDIR": str(clone.parent),  # torch leaves a folder there
+    }
+
+
+def is_real(raw: Path) -> bool:
+    """Tell whether a folder has the four published files."""
+    try:
+        return digests(raw) == {f"sha256_{part}": digest for part, digest in SHA256.items()}
+    except DataError:
+        return False
+
+
+def run(clone: Path, environment: Mapping[str, str], *module: str) -> None:
+    """Run a Python module in the clone to its end; what it prints passes through.
+
+    Raises:
+        DataError: It fails.
+    """
+    with subprocess.Popen([sys.executable, "-m", *module], cwd=clone, env=environment) as process:  # noqa: S603
+        try:
+            status = process.wait()
+        except BaseException:
+            # The clone is removed next, and nobody may write there any more.
+            running = list[psutil.Process]()
+            with suppress(psutil.NoSuchProcess):
+                running = psutil.Process(process.pid).children(recursive=True)
+            process.terminate()
+            process.wait()
+            for each in psutil.wait_procs(running, GRACE)[1]:
+                each.kill()
+            raise
+    if status:
+        raise DataError(f"what is committed does not run: {' '.join(module)} ended with status {status}, see above")
+
+
+def say(*lines: str) -> None:
+    """Print lines at once, before what others print."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.flush()
+
+
+def main(jobs: str = "") -> None:
+    """Run all that is committed again, with so many stages at once, and compare with what is committed."""
+    commit = committed()
+    say(f"commit {commit[:10]} runs again, in a temporary clone")
+    if git("status", "--porcelain", "--untracked-files=no"):
+        say("the changes in the work tree that are not committed are no part of it")
+    with TemporaryDirectory(prefix="descent-verify-") as temporary:
+        clone = Path(temporary) / "descent"
+        old = cloned_without_results(commit, clone)
+        environment = surroundings(clone)
+        # The data first: minutes on others would be in vain.
+        run(clone, environment, "dvc", "repro", "--quiet", "prepare")
+        found = other_data(old, Results({}, {DATA: (clone / DATA).read_bytes()}))
+        if found is None:
+            run(clone, environment, "tools.repro", jobs)
+            found = report(old, read(clone))
+    say(*found.lines)
+    sys.exit(not found.verified)
+
+
+if __name__ == "__main__":
+    command(main)
