@@ -27,14 +27,13 @@ test: .venv/installed-for-tests  ## check the code, then run every test
 	$(BIN)/python -m pytest
 
 faults: .venv/installed-for-tests  ## try every fault, the slow ones too, and write docs/faults.md
-	$(BIN)/python -m pytest tests/faults --ignore tests/faults/test_table.py -m "" --write-faults
+	$(BIN)/python -m pytest tests/faults tests/test_verify.py --ignore tests/faults/test_table.py -m "" --write-faults
 
 verify: .venv/installed  ## run everything again in a clone and compare every output with what is committed
-	$(BIN)/python -m tools.verify
+	$(BIN)/python -m tools.verify "$$JOBS"
 
-audit: .venv/installed  ## ask pip-audit about every package that is pinned
-	@$(PIP) pip-audit
-	$(BIN)/python -m tools.audit
+audit: .venv/installed .venv/audit  ## ask pip-audit about every package that is pinned
+	@PYTHONPATH=.venv/audit $(BIN)/python -m tools.audit
 
 check: .venv/installed-for-tests  ## lint, formatting and types only
 	$(BIN)/ruff check
@@ -63,6 +62,11 @@ clean:  ## remove the environment and all that DVC can make again; results in gi
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "descent needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
+
+# A folder of its own, so that `make lock` does not pin it.
+.venv/audit: constraints.txt | .venv/bin/python
+	$(PIP) --no-warn-conflicts --upgrade --target $@ pip-audit
+	@touch $@
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable .

@@ -244,6 +244,7 @@ def test_a_clone_is_verified_to_the_byte_whatever_its_work_tree_has_come_to(clon
     assert not list((tmp_path / "temporary").iterdir())
 
 
+@pytest.mark.slow
 def test_a_committed_metric_that_no_run_gives_is_found(clone: Workspace, tmp_path: Path) -> None:
     path = clone.folder / "metrics" / "train" / "mlp.json"
     trained = json.loads(path.read_text(encoding="utf-8"))
@@ -285,7 +286,7 @@ def test_code_that_does_not_run_is_not_verified(clone: Workspace) -> None:
     )
 
 
-@pytest.mark.parametrize("stage", ["prepare", "train@mlp"])
+@pytest.mark.parametrize("stage", ["prepare", pytest.param("train@mlp", marks=pytest.mark.slow)])
 def test_an_interruption_leaves_neither_a_folder_nor_a_process(clone: Workspace, tmp_path: Path, stage: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tools.verify"],
