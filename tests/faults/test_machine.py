@@ -169,7 +169,9 @@ def test_an_old_python(workspace: Workspace, tmp_path: Path, tell: Tell) -> None
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "sitecustomize.py").write_text("import sys\nsys.version_info = (3, 10, 4, 'final', 0)\n")
     said = workspace.run(
-        *("make", f"PYTHON={sys.executable}", "repro"), status=2, PYTHONPATH=str(tmp_path / "old"), MAKEFLAGS=""
+        *("make", "--no-print-directory", f"PYTHON={sys.executable}", "repro"),
+        status=2,
+        PYTHONPATH=str(tmp_path / "old"),
     )
     tell("Python 3.10", "`make` says which it needs, and how to name it", said.splitlines()[0])
     assert said.splitlines()[0] == "descent needs Python 3.11 or newer: make PYTHON=python3.11 ..."
