@@ -286,7 +286,8 @@ def test_code_that_does_not_run_is_not_verified(clone: Workspace) -> None:
     )
 
 
-@pytest.mark.parametrize("stage", ["prepare", pytest.param("train@mlp", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["prepare", "train@mlp"])
 def test_an_interruption_leaves_neither_a_folder_nor_a_process(clone: Workspace, tmp_path: Path, stage: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tools.verify"],

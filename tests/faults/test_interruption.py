@@ -24,7 +24,7 @@ from tests.workspace import Workspace, cloned, locks
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 TARGETS = ("stage", "dvc", "group")
-TORN = "dvc.lock"
+SLOW_INT, SLOW_TERM, SLOW_KILL = (pytest.param(how, marks=pytest.mark.slow) for how in SIGNALS)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def test_two_hundred_random_kills(longer: Workspace, tmp_path: Path, tell: Tell)
     assert sum(number for (_, _, by), number in outcomes.items() if by == "make repro") <= 20
 
 
-@pytest.mark.parametrize("how", SIGNALS, ids=lambda how: how.name)
+@pytest.mark.parametrize("how", [SLOW_INT, signal.SIGTERM, SLOW_KILL], ids=lambda how: how.name)
 def test_training_goes_on_after_its_last_whole_epoch(
     longer: Workspace, tmp_path: Path, start: type[Started], how: signal.Signals, tell: Tell
 ) -> None:
@@ -240,6 +240,7 @@ def wait_for(path: Path) -> None:
         sleep(0.01)
 
 
+@pytest.mark.slow
 def test_what_was_kept_of_other_parameters_is_not_used(
     longer: Workspace, tmp_path: Path, start: type[Started], tell: Tell
 ) -> None:
@@ -258,7 +259,7 @@ def test_what_was_kept_of_other_parameters_is_not_used(
     assert workspace.outputs() == whole
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
+@pytest.mark.parametrize("how", [SLOW_TERM, signal.SIGKILL], ids=lambda how: how.name)
 def test_a_stage_ends_with_its_dvc(
     longer: Workspace, tmp_path: Path, start: type[Started], how: signal.Signals, tell: Tell
 ) -> None:
@@ -290,7 +291,7 @@ def test_a_stage_waits_for_the_end_of_one_left_over(miniature: Workspace, tmp_pa
     assert started.process.returncode == 0
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=lambda how: how.name)
+@pytest.mark.parametrize("how", [signal.SIGINT, SLOW_TERM], ids=lambda how: how.name)
 def test_a_stage_that_is_still_importing_ends_without_a_traceback(
     miniature: Workspace, tmp_path: Path, how: signal.Signals, tell: Tell
 ) -> None:
@@ -310,7 +311,7 @@ def test_a_stage_that_is_still_importing_ends_without_a_traceback(
 
 @pytest.mark.parametrize(
     "kept",
-    [0, *(pytest.param(kept, marks=pytest.mark.slow) for kept in (1, 0.3, 0.999)), 0.7],
+    [0, *(pytest.param(kept, marks=pytest.mark.slow) for kept in (1, 0.3, 0.7, 0.999))],
     ids=lambda kept: str(kept),
 )
 def test_make_repro_mends_what_a_killed_dvc_tore(miniature: Workspace, tmp_path: Path, kept: float, tell: Tell) -> None:

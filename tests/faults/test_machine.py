@@ -98,7 +98,11 @@ def test_a_file_larger_than_allowed(workspace: Workspace, tell: Tell) -> None:
 
 @pytest.mark.parametrize(
     ("folder", "mode", "stage"),
-    [("models", 0o500, "train mlp"), ("metrics/train", 0o500, "train mlp"), ("data/raw", 0o000, "prepare")],
+    [
+        ("models", 0o500, "train mlp"),
+        pytest.param("metrics/train", 0o500, "train mlp", marks=pytest.mark.slow),
+        pytest.param("data/raw", 0o000, "prepare", marks=pytest.mark.slow),
+    ],
     ids=lambda value: str(value),
 )
 def test_a_folder_without_permission(workspace: Workspace, folder: str, mode: int, stage: str, tell: Tell) -> None:
@@ -205,7 +209,7 @@ def test_a_clock_that_runs_backwards(workspace: Workspace, tell: Tell) -> None:
     assert workspace.outputs()["models/mlp.safetensors"] != before["models/mlp.safetensors"]
 
 
-@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+@pytest.mark.parametrize("shell", ["/bin/sh", pytest.param("/bin/bash", marks=pytest.mark.slow)])
 def test_any_shell(workspace: Workspace, shell: str, tell: Tell) -> None:
     said = workspace.run("dvc", "repro", "--force", "--single-item", "train@regression-lr-1e-4", SHELL=shell)
     tell(f"SHELL={shell}", "DVC's name of the stage reaches it", "so it does")

@@ -3,6 +3,7 @@
 import os
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.faults.conftest import Tell
 from tests.test_pipeline import share_cache
 from tests.workspace import Workspace, cloned
 
+slow = partial(pytest.param, marks=pytest.mark.slow)
 SPEC = MLP(kind="mlp", hidden=[8])
 
 
@@ -54,13 +56,15 @@ def bomb(path: Path) -> None:
         ("the model is missing", "models/mlp.safetensors", Path.unlink, "attack mlp", "no such file; `dvc repro`"),
         ("one bit of the model", "models/mlp.safetensors", flip, "attack mlp", "expected SHA-256 "),
         ("the model is a pickle", "models/mlp.safetensors", bomb, "attack mlp", "expected SHA-256 "),
-        ("the model is cut short", "models/mlp.safetensors", lambda p: os.truncate(p, 900), "attack mlp", "expected S"),
+        slow(
+            "the model is cut short", "models/mlp.safetensors", lambda p: os.truncate(p, 900), "attack mlp", "expected"
+        ),
         ("one bit of the images", "data/fashion-mnist.safetensors", flip, "train mlp", "expected SHA-256 "),
-        ("one bit of the patients", "data/diabetes.safetensors", flip, "theory", "expected SHA-256 "),
+        slow("one bit of the patients", "data/diabetes.safetensors", flip, "theory", "expected SHA-256 "),
         ("one bit of a raw file", "data/raw/t10k-labels-idx1-ubyte.gz", flip, "prepare", "expected SHA-256 "),
         ("one bit of an adversarial set", "data/adversarial-sets/mlp.safetensors", flip, "transfer", "expected SHA-"),
-        ("one bit of the pictures", "data/adversarial/mlp.safetensors", flip, "draw", "expected SHA-256 "),
-        (
+        slow("one bit of the pictures", "data/adversarial/mlp.safetensors", flip, "draw", "expected SHA-256 "),
+        slow(
             "metrics that are no JSON",
             "metrics/train/mlp.json",
             lambda p: p.write_text("{'a': 1}"),
@@ -74,7 +78,7 @@ def bomb(path: Path) -> None:
             "train mlp",
             "has no sha256_fashion-mnist; `dvc repro --force` makes the file anew",
         ),
-        (
+        slow(
             "data/raw does not say where it comes from",
             "data/raw/source.json",
             lambda p: p.write_text("{}"),
