@@ -45,7 +45,7 @@ def bomb(path: Path) -> None:
 
     class Bomb:
         def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
-            return (os.mkdir, (str(path.with_name("pwned")),))
+            return (os.mkdir, ("models/pwned",))
 
     path.write_bytes(pickle.dumps(Bomb()))
 
