@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -29,8 +30,11 @@ class Workspace:
             **{f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
         }
 
-    def run(self, *command: str, status: int = 0, **environment: str) -> str:
-        """Run a command to its end, see that it ends with this status, and return all that it printed."""
+    def run(self, *command: str, status: int = 0, limit: Callable[[], object] | None = None, **environment: str) -> str:
+        """Run a command to its end, see that it ends with this status, and return all that it printed.
+
+        `limit` is called in the new process before the command: it takes away what the command is not to have.
+        """
         done = subprocess.run(  # noqa: S603
             command,
             cwd=self.folder,
@@ -40,6 +44,7 @@ class Workspace:
             stderr=subprocess.STDOUT,
             text=True,
             timeout=300,
+            preexec_fn=limit,  # noqa: PLW1509 - no threads here
         )
         assert done.returncode == status, f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
         return done.stdout

@@ -43,6 +43,16 @@ def tell(request: pytest.FixtureRequest, tmp_path: Path) -> Tell:
     return told
 
 
+def in_its_place(make: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Remove a file, and make something else there."""
+
+    def damage(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return damage
+
+
 @pytest.fixture(scope="session")
 def rows(request: pytest.FixtureRequest) -> list[tuple[str, str]]:
     """Return the rows so far, each after its chapter."""

@@ -21,7 +21,7 @@ from descent.idx import MOST_BYTES, read_idx, write_idx
 from descent.params import Drawn
 from descent.raw import read_raw, write_raw
 from descent.tensors import load_tensors, save_tensors
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Tell, in_its_place
 from tests.imports import ROOT
 
 Damage = Callable[[Path], object]
@@ -34,16 +34,6 @@ COMPARED = "one line with what was expected and what was found"
 def content(change: Callable[[bytes], bytes]) -> Damage:
     """Change what is within the gzip file."""
     return lambda path: path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes())), 0, mtime=0))
-
-
-def in_its_place(make: Callable[[Path], object]) -> Damage:
-    """Remove the file, and make something else there."""
-
-    def damage(path: Path) -> None:
-        path.unlink()
-        make(path)
-
-    return damage
 
 
 def flipped(path: Path) -> None:

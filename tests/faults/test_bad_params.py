@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Tell, in_its_place
 from tests.imports import ROOT
 
 Spoil = Callable[[Path], object]
@@ -40,16 +40,6 @@ def written(content: bytes) -> Spoil:
 def appended(text: str) -> Spoil:
     """Add to the end of the file."""
     return lambda path: path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
-
-
-def in_its_place(make: Callable[[Path], object]) -> Spoil:
-    """Remove the file, and make something else there."""
-
-    def spoil(path: Path) -> None:
-        path.unlink()
-        make(path)
-
-    return spoil
 
 
 def without_runs(path: Path) -> None:

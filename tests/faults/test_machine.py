@@ -29,20 +29,9 @@ def workspace(miniature: Workspace, tmp_path: Path) -> Workspace:
 
 def attempt(workspace: Workspace, *command: str, limit: Callable[[], object] | None = None, **environment: str) -> str:
     """Run a command that must fail with status 1 and without a traceback, and return what it said."""
-    done = subprocess.run(  # noqa: S603
-        command,
-        cwd=workspace.folder,
-        env=workspace.environment | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        preexec_fn=limit,  # noqa: PLW1509 - no threads here
-    )
-    assert done.returncode == 1, done.stdout
-    assert "Traceback" not in done.stdout, done.stdout
-    return done.stdout
+    said = workspace.run(*command, status=1, limit=limit, **environment)
+    assert "Traceback" not in said, said
+    return said
 
 
 def ordinary_user() -> None:
