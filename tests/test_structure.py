@@ -114,7 +114,7 @@ def dotted(node: ast.AST) -> list[str]:
 def test_a_stage_says_what_it_does_and_keeps_text_in_git(name: str) -> None:
     stage = STAGES[name]
     assert len(stage["desc"]) > 20
-    assert stage["cmd"].split()[:3] == ["python", "-m", f"stages.{name}"]
+    assert stage["cmd"].split()[:4] == ["exec", "python", "-m", f"stages.{name}"]
     assert all(isinstance(out, str) for out in stage.get("outs", [])), (
         "an uncached file among `outs` costs the run cache"
     )

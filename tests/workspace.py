@@ -20,8 +20,11 @@ class Workspace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.first_run = ""
+        # Without SHELL, as under cron or in CI, DVC takes /bin/sh, which may stay between it and the stage.
         self.environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("DESCENT_", "DVC_"))
+            name: value
+            for name, value in os.environ.items()
+            if name != "SHELL" and not name.startswith(("DESCENT_", "DVC_"))
         }
         self.environment |= {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
