@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help repro report test faults verify audit check plots bench readme template lock clean
+.PHONY: help repro studies report test faults verify audit check plots bench readme template lock clean
 
 help:  ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ export JOBS REV
 repro: .venv/installed  ## run the pipeline to its last figure and show the results; JOBS=1 runs one stage after the other
 	$(BIN)/python -m tools.repro "$$JOBS"
 	@$(BIN)/python -m tools.results
+
+studies: .venv/installed  ## perform the trials of studies.yaml that are missing, half an hour for all, and write studies/index.html
+	$(BIN)/python -m dvc repro studies/dvc.yaml
 
 report: .venv/installed  ## build report/index.html from metrics/ and plots/, and name it; REV=… compares with a revision
 	@if [ -n "$$REV" ]; then $(BIN)/python -m tools.compare "$$REV"; else $(BIN)/python -m dvc repro --single-item report \

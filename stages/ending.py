@@ -27,7 +27,19 @@ def begin() -> None:
     sys.excepthook = _hook
     for number in ENDING:
         signal.signal(number, _leave)
-    if "DVC_STAGE" in os.environ and (prctl := getattr(ctypes.CDLL(None), "prctl", None)):
+    if "DVC_STAGE" in os.environ:
+        _end_with_parent()
+
+
+def follow() -> None:
+    """In a process that a stage starts: leave Ctrl-C to the stage, and end when it ends or says so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _end_with_parent()
+
+
+def _end_with_parent() -> None:
+    if prctl := getattr(ctypes.CDLL(None), "prctl", None):
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -11,12 +11,10 @@ from descent.determinism import make_deterministic
 from descent.diagnostics import describe
 from descent.files import load_metrics, save_metrics, save_table
 from descent.heap import keep_freed_memory
-from descent.models import build_model, count_weights
-from descent.optimizers import OPTIMIZERS
+from descent.models import count_weights
 from descent.params import load_params
-from descent.runs import train
+from descent.runs import begin, train
 from descent.tensors import save_tensors
-from descent.training import TASKS
 from stages.device import chosen_device
 from stages.terminal import KEPT, epochs, stage
 
@@ -32,10 +30,7 @@ def main(name: str) -> None:
     data = load_dataset(Path(f"data/{run.data}.safetensors"), digest)
     moved = Dataset(*(Split(*(tensor.to(device) for tensor in part)) for part in data))
 
-    model = build_model(run.model, data.train.x.shape[1:], TASKS[run.data].outputs, seed)
-    model.to(device, data.train.x.dtype)
-    optimizer = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
-    rng = torch.Generator().manual_seed(seed)
+    model, optimizer, rng = begin(run, moved, seed)
     depends = [run.model_dump(), evaluation.model_dump(), seed, threads, digest, device.type]
     state = {**model.state_dict(), **optimizer.state}
     kept = Checkpoint(KEPT / f"train@{name}", stamp(depends, {"descent", "stages"}), state, rng)

@@ -9,6 +9,7 @@ import pytest
 
 from descent.claims import claims
 from tests.test_claims import STORY, find
+from tests.test_study_pipeline import same_as_run
 from tests.workspace import Workspace
 from tools.results import BEGIN, END
 
@@ -25,8 +26,9 @@ def column(committed: Workspace, run: str, name: str) -> list[float]:
         return [float(row[name]) for row in csv.DictReader(file)]
 
 
-def test_the_lock_agrees_with_the_code_the_parameters_and_the_results(committed: Workspace) -> None:
-    said = committed.run("dvc", "repro", "--dry", "--allow-missing")
+@pytest.mark.parametrize("pipeline", ["dvc.yaml", "studies/dvc.yaml"])
+def test_the_lock_agrees_with_the_code_the_parameters_and_the_results(committed: Workspace, pipeline: str) -> None:
+    said = committed.run("dvc", "repro", "--dry", "--allow-missing", pipeline)
     assert [line for line in said.splitlines() if line.startswith("Running")] == []
 
 
@@ -133,6 +135,41 @@ def test_undefended_classifiers_break_and_the_adversarially_trained_one_withstan
     trained = metrics(committed, "attack/convnet-adversarial.json")
     assert trained["clean_accuracy"] >= 0.80
     assert trained["pgd_accuracy_at_0.1"] >= 0.65
+
+
+@pytest.mark.parametrize(
+    ("study", "value", "run"),
+    [
+        ("weight-decay", "0.0", "mlp"),
+        ("weight-decay", "0.001", "mlp-weight-decay"),
+        ("learning-rate", "0.0001", "regression-lr-1e-4"),
+        ("learning-rate", "0.01", "regression-lr-1e-2"),
+    ],
+)
+def test_a_trial_of_the_studies_has_the_very_bytes_of_the_run_with_its_parameters(
+    committed: Workspace, study: str, value: str, run: str
+) -> None:
+    lines = (committed.folder / "studies" / "results" / study / "curves.csv").read_text(encoding="utf-8").splitlines()
+    curve = (committed.folder / "plots" / "curves" / f"{run}.csv").read_text(encoding="utf-8")
+    assert same_as_run(lines, value, curve)
+
+
+def test_the_studies_are_of_the_real_images_and_large(committed: Workspace) -> None:
+    told = {
+        name: json.loads((committed.folder / "studies" / "results" / name / "metrics.json").read_text(encoding="utf-8"))
+        for name in ("weight-decay", "learning-rate")
+    }
+    assert told["weight-decay"]["source"] == "fashion-mnist"
+    assert (told["weight-decay"]["trials"], told["weight-decay"]["diverged"]) == (40, 0)
+    assert told["learning-rate"]["trials"] == 560
+
+
+def test_weight_decay_keeps_every_seed_from_overfitting_from_0_0003_on(committed: Workspace) -> None:
+    with (committed.folder / "studies" / "results" / "weight-decay" / "summary.csv").open(encoding="utf-8") as file:
+        settings = list(csv.DictReader(file))
+    overfit = {float(row["weight_decay"]): int(row["overfitting_epoch_seeds"]) for row in settings}
+    assert overfit == {value: 5 if value <= 0.0001 else 0 for value in overfit}
+    assert min(settings, key=lambda row: float(row["final_test_loss_mean"]))["weight_decay"] == "0.0003"
 
 
 def test_every_model_was_trained_on_the_cpu_where_others_get_the_same_bytes(committed: Workspace) -> None:

@@ -12,7 +12,7 @@ from descent.models import build_model
 from descent.optimizers import OPTIMIZERS
 from descent.params import MLP, ConvNet
 
-THEIRS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+THEIRS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 MODELS: dict[str, MLP | ConvNet] = {
     "mlp": MLP(kind="mlp", hidden=[17]),
     "convnet": ConvNet(kind="convnet", channels=[8, 16], hidden=[12]),

@@ -11,7 +11,15 @@ from ruamel.yaml import YAML
 
 from tests.imports import ROOT
 
-RESULTS = ("dvc.lock", "metrics/", "plots/", "data/", "models/", "report/")
+RESULTS = (
+    "dvc.lock",
+    "metrics/",
+    "plots/",
+    "data/",
+    "models/",
+    "report/",
+    *(f"studies/{name}" for name in ("dvc.lock", "results/", "figures/", "index.html")),
+)
 
 
 class Workspace:

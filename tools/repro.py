@@ -28,7 +28,7 @@ from stages.terminal import command, locked
 
 # How long an interrupted stage may take to end before it is killed.
 GRACE = 10.0
-LOCK, BUSY = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
+PIPELINE, LOCK, BUSY = "dvc.yaml", Path("dvc.lock"), Path(".dvc/tmp/rwlock")
 
 
 class Jobs:
@@ -97,10 +97,11 @@ def say(stage: str, words: str) -> None:
 
 
 def due() -> dict[str, set[str]]:
-    """Return the stages that changed and all that depend on them, each with those of them that it awaits."""
+    """Return the stages of dvc.yaml that changed and all that depend on them, each with those that it awaits."""
     repo = Repo()
-    graph = nx.relabel_nodes(repo.index.graph, lambda stage: stage.addressing)
-    changed = graph.nodes & repo.status().keys()
+    ours = [stage for stage in repo.index.graph if stage.path_in_repo == PIPELINE]
+    graph = nx.relabel_nodes(repo.index.graph.subgraph(ours), lambda stage: stage.addressing)
+    changed = graph.nodes & repo.status([PIPELINE]).keys()
     stages = changed.union(*(nx.ancestors(graph, stage) for stage in changed))
     return {stage: stages & set(graph.successors(stage)) for stage in graph.nodes if stage in stages}
 

@@ -15,3 +15,7 @@ class DataError(DescentError):
 
 class DownloadError(DescentError):
     """No mirror delivered a file with the published hash."""
+
+
+class StudyError(DescentError):
+    """Trials of a study failed; the message says which, and why."""

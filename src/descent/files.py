@@ -4,8 +4,9 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +108,17 @@ def parse_metrics(name: str, content: bytes) -> dict[str, Any]:
     return metrics
 
 
-def save_table(path: Path, rows: Sequence[Mapping[str, Value]], columns: Sequence[str] = ()) -> None:
-    """Write `rows` as CSV with `columns`, by default the first row's, as header; floats to six significant digits."""
+def save_table(path: Path, rows: Iterable[Mapping[str, Value]], columns: Sequence[str] = ()) -> None:
+    """Write `rows` as CSV with `columns`, by default the first row's, as header; floats to six significant digits.
+
+    Rows are written as they come; no more than one is held.
+    """
+    coming = iter(rows)
+    first = [] if columns else [next(coming)]
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, fieldnames=columns or list(rows[0]), lineterminator="\n")
+        table = csv.DictWriter(file, fieldnames=columns or list(first[0]), lineterminator="\n")
         table.writeheader()
-        table.writerows({key: _rounded(value) for key, value in row.items()} for row in rows)
+        table.writerows({key: _rounded(value) for key, value in row.items()} for row in chain(first, coming))
 
 
 def _rounded(value: Value) -> Value:

@@ -1,7 +1,7 @@
-"""Steps downhill: stochastic gradient descent and Adam, each in one call for all weights."""
+"""Steps downhill: stochastic gradient descent, Adam and AdamW, each in one call for all weights."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -62,8 +62,10 @@ class Adam:
 
     Args:
         parameters: As for `SGD`.
-        weight_decay: λ, coupled as there; AdamW's is not.
+        weight_decay: λ, coupled as there; that of `AdamW` is not.
     """
+
+    _step_all: ClassVar[Callable[..., object]] = staticmethod(torch._fused_adam_)
 
     def __init__(self, parameters: Sequence[Tensor], weight_decay: float) -> None:
         self._weights = [parameter.detach() for parameter in parameters]
@@ -80,7 +82,7 @@ class Adam:
     def __call__(self, gradients: Sequence[Tensor], learning_rate: float | Tensor) -> None:
         """Take a step."""
         self._step.add_(1)
-        torch._fused_adam_(
+        self._step_all(
             self._weights,
             list(gradients),
             self._means,
@@ -97,4 +99,15 @@ class Adam:
         )
 
 
-OPTIMIZERS: Mapping[str, Callable[[Sequence[Tensor], float], Optimizer]] = {"sgd": SGD, "adam": Adam}
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2).
+
+        θ ← θ − ηλθ, then a step of Adam without λ
+
+    These are the numbers of `torch.optim.AdamW`, to the last bit.
+    """
+
+    _step_all = staticmethod(torch._fused_adamw_)
+
+
+OPTIMIZERS: Mapping[str, Callable[[Sequence[Tensor], float], Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}

@@ -29,18 +29,20 @@ Widths = Annotated[list[Annotated[int, Field(gt=0, le=10_000)]], Field(max_lengt
 RunName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Keys and values, strictly checked and never changed."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class Drawn(_Section):
+class Drawn(Section):
     """How many garments to draw where the real images cannot be had."""
 
     train: Annotated[int, Field(gt=0, le=60_000)]
     test: Annotated[int, Field(gt=0, le=60_000)]
 
 
-class Data(_Section):
+class Data(Section):
     """Where the data comes from, and how it is split."""
 
     mirrors: list[str]
@@ -50,7 +52,7 @@ class Data(_Section):
     diabetes_test_share: Annotated[float, Field(ge=0.01, le=0.9)]
 
 
-class Evaluation(_Section):
+class Evaluation(Section):
     """How a model is measured after each epoch."""
 
     train_subset: Count
@@ -59,20 +61,20 @@ class Evaluation(_Section):
     overfitting_rise: Positive
 
 
-class Linear(_Section):
+class Linear(Section):
     """One linear layer."""
 
     kind: Literal["linear"]
 
 
-class MLP(_Section):
+class MLP(Section):
     """Linear layers with ReLU between them."""
 
     kind: Literal["mlp"]
     hidden: Widths
 
 
-class ConvNet(_Section):
+class ConvNet(Section):
     """3×3 convolutions, each followed by ReLU and 2×2 max-pooling, then linear layers."""
 
     kind: Literal["convnet"]
@@ -83,7 +85,7 @@ class ConvNet(_Section):
 Epsilon = Annotated[float, Field(gt=0, le=1)]
 
 
-class Adversary(_Section):
+class Adversary(Section):
     """How each training batch is attacked, by one step from a random start; in units of pixels from 0 to 1."""
 
     epsilon: Epsilon
@@ -97,12 +99,12 @@ def _adversary(value: object) -> str | None:
     return "attack" if isinstance(value, dict | Adversary) else None
 
 
-class Run(_Section):
+class Run(Section):
     """One training run."""
 
     data: Literal["diabetes", "fashion-mnist"]
     model: Linear | MLP | ConvNet = Field(discriminator="kind")
-    optimizer: Literal["sgd", "adam"]
+    optimizer: Literal["sgd", "adam", "adamw"]
     learning_rate: Positive
     schedule: Literal["constant", "linear"]
     weight_decay: Annotated[float, Field(ge=0, le=1e6)]
@@ -127,7 +129,7 @@ class Run(_Section):
         return self
 
 
-class PGD(_Section):
+class PGD(Section):
     """How projected gradient descent is applied."""
 
     images: Count
@@ -137,7 +139,7 @@ class PGD(_Section):
     restarts: Count
 
 
-class Bench(_Section):
+class Bench(Section):
     """How a classifier is attacked; every ε is in units of pixels from 0 to 1."""
 
     epsilons: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2)]
@@ -161,14 +163,14 @@ class Bench(_Section):
         return self
 
 
-class Attack(_Section):
+class Attack(Section):
     """Which runs are attacked, and how."""
 
     runs: list[RunName]
     bench: Bench
 
 
-class ParametrisedReLU(_Section):
+class ParametrisedReLU(Section):
     """How the parametrised ReLU is held against the ordinary one."""
 
     networks: Count
@@ -183,14 +185,14 @@ class ParametrisedReLU(_Section):
         return self
 
 
-class Sigmoid(_Section):
+class Sigmoid(Section):
     """Where the sigmoid and its derivative are looked at."""
 
     traced_at: Annotated[float, Field(ge=-100, le=100)]  # where exp(−x) is finite
     largest_x: Annotated[float, Field(gt=100, le=1e6)]
 
 
-class LearningRate(_Section):
+class LearningRate(Section):
     """The learning rates at which linear regression is tried, as multiples of 2/λmax."""
 
     rates: Annotated[list[Positive], Field(min_length=2)]
@@ -198,14 +200,14 @@ class LearningRate(_Section):
     epochs: Count
 
 
-class Broadcasting(_Section):
+class Broadcasting(Section):
     """How the slipped loss is descended; the rate is a multiple of 2/λmax."""
 
     rate: Annotated[float, Field(gt=0, lt=1)]
     steps: Count
 
 
-class Theory(_Section):
+class Theory(Section):
     """What the theory is shown with."""
 
     parametrised_relu: ParametrisedReLU
@@ -221,7 +223,7 @@ class _Runs(dict[str, Run]):
         raise ParamsError(f"params.yaml: train has no run {name!r}; it has {', '.join(self)}")
 
 
-class Params(_Section):
+class Params(Section):
     """The whole of `params.yaml`."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
@@ -265,10 +267,10 @@ def load_params(path: Path) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise ParamsError("\n".join(_explained(path, tree, error))) from error
+        raise ParamsError("\n".join(explained(path, tree, error))) from error
 
 
-def _explained(path: Path, tree: Node, error: ValidationError) -> Iterable[str]:
+def explained(path: Path, tree: Node, error: ValidationError) -> Iterable[str]:
     """Turn pydantic's errors into lines with the position and the dotted name of the key."""
     mistakes = error.errors(include_url=False)
     missing = [mistake["loc"] for mistake in mistakes if mistake["type"] == "missing"]

@@ -7,12 +7,27 @@ from torch import nn
 
 from descent.checkpoint import Checkpoint
 from descent.data import Dataset, Split
-from descent.optimizers import Optimizer
+from descent.models import build_model
+from descent.optimizers import OPTIMIZERS, Optimizer
 from descent.params import Evaluation, Run
 from descent.training import TASKS, fit, measure
 
 # A loss beyond it counts as infinite: what averages the curve afterwards must not overflow.
 LARGEST = 1e100
+
+
+def begin(run: Run, data: Dataset, seed: int) -> tuple[nn.Module, Optimizer, torch.Generator]:
+    """Return the model of a run before its first step, its optimizer, and what draws the order of the examples.
+
+    Args:
+        run: What is trained, and how.
+        data: Gives the model the shape of its input, its device and the type of its weights.
+        seed: Of the weights, and of the order.
+    """
+    x = data.train.x
+    model = build_model(run.model, x.shape[1:], TASKS[run.data].outputs, seed).to(x.device, x.dtype)
+    optimizer = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
+    return model, optimizer, torch.Generator().manual_seed(seed)
 
 
 def train(

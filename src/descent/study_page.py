@@ -1,0 +1,159 @@
+"""What the studies found, as figures and as one page of HTML that needs nothing but itself."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from descent.fashion_mnist import DRAWN
+from descent.report import environment
+from descent.results import Table
+from descent.study_figures import against, bands, onsets, threshold
+
+# The columns of a study's table on the page: a heading, the measure, and how its mean is written.
+CLASSIFIERS = (
+    ("final test loss", "final_test_loss", "{:.3f}"),
+    ("best test loss", "best_test_loss", "{:.3f}"),
+    ("final test accuracy", "final_test_accuracy", "{:.2%}"),
+    ("final training loss", "final_train_loss", "{:.3f}"),
+)
+REGRESSIONS = (
+    ("rate / (2/λmax)", "learning_rate_over_threshold", "{:.3f}"),
+    ("hovers above the optimum", "hovering_excess_over_least_squares", "{:.2%}"),
+    ("epochs that rise", "share_of_epochs_with_rising_train_loss", "{:.0%}"),
+)
+
+# A mean beyond it is that of what grows without bound, and decided by a single trial.
+LARGEST = 1000
+
+
+class Findings(NamedTuple):
+    """A study and its results."""
+
+    name: str
+    parameters: Sequence[str]  # what was varied
+    metrics: Mapping[str, Any]
+    curves: pd.DataFrame
+    trials: pd.DataFrame
+    summary: pd.DataFrame
+
+    @property
+    def classifies(self) -> bool:
+        """Whether its runs classify images."""
+        return "test_accuracy" in self.curves
+
+
+def drawn(found: Findings) -> dict[str, Figure]:
+    """Draw the figures of a study by name."""
+    parameters, source = found.parameters, found.metrics["source"]
+    if not found.classifies:
+        return {"threshold": threshold(found.trials, parameters)} if _rate(found) else {}
+    return {
+        "loss": bands(found.curves, parameters, source),
+        "losses": against(found.summary, parameters, ("final_test_loss", "best_test_loss"), source),
+        "accuracy": against(found.summary, parameters, ("final_test_accuracy", "best_test_accuracy"), source),
+        "onset": onsets(found.trials, parameters, source),
+    }
+
+
+def page(findings: Sequence[Findings], figures: Mapping[str, str]) -> str:
+    """Write the page.
+
+    Args:
+        findings: Of each study.
+        figures: SVG by the study's name, a dash, and the name in `drawn`.
+    """
+    return (
+        environment()
+        .get_template("studies.html")
+        .render(
+            drawn=any(found.metrics["source"] == DRAWN for found in findings),
+            studies=[
+                {
+                    "name": found.name,
+                    "classifies": found.classifies,
+                    "metrics": found.metrics,
+                    "table": table(found),
+                    "story": story(found) if found.classifies else crossing(found) if _rate(found) else None,
+                }
+                for found in findings
+            ],
+            figures=figures,
+        )
+    )
+
+
+def table(found: Findings) -> Table:
+    """Lay out a row for each setting: means with half their 95 % intervals, and how many overfit or diverge."""
+    columns = CLASSIFIERS if found.classifies else REGRESSIONS
+    last = "overfit" if found.classifies else "diverge"
+    rows = []
+    for row in found.summary.to_dict("records"):
+        cells = [f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in found.parameters]
+        for _, measure, words in columns:
+            mean, high = row[f"{measure}_mean"], row[f"{measure}_high"]
+            if pd.isna(mean):
+                cells.append("–")
+            elif mean > LARGEST:
+                cells.append(f"> {LARGEST:,.0f}×")
+            elif pd.isna(high) or high == mean:
+                cells.append(words.format(mean))
+            else:
+                cells.append(f"{words.format(mean)} ± {words.format(high - mean)}")
+        count = row["overfitting_epoch_seeds"] if found.classifies else row["diverged"]
+        rows.append((*cells, f"{count:.0f} of {row['seeds']}"))
+    return Table((*found.parameters, *(heading for heading, *_ in columns), last), rows)
+
+
+def story(found: Findings) -> dict[str, Any]:
+    """Return the numbers of the paragraph on a study of classifiers.
+
+    Returns:
+        `first`, the setting that the others are compared with; `best` and `sharpest`, those with the lowest final
+        test loss and with the highest final test accuracy; `name` by setting; `onsets` of the trials of the first;
+        `calm`, the settings none of whose trials overfits.
+    """
+    settings = found.summary.to_dict("records")
+    ended = [row for row in settings if not pd.isna(row["final_test_loss_mean"])]
+    trials = found.trials.merge(found.summary[found.parameters].head(1), on=found.parameters)
+    epochs = trials["overfitting_epoch"].dropna()
+    return {
+        "first": settings[0],
+        "best": min(ended, key=lambda row: row["final_test_loss_mean"]) if ended else None,
+        "sharpest": max(ended, key=lambda row: row["final_test_accuracy_mean"]) if ended else None,
+        "name": lambda row: ", ".join(
+            f"{name} = {row[name]:g}" if isinstance(row[name], float) else f"{name} = {row[name]}"
+            for name in found.parameters
+        ),
+        "onsets": [int(epochs.min()), float(epochs.median()), int(epochs.max()), len(epochs)] if len(epochs) else None,
+        "calm": [row for row in ended if row["overfitting_epoch_seeds"] == 0],
+    }
+
+
+def crossing(found: Findings) -> dict[str, Any]:
+    """Return the numbers of the paragraph on a study of learning rates.
+
+    Returns:
+        `rate`, the parameter's name; `threshold`, 2/λmax; rows of the summary: `smallest`, that of the smallest rate;
+        `least`, the one that hovers nearest to the optimum; `near`, that of the largest rate whose mean is below twice
+        the optimum; `beyond`, that of the first rate above the threshold; `lost`, that of the smallest rate at which
+        every trial diverges. None where there is no such.
+    """
+    rate, measure = found.parameters[-1], "hovering_excess_over_least_squares_mean"
+    limit = float(found.trials["stability_threshold"].iloc[0])
+    settings = sorted(found.summary.to_dict("records"), key=lambda row: row[rate])
+    ended = [row for row in settings if not row["diverged"]]
+    return {
+        "rate": rate,
+        "threshold": limit,
+        "smallest": settings[0],
+        "least": min(ended, key=lambda row: row[measure], default=None),
+        "near": max((row for row in ended if row[measure] < 1), key=lambda row: row[rate], default=None),
+        "beyond": next((row for row in settings if row[rate] > limit), None),
+        "lost": next((row for row in settings if row["diverged"] == row["seeds"]), None),
+    }
+
+
+def _rate(found: Findings) -> bool:
+    return found.parameters[-1] == "learning_rate"

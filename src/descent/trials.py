@@ -1,0 +1,94 @@
+"""One trial of a study: a run with a seed of its own, from its first epoch to its metrics, on whatever machine."""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from descent.checkpoint import Checkpoint
+from descent.data import Dataset, load_dataset
+from descent.determinism import make_deterministic
+from descent.diagnostics import describe
+from descent.errors import DataError
+from descent.heap import keep_freed_memory
+from descent.params import Evaluation, Run
+from descent.runs import begin, train
+from descent.source import source_digest
+
+
+class Trial(NamedTuple):
+    """All that the result of a trial depends on, but for the code."""
+
+    run: Run
+    seed: int
+    evaluation: Evaluation
+    threads: int
+    sha256_data: str
+
+
+class Outcome(NamedTuple):
+    """What a trial gives: the metrics and the curve that the stage `train` gives for the same run and seed."""
+
+    metrics: dict[str, Any]
+    history: list[dict[str, float]]
+
+
+@cache
+def code() -> str:
+    """Return a digest of the code that a trial runs, and of what it computes with."""
+    words = [source_digest(__name__), torch.__version__, torch.backends.cpu.get_cpu_capability()]
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
+def key(trial: Trial) -> str:
+    """Return a name for the outcome of a trial: equal only where parameters, data and code are."""
+    depends = [trial.run.model_dump(), trial.seed, trial.evaluation.model_dump(), trial.threads, trial.sha256_data]
+    words = json.dumps([depends, code()], sort_keys=True)
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
+def perform(trial: Trial, data: Path, kept: Path) -> bytes:
+    """Train, on one processor core of this machine.
+
+    Args:
+        trial: What is trained, and how.
+        data: The folder with the prepared data sets.
+        kept: A folder for the state after each epoch, so that a trial goes on where it was interrupted.
+
+    Returns:
+        What `parsed` reads.
+    """
+    make_deterministic(trial.threads)
+    keep_freed_memory()
+    dataset = _dataset(data / f"{trial.run.data}.safetensors", trial.sha256_data)
+    model, optimizer, rng = begin(trial.run, dataset, trial.seed)
+    name = key(trial)
+    with Checkpoint(kept / name, name, {**model.state_dict(), **optimizer.state}, rng) as checkpoint:
+        diverged = train(model, optimizer, dataset, trial.run, trial.evaluation, rng, checkpoint, lambda row: None)
+        history = checkpoint.history
+    described = describe(trial.run, history, dataset, trial.evaluation)
+    metrics = {"diverged": bool(diverged), "diverged_epoch": diverged} | described
+    return json.dumps({"trial": name, "metrics": metrics, "history": history}, allow_nan=False).encode()
+
+
+def parsed(name: str, content: bytes) -> Outcome:
+    """Read an outcome of a trial of this name.
+
+    Raises:
+        DataError: It is none, or another trial's.
+    """
+    try:
+        found = json.loads(content)
+        if found["trial"] == name:
+            return Outcome(found["metrics"], found["history"])
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise DataError(f"trial {name}: its outcome is damaged")
+
+
+@cache
+def _dataset(path: Path, digest: str) -> Dataset:
+    return load_dataset(path, digest)

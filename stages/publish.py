@@ -1,0 +1,29 @@
+"""studies.yaml, studies/results/ → studies/figures/NAME-*.svg, studies/index.html."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from descent.drawing import svg
+from descent.files import load_metrics, save_text
+from descent.studies import load_studies
+from descent.study_page import Findings, drawn, page
+from stages.terminal import stage
+
+
+def main() -> None:
+    """Draw the figures of every study, and write the page with all of them."""
+    findings, figures = list[Findings](), dict[str, str]()
+    for name, study in load_studies(Path("studies.yaml")).items():
+        folder = Path("studies/results", name)
+        tables = [pd.read_csv(folder / f"{table}.csv") for table in ("curves", "trials", "summary")]
+        found = Findings(name, list(study.grid), load_metrics(folder / "metrics.json"), *tables)
+        findings.append(found)
+        figures |= {f"{name}-{figure}": svg(made) for figure, made in drawn(found).items()}
+    for name, figure in figures.items():
+        save_text(Path(f"studies/figures/{name}.svg"), figure)
+    save_text(Path("studies/index.html"), page(findings, figures))
+
+
+if __name__ == "__main__":
+    stage(main)

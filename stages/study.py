@@ -1,0 +1,54 @@
+"""studies.yaml, params.yaml, metrics/data.json, data/DATA.safetensors → studies/results/NAME/."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+from descent.errors import StudyError
+from descent.files import load_metrics, save_metrics, save_table
+from descent.outcomes import Outcomes, results, rows, summary, trials
+from descent.params import load_params
+from descent.pool import on_processes
+from descent.studies import load_studies, settings
+from descent.trials import perform
+from stages.ending import follow
+from stages.terminal import KEPT, counted, stage
+
+
+def main(name: str) -> None:
+    """Perform the trials of a study that were not performed yet, on all cores, and summarise all of them."""
+    params, study = load_params(Path("params.yaml")), load_studies(Path("studies.yaml"))[name]
+    run, evaluation, seed, threads = params.train[study.run], params.evaluation, params.seed, params.threads
+    data = load_metrics(Path("metrics/data.json"))
+    chosen = settings(name, study, run)
+    planned = trials(chosen, range(seed, seed + study.seeds), evaluation, threads, data[f"sha256_{run.data}"])
+
+    kept = KEPT / "trials"
+    outcomes, work = Outcomes(kept), partial(perform, data=Path("data"), kept=kept)
+    processes = max(1, len(os.sched_getaffinity(0)) // threads)
+    with counted(name, len(planned)) as progress:
+        engine = partial(on_processes, work, processes=processes, begin=follow)
+        failed = outcomes.complete({key: trial for key, (_, trial) in planned.items()}, engine, progress)
+    if failed:
+        lines = [f"  {planned[key][0].changes}, seed {planned[key][1].seed}: {why}" for key, (why,) in failed.items()]
+        raise StudyError("\n".join([f"{name}: {len(failed)} trials failed; the others are kept", *lines]))
+
+    table, folder = summary(planned, outcomes), Path("studies/results", name)
+    save_table(folder / "curves.csv", rows(planned, outcomes))
+    save_table(folder / "trials.csv", results(planned, outcomes))
+    save_table(folder / "summary.csv", table)
+    save_metrics(
+        folder / "metrics.json",
+        {
+            "run": study.run,
+            "source": data["source"] if run.data == "fashion-mnist" else run.data,
+            "settings": len(chosen),
+            "seeds": study.seeds,
+            "trials": len(planned),
+            "diverged": sum(int(row["diverged"] or 0) for row in table),
+        },
+    )
+
+
+if __name__ == "__main__":
+    stage(main)

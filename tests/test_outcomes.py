@@ -1,0 +1,174 @@
+"""Trials are runs; each is performed once, and a summary says of all of them what statistics says."""
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from descent.checkpoint import Checkpoint
+from descent.data import load_dataset
+from descent.errors import DataError
+from descent.files import save_table
+from descent.outcomes import Outcomes, interval, results, rows, summary, trials
+from descent.params import Params, Run
+from descent.pool import Failure
+from descent.runs import begin, train
+from descent.studies import Setting, Study, settings
+from descent.tensors import save_tensors
+from descent.trials import Trial, parsed, perform
+
+Planned = Mapping[str, tuple[Setting, Trial]]
+
+
+@pytest.fixture
+def data(tmp_path: Path, rng: torch.Generator) -> tuple[Path, str]:
+    """Return the folder of a little regression data, and its digest."""
+    parts = {
+        f"{part}_{name}": torch.randn(count, width, generator=rng, dtype=torch.float64)
+        for part, count in (("train", 40), ("test", 12))
+        for name, width in (("x", 5), ("y", 1))
+    }
+    return tmp_path / "data", save_tensors(tmp_path / "data" / "diabetes.safetensors", parts)
+
+
+@pytest.fixture
+def run(params: Params) -> Run:
+    return params.train["regression-lr-1e-2"].model_copy(update={"epochs": 6})
+
+
+def planned(run: Run, params: Params, digest: str, *rates: float, seeds: int = 3) -> Planned:
+    """Plan a study of learning rates."""
+    study = Study(data="diabetes", run="r", seeds=seeds, grid={"learning_rate": list(rates)})
+    return trials(settings("s", study, run), range(seeds), params.evaluation, 1, digest)
+
+
+class Engine:
+    """Performs trials in this process, notes them, and fails those with a seed."""
+
+    def __init__(self, data: Path, failing: int | None = None) -> None:
+        self.data, self.failing, self.performed = data, failing, list[tuple[float, int]]()
+
+    def __call__(self, missing: Mapping[str, Trial]) -> Generator[tuple[str, bytes | Failure]]:
+        """Perform them."""
+        for name, trial in missing.items():
+            self.performed.append((trial.run.learning_rate, trial.seed))
+            failed = Failure("no") if trial.seed == self.failing else None
+            yield name, failed or perform(trial, self.data, self.data.parent / "kept")
+
+
+def completed(plan: Planned, engine: Engine) -> tuple[Outcomes, dict[str, Failure]]:
+    """Complete a study."""
+    outcomes, progress = Outcomes(engine.data.parent / "outcomes"), list[int]()
+    failed = outcomes.complete({name: trial for name, (_, trial) in plan.items()}, engine, progress.append)
+    assert sum(progress) == len(plan)
+    return outcomes, failed
+
+
+def test_a_trial_has_the_bytes_of_the_run(data: tuple[Path, str], run: Run, params: Params, tmp_path: Path) -> None:
+    folder, digest = data
+    plan = planned(run, params, digest, 0.01, seeds=1)
+    outcomes, _ = completed(plan, Engine(folder))
+    save_table(tmp_path / "trial.csv", outcomes.read(next(iter(plan))).history)
+
+    dataset = load_dataset(folder / "diabetes.safetensors", digest)
+    model, optimizer, rng = begin(run, dataset, 0)
+    with Checkpoint(tmp_path / "c", "", {**model.state_dict(), **optimizer.state}, rng) as checkpoint:
+        train(model, optimizer, dataset, run, params.evaluation, rng, checkpoint, lambda row: None)
+        save_table(tmp_path / "run.csv", checkpoint.history)
+    assert (tmp_path / "trial.csv").read_bytes() == (tmp_path / "run.csv").read_bytes()
+
+
+def test_a_study_that_grows_performs_only_what_is_new(data: tuple[Path, str], run: Run, params: Params) -> None:
+    folder, digest = data
+    first, wider = planned(run, params, digest, 0.01, seeds=2), planned(run, params, digest, 0.01, 0.02, seeds=3)
+    engine = Engine(folder)
+    completed(first, engine)
+    assert engine.performed == [(0.01, 0), (0.01, 1)]
+    outcomes, failed = completed(wider, again := Engine(folder))
+    assert again.performed == [(0.01, 2), (0.02, 0), (0.02, 1), (0.02, 2)]
+    assert not failed
+    assert not (folder.parent / "kept").exists() or not list((folder.parent / "kept").iterdir())
+    told = [(row["learning_rate"], row["seed"], row["epoch"]) for row in rows(wider, outcomes)]
+    assert told == [(rate, seed, epoch) for rate in (0.01, 0.02) for seed in range(3) for epoch in range(1, 7)]
+    assert [row["seed"] for row in results(wider, outcomes)] == [0, 1, 2, 0, 1, 2]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"trial": "other", "metrics": {}, "history": []}'])
+def test_an_outcome_that_is_damaged_or_another_trials_is_made_anew(
+    data: tuple[Path, str], run: Run, params: Params, content: bytes
+) -> None:
+    folder, digest = data
+    plan = planned(run, params, digest, 0.01, seeds=2)
+    outcomes, _ = completed(plan, Engine(folder))
+    (damaged, _), *_ = plan.items()
+    whole = (path := folder.parent / "outcomes" / f"{damaged}.json").read_bytes()
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        parsed(damaged, content)
+    completed(plan, again := Engine(folder))
+    assert again.performed == [(0.01, 0)]
+    assert path.read_bytes() == whole
+    assert outcomes.read(damaged) == parsed(damaged, whole)
+
+
+def test_a_trial_that_fails_stops_no_other_and_is_tried_again(data: tuple[Path, str], run: Run, params: Params) -> None:
+    folder, digest = data
+    plan = planned(run, params, digest, 0.01)
+    _, failed = completed(plan, Engine(folder, failing=1))
+    assert [(plan[name][1].seed, why) for name, (why,) in failed.items()] == [(1, "no")]
+    _, failed = completed(plan, again := Engine(folder))
+    assert (again.performed, failed) == ([(0.01, 1)], {})
+
+
+@pytest.mark.parametrize("changed", ["run", "seed", "evaluation", "threads", "sha256_data"])
+def test_a_trials_name_changes_with_all_that_it_depends_on(run: Run, params: Params, changed: str) -> None:
+    plan = planned(run, params, "d", 0.01, seeds=1)
+    ((name, (setting, trial)),) = plan.items()
+    other: dict[str, Any] = {
+        "run": run.model_copy(update={"epochs": 7}),
+        "seed": 1,
+        "evaluation": params.evaluation.model_copy(update={"batch_size": 7}),
+        "threads": 2,
+        "sha256_data": "e",
+    }
+    moved = trial._replace(**{changed: other[changed]})
+    (again,) = trials([setting], [0], trial.evaluation, 1, "d")
+    assert again == name
+    (renamed,) = trials(
+        [setting._replace(run=moved.run)], [moved.seed], moved.evaluation, moved.threads, moved.sha256_data
+    )
+    assert renamed != name
+
+
+def test_the_summary_is_what_scipy_says_paired_by_seed_and_without_what_diverged(
+    data: tuple[Path, str], run: Run, params: Params
+) -> None:
+    folder, digest = data
+    plan = planned(run, params, digest, 0.001, 0.01, 1e5, seeds=5)
+    outcomes, _ = completed(plan, Engine(folder))
+    table = pd.DataFrame(results(plan, outcomes))
+    first, second, last = summary(plan, outcomes)
+    measure = "final_train_loss"
+    of = {rate: part[measure].to_numpy() for rate, part in table.groupby("learning_rate")}
+    low, high = stats.t.interval(0.95, 4, of[0.01].mean(), stats.sem(of[0.01]))
+    assert second["learning_rate"] == 0.01
+    assert (second["seeds"], second["diverged"], second[f"{measure}_seeds"]) == (5, 0, 5)
+    assert second[f"{measure}_mean"] == pytest.approx(of[0.01].mean(), rel=1e-12)
+    assert second[f"{measure}_median"] == pytest.approx(np.median(of[0.01]), rel=1e-12)
+    assert (second[f"{measure}_low"], second[f"{measure}_high"]) == pytest.approx((low, high), rel=1e-9)
+    paired = stats.ttest_rel(of[0.01], of[0.001]).confidence_interval(0.95)
+    found = (second[f"{measure}_difference_low"], second[f"{measure}_difference_high"])
+    assert found == pytest.approx((paired.low, paired.high), rel=1e-9)
+    assert first[f"{measure}_difference"] == 0
+    assert last["diverged"] == 5
+    assert {value for name, value in last.items() if name.startswith(measure)} == {0, None}
+
+
+def test_one_value_has_no_interval() -> None:
+    assert interval([1.0]) == (None, None)
+    assert interval([2.0, 2.0]) == (2.0, 2.0)
