@@ -42,7 +42,7 @@ def test_parameters_cannot_be_changed(params: Params) -> None:
         ("weight_decay: 0.001", "weight_dacay: 0.001", r"weight_dacay: no such parameter; did you mean weight_decay\?"),
         ("kind: convnet", "kind: resnet", "train.convnet.model: .*'linear', 'mlp', 'convnet'"),
         ("      - 64\n", "      - 64\n      - 0\n", r"train.convnet.model.channels.2: .*greater than 0"),
-        ("optimizer: sgd", "optimizer: rmsprop", "train.regression-lr-1e-4.optimizer: .*'sgd' or 'adam'"),
+        ("optimizer: sgd", "optimizer: rmsprop", "train.regression-lr-1e-4.optimizer: .*'sgd', 'adam' or 'adamw'"),
         ("epochs: 8\n", "epochs: 0\n", "train.convnet.epochs: .*greater than 0"),
         ("  convnet:\n    data", "  conv.net:\n    data", "train.conv.net: .*pattern"),
         ("  convnet:\n    data", "  ../convnet:\n    data", "train.../convnet: .*pattern"),

@@ -174,7 +174,7 @@ CASES: list[tuple[str, Spoil, str, tuple[str, ...]]] = [
         "an unknown optimiser",
         put("optimizer: sgd", "optimizer: rmsprop"),
         NAMED,
-        (r"\d+:5: train.regression-lr-1e-4.optimizer: .* 'sgd' or 'adam' .got 'rmsprop'.",),
+        (r"\d+:5: train.regression-lr-1e-4.optimizer: .* 'sgd', 'adam' or 'adamw' .got 'rmsprop'.",),
     ),
     (
         "an unknown adversary",

@@ -118,7 +118,7 @@ def test_the_remedy_that_is_named_helps(miniature: Workspace, tmp_path: Path, te
     share_cache(miniature, workspace)
     expected = workspace.outputs()
     flip(workspace.folder / "models" / "mlp.safetensors")
-    unnoticed = workspace.run("dvc", "status")
+    unnoticed = workspace.run("dvc", "status", "dvc.yaml")
     assert "up to date" in unnoticed
     workspace.run("python", "-m", "stages.attack", "mlp", status=1)
     workspace.run("dvc", "repro", "--force", "--single-item", "train@mlp")
