@@ -9,7 +9,7 @@ import pytest
 
 from descent.claims import claims
 from tests.test_claims import STORY, find
-from tests.test_study_pipeline import same_as_run
+from tests.test_study_pipeline import STANDING, curve_of, trial_of
 from tests.workspace import Workspace
 from tools.results import BEGIN, END
 
@@ -137,21 +137,11 @@ def test_undefended_classifiers_break_and_the_adversarially_trained_one_withstan
     assert trained["pgd_accuracy_at_0.1"] >= 0.65
 
 
-@pytest.mark.parametrize(
-    ("study", "value", "run"),
-    [
-        ("weight-decay", "0.0", "mlp"),
-        ("weight-decay", "0.001", "mlp-weight-decay"),
-        ("learning-rate", "0.0001", "regression-lr-1e-4"),
-        ("learning-rate", "0.01", "regression-lr-1e-2"),
-    ],
-)
+@pytest.mark.parametrize(("study", "value", "run"), STANDING)
 def test_a_trial_of_the_studies_has_the_very_bytes_of_the_run_with_its_parameters(
     committed: Workspace, study: str, value: str, run: str
 ) -> None:
-    lines = (committed.folder / "studies" / "results" / study / "curves.csv").read_text(encoding="utf-8").splitlines()
-    curve = (committed.folder / "plots" / "curves" / f"{run}.csv").read_text(encoding="utf-8")
-    assert same_as_run(lines, value, curve)
+    assert trial_of(committed, study, value) == curve_of(committed, run)
 
 
 def test_the_studies_are_of_the_real_images_and_large(committed: Workspace) -> None:

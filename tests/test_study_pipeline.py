@@ -13,6 +13,13 @@ from tests.browser import browsing, needs_chromium
 from tests.workspace import Workspace, cloned
 
 TRIALS = 10
+# What the studies vary, at the values of runs of params.yaml.
+STANDING = [
+    ("weight-decay", "0.0", "mlp"),
+    ("weight-decay", "0.001", "mlp-weight-decay"),
+    ("learning-rate", "0.0001", "regression-lr-1e-4"),
+    ("learning-rate", "0.01", "regression-lr-1e-2"),
+]
 
 
 def change(workspace: Workspace, study: str, **grid: list[float]) -> None:
@@ -22,6 +29,18 @@ def change(workspace: Workspace, study: str, **grid: list[float]) -> None:
     content["studies"][study] |= {"seeds": 2, "grid": grid}
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(content, file)
+
+
+def trial_of(workspace: Workspace, study: str, value: str) -> str:
+    """Return the curve of the trial with seed 0 in a study of one parameter, character for character."""
+    lines = (workspace.folder / "studies" / "results" / study / "curves.csv").read_text(encoding="utf-8").splitlines()
+    header, *rows = (line.split(",", 2) for line in lines)
+    return "\n".join([header[2], *(words for setting, seed, words in rows if (setting, seed) == (value, "0")), ""])
+
+
+def curve_of(workspace: Workspace, run: str) -> str:
+    """Return the curve of a run."""
+    return (workspace.folder / "plots" / "curves" / f"{run}.csv").read_text(encoding="utf-8")
 
 
 def outcomes(workspace: Workspace) -> dict[str, int]:
@@ -48,27 +67,11 @@ def studied(miniature: Workspace, tmp_path_factory: pytest.TempPathFactory) -> W
     return workspace
 
 
-@pytest.mark.parametrize(
-    ("study", "value", "run"),
-    [
-        ("weight-decay", "0.0", "mlp"),
-        ("weight-decay", "0.001", "mlp-weight-decay"),
-        ("learning-rate", "0.0001", "regression-lr-1e-4"),
-        ("learning-rate", "0.01", "regression-lr-1e-2"),
-    ],
-)
+@pytest.mark.parametrize(("study", "value", "run"), STANDING)
 def test_a_trial_has_the_very_bytes_of_the_run_with_its_parameters(
     studied: Workspace, study: str, value: str, run: str
 ) -> None:
-    lines = (studied.folder / "studies" / "results" / study / "curves.csv").read_text(encoding="utf-8").splitlines()
-    assert same_as_run(lines, value, (studied.folder / "plots" / "curves" / f"{run}.csv").read_text(encoding="utf-8"))
-
-
-def same_as_run(lines: list[str], value: str, curve: str) -> bool:
-    """Compare a trial with seed 0 in a study of one parameter, character for character."""
-    header, *rows = (line.split(",", 2) for line in lines)
-    trial = [words for setting, seed, words in rows if (setting, seed) == (value, "0")]
-    return "\n".join([header[2], *trial, ""]) == curve
+    assert trial_of(studied, study, value) == curve_of(studied, run)
 
 
 def test_what_diverged_is_counted_and_has_no_mean(studied: Workspace) -> None:

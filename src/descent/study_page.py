@@ -90,7 +90,7 @@ def table(found: Findings) -> Table:
     last = "overfit" if found.classifies else "diverge"
     rows = []
     for row in found.summary.to_dict("records"):
-        cells = [f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in found.parameters]
+        cells = [_value(row[name]) for name in found.parameters]
         for _, measure, words in columns:
             mean, high = row[f"{measure}_mean"], row[f"{measure}_high"]
             if pd.isna(mean):
@@ -122,10 +122,7 @@ def story(found: Findings) -> dict[str, Any]:
         "first": settings[0],
         "best": min(ended, key=lambda row: row["final_test_loss_mean"]) if ended else None,
         "sharpest": max(ended, key=lambda row: row["final_test_accuracy_mean"]) if ended else None,
-        "name": lambda row: ", ".join(
-            f"{name} = {row[name]:g}" if isinstance(row[name], float) else f"{name} = {row[name]}"
-            for name in found.parameters
-        ),
+        "name": lambda row: ", ".join(f"{name} = {_value(row[name])}" for name in found.parameters),
         "onsets": [int(epochs.min()), float(epochs.median()), int(epochs.max()), len(epochs)] if len(epochs) else None,
         "calm": [row for row in ended if row["overfitting_epoch_seeds"] == 0],
     }
@@ -157,3 +154,7 @@ def crossing(found: Findings) -> dict[str, Any]:
 
 def _rate(found: Findings) -> bool:
     return found.parameters[-1] == "learning_rate"
+
+
+def _value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
