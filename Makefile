@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help repro studies report test faults verify audit check plots bench readme template lock clean
+.PHONY: help repro studies export docs report test faults verify audit check plots bench readme template lock clean
 
 help:  ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,13 +21,20 @@ repro: .venv/installed  ## run the pipeline to its last figure and show the resu
 studies: .venv/installed  ## perform the trials of studies.yaml that are missing, half an hour for all, and write studies/index.html
 	$(BIN)/python -m dvc repro studies/dvc.yaml
 
+export: .venv/installed-for-export  ## write every classifier as ONNX, with a card, to export/
+	$(BIN)/python -m dvc repro export/dvc.yaml
+
+docs: .venv/installed-for-docs  ## build the documentation, site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@$(BIN)/python -c 'from pathlib import Path; print(Path("site/index.html").resolve().as_uri())'
+
 report: .venv/installed  ## build report/index.html from metrics/ and plots/, and name it; REV=… compares with a revision
 	@if [ -n "$$REV" ]; then $(BIN)/python -m tools.compare "$$REV"; else $(BIN)/python -m dvc repro --single-item report \
 	&& $(BIN)/python -c 'from pathlib import Path; print(Path("report/index.html").resolve().as_uri())'; fi
 
 test: .venv/installed-for-tests  ## check the code, then run every test
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 faults: .venv/installed-for-tests  ## try every fault, the slow ones too, and write docs/faults.md
 	$(BIN)/python -m pytest tests/faults tests/test_verify.py --ignore tests/faults/test_table.py -m "" --write-faults
@@ -75,8 +82,16 @@ clean:  ## remove the environment and all that DVC can make again; results in gi
 	$(PIP) --editable .
 	@touch $@
 
+.venv/installed-for-docs: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable '.[docs]'
+	@touch $@ .venv/installed
+
+.venv/installed-for-export: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable '.[onnx]'
+	@touch $@ .venv/installed
+
 # torchattacks asks for a `requests` older than DVC's, and needs none of it.
 .venv/installed-for-tests: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[test]'
 	$(PIP) --no-deps torchattacks==3.5.1
-	@touch $@ .venv/installed
+	@touch $@ .venv/installed .venv/installed-for-docs .venv/installed-for-export

@@ -37,7 +37,9 @@ def tell(request: pytest.FixtureRequest, tmp_path: Path) -> Tell:
         for secret in (str(tmp_path.resolve()), str(tmp_path)):
             happened = happened.replace(secret, "…")
         happened = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:…", happened.strip())
-        cells = (cell.replace("|", "\\|").replace("\n", "<br>") for cell in (tried, must, happened))
+        cells = (
+            cell.replace("|", "\\|").replace("][", "]\\[").replace("\n", "<br>") for cell in (tried, must, happened)
+        )
         request.config.stash[ROWS].append((chapter, f"| {' | '.join(cells)} |"))
 
     return told
