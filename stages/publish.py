@@ -17,7 +17,7 @@ def main() -> None:
     for name, study in load_studies(Path("studies.yaml")).items():
         folder = Path("studies/results", name)
         tables = [pd.read_csv(folder / f"{table}.csv") for table in ("curves", "trials", "summary")]
-        found = Findings(name, list(study.grid), load_metrics(folder / "metrics.json"), *tables)
+        found = Findings(name, study.varied, load_metrics(folder / "metrics.json"), *tables)
         findings.append(found)
         figures |= {f"{name}-{figure}": svg(made) for figure, made in drawn(found).items()}
     for name, figure in figures.items():

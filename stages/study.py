@@ -6,7 +6,7 @@ from pathlib import Path
 
 from descent.errors import StudyError
 from descent.files import load_metrics, save_metrics, save_table
-from descent.outcomes import Outcomes, results, rows, summary, trials
+from descent.outcomes import Engine, Outcomes, results, rows, summary, trials
 from descent.params import load_params
 from descent.pool import on_processes
 from descent.studies import load_studies, settings
@@ -18,19 +18,24 @@ from stages.terminal import KEPT, counted, stage
 def main(name: str) -> None:
     """Perform the trials of a study that were not performed yet, on all cores, and summarise all of them."""
     params, study = load_params(Path("params.yaml")), load_studies(Path("studies.yaml"))[name]
-    run, evaluation, seed, threads = params.train[study.run], params.evaluation, params.seed, params.threads
+    evaluation, threads, seeds = params.evaluation, params.threads, range(params.seed, params.seed + study.seeds)
     data = load_metrics(Path("metrics/data.json"))
-    chosen = settings(name, study, run)
-    planned = trials(chosen, range(seed, seed + study.seeds), evaluation, threads, data[f"sha256_{run.data}"])
+    chosen = settings(name, study, params.train)
+    planned = trials(chosen, seeds, evaluation, threads, data[f"sha256_{study.data}"], study.epsilons)
 
     kept = KEPT / "trials"
     outcomes, work = Outcomes(kept), partial(perform, data=Path("data"), kept=kept)
     processes = max(1, len(os.sched_getaffinity(0)) // threads)
-    with counted(name, len(planned)) as progress:
-        engine = partial(on_processes, work, processes=processes, begin=follow)
-        failed = outcomes.complete({key: trial for key, (_, trial) in planned.items()}, engine, progress)
+    missing = outcomes.missing({key: trial for key, (_, trial) in planned.items()})
+    with counted(name, len(planned), len(planned) - len(missing)) as progress:
+        engine: Engine = partial(on_processes, work, processes=processes, begin=follow)
+        if cluster := os.environ.get("DESCENT_CLUSTER"):
+            from descent.cluster import on_cluster  # only then
+
+            engine = partial(on_cluster, address=cluster, data=Path("data"))
+        failed = outcomes.complete(missing, engine, progress)
     if failed:
-        lines = [f"  {planned[key][0].changes}, seed {planned[key][1].seed}: {why}" for key, (why,) in failed.items()]
+        lines = [f"  {planned[key][0].values}, seed {planned[key][1].seed}: {why}" for key, (why,) in failed.items()]
         raise StudyError("\n".join([f"{name}: {len(failed)} trials failed; the others are kept", *lines]))
 
     table, folder = summary(planned, outcomes), Path("studies/results", name)
@@ -40,8 +45,8 @@ def main(name: str) -> None:
     save_metrics(
         folder / "metrics.json",
         {
-            "run": study.run,
-            "source": data["source"] if run.data == "fashion-mnist" else run.data,
+            "runs": ", ".join(study.runs),
+            "source": data["source"] if study.data == "fashion-mnist" else study.data,
             "settings": len(chosen),
             "seeds": study.seeds,
             "trials": len(planned),

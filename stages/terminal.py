@@ -93,11 +93,7 @@ def epochs(name: str, total: int, done: int) -> Iterator[Callable[[Mapping[str, 
 
 
 @contextmanager
-def counted(name: str, total: int) -> Iterator[Callable[[int], None]]:
+def counted(name: str, total: int, done: int) -> Iterator[Callable[[], object]]:
     """Show, on a terminal only, how many trials are done, and about how long the rest takes."""
-    with tqdm(desc=name, total=total, unit="trial", disable=None, leave=False) as bar:
-
-        def done(count: int) -> None:
-            bar.update(count)
-
-        yield done
+    with tqdm(desc=name, total=total, initial=done, unit="trial", disable=None, leave=False) as bar:
+        yield bar.update

@@ -1,5 +1,6 @@
 """What several tests need."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,24 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     )
     workspace.first_run = workspace.run("python", "-m", "tools.repro", "2")
     workspace.commit("First run")
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def studied(miniature: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Return a miniature after small studies, committed."""
+    workspace = cloned(miniature.folder, tmp_path_factory.mktemp("studies") / "project")
+    shutil.copytree(miniature.folder / ".dvc" / "cache", workspace.folder / ".dvc" / "cache")
+    workspace.set_study("weight-decay", grid={"optimizer": ["adam"], "weight_decay": [0.0, 0.001]})
+    workspace.set_study("classifiers", runs=["mlp", "convnet"], epsilons=[0.0, 0.1, 0.5])
+    workspace.set_study("learning-rate", grid={"learning_rate": [0.0001, 0.01, 100.0]})
+    workspace.run("dvc", "checkout")
+    assert workspace.ran("studies/dvc.yaml") == {
+        "studies/dvc.yaml:publish",
+        *(f"studies/dvc.yaml:study@{name}" for name in ("weight-decay", "classifiers", "learning-rate")),
+    }
+    assert len(workspace.outcomes()) == 14
+    workspace.commit("Studies")
     return workspace
 
 

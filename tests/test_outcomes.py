@@ -43,8 +43,8 @@ def run(params: Params) -> Run:
 
 def planned(run: Run, params: Params, digest: str, *rates: float, seeds: int = 3) -> Planned:
     """Plan a study of learning rates."""
-    study = Study(data="diabetes", run="r", seeds=seeds, grid={"learning_rate": list(rates)})
-    return trials(settings("s", study, run), range(seeds), params.evaluation, 1, digest)
+    study = Study(data="diabetes", runs=["r"], seeds=seeds, grid={"learning_rate": list(rates)}, epsilons=[])
+    return trials(settings("s", study, {"r": run}), range(seeds), params.evaluation, 1, digest)
 
 
 class Engine:
@@ -63,9 +63,10 @@ class Engine:
 
 def completed(plan: Planned, engine: Engine) -> tuple[Outcomes, dict[str, Failure]]:
     """Complete a study."""
-    outcomes, progress = Outcomes(engine.data.parent / "outcomes"), list[int]()
-    failed = outcomes.complete({name: trial for name, (_, trial) in plan.items()}, engine, progress.append)
-    assert sum(progress) == len(plan)
+    outcomes, progress = Outcomes(engine.data.parent / "outcomes"), list[str]()
+    missing = outcomes.missing({name: trial for name, (_, trial) in plan.items()})
+    failed = outcomes.complete(missing, engine, lambda: progress.append("one more"))
+    assert len(progress) == len(missing)
     return outcomes, failed
 
 
@@ -125,7 +126,7 @@ def test_a_trial_that_fails_stops_no_other_and_is_tried_again(data: tuple[Path, 
     assert (again.performed, failed) == ([(0.01, 1)], {})
 
 
-@pytest.mark.parametrize("changed", ["run", "seed", "evaluation", "threads", "sha256_data"])
+@pytest.mark.parametrize("changed", ["run", "seed", "evaluation", "threads", "sha256_data", "epsilons"])
 def test_a_trials_name_changes_with_all_that_it_depends_on(run: Run, params: Params, changed: str) -> None:
     plan = planned(run, params, "d", 0.01, seeds=1)
     ((name, (setting, trial)),) = plan.items()
@@ -135,13 +136,12 @@ def test_a_trials_name_changes_with_all_that_it_depends_on(run: Run, params: Par
         "evaluation": params.evaluation.model_copy(update={"batch_size": 7}),
         "threads": 2,
         "sha256_data": "e",
+        "epsilons": [0.1],
     }
     moved = trial._replace(**{changed: other[changed]})
     (again,) = trials([setting], [0], trial.evaluation, 1, "d")
     assert again == name
-    (renamed,) = trials(
-        [setting._replace(run=moved.run)], [moved.seed], moved.evaluation, moved.threads, moved.sha256_data
-    )
+    (renamed,) = trials([setting._replace(run=moved.run)], [moved.seed], *moved[2:])
     assert renamed != name
 
 

@@ -11,21 +11,22 @@ from descent.studies import Study, load_studies, settings
 from tests.imports import ROOT
 
 
-def study(run: str = "mlp", data: str = "fashion-mnist", **grid: list[Any]) -> Study:
+def study(*runs: str, data: str = "fashion-mnist", **grid: list[Any]) -> Study:
     """Make a study; __ in a parameter's name stands for the dot."""
     return Study.model_validate(
         {
-            "run": run,
+            "runs": list(runs) or ["mlp"],
             "data": data,
             "seeds": 2,
             "grid": {name.replace("__", "."): values for name, values in grid.items()},
+            "epsilons": [],
         }
     )
 
 
 def test_a_grid_is_every_combination_in_the_order_of_the_file(params: Params) -> None:
     run = params.train["mlp"]
-    made = settings("s", study(optimizer=["adam", "adamw"], model__hidden=[[5], [7]]), run)
+    made = settings("s", study(optimizer=["adam", "adamw"], model__hidden=[[5], [7]]), params.train)
     assert [(setting.run.optimizer, setting.run.model.model_dump()["hidden"]) for setting in made] == [
         ("adam", [5]),
         ("adam", [7]),
@@ -50,44 +51,85 @@ def test_a_grid_is_every_combination_in_the_order_of_the_file(params: Params) ->
 )
 def test_a_mistake_in_a_grid_is_told_with_its_name(params: Params, grid: dict[str, Any], said: str) -> None:
     with pytest.raises(ParamsError) as caught:
-        settings("wide", study(**grid), params.train["mlp"])
+        settings("wide", study(**grid), params.train)
     assert str(caught.value) == f"studies.yaml: studies.wide.grid.{said}"
+
+
+def test_several_runs_are_settings_too(params: Params) -> None:
+    made = settings("s", study("mlp", "convnet", weight_decay=[0.0, 0.1]), params.train)
+    assert [dict(setting.values) for setting in made] == [
+        {"run": run, "weight_decay": weight_decay} for run in ("mlp", "convnet") for weight_decay in (0.0, 0.1)
+    ]
+    assert [setting.run.model.kind for setting in made] == ["mlp", "mlp", "convnet", "convnet"]
+    (alone,) = settings("s", study("convnet"), params.train)
+    assert (dict(alone.values), alone.run) == ({"run": "convnet"}, params.train["convnet"])
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [
+        (("mlp", "mlp"), r"studies\.s\.runs: mlp twice"),
+        (("mlp", "mpl"), "train has no run 'mpl'; it has regression-lr-1e-4, "),
+        (("mlp", "regression-lr-1e-2"), r"studies\.s\.data: the run regression-lr-1e-2 is trained on other data"),
+    ],
+)
+def test_a_mistake_in_the_runs_is_told(params: Params, runs: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ParamsError, match=said):
+        settings("s", study(*runs), params.train)
+
+
+@pytest.mark.parametrize(
+    ("data", "epsilons", "said"),
+    [
+        ("diabetes", [0.1], "epsilons must be []; the diabetes data has no images to attack"),
+        ("fashion-mnist", [0.2, 0.1], "epsilons must rise from each value to the next"),
+        ("fashion-mnist", [1.5], "epsilons.0: Input should be less than or equal to 1 (got 1.5)"),
+    ],
+)
+def test_an_epsilon_that_cannot_be_is_told(tmp_path: Path, data: str, epsilons: list[float], said: str) -> None:
+    path = tmp_path / "studies.yaml"
+    path.write_text(
+        f"studies:\n  a: {{data: {data}, runs: [mlp], seeds: 5, grid: {{}}, epsilons: {epsilons}}}\n", encoding="utf-8"
+    )
+    with pytest.raises(ParamsError) as caught:
+        load_studies(path)
+    assert said in str(caught.value)
 
 
 def test_mistakes_are_told_all_at_once(params: Params) -> None:
     with pytest.raises(ParamsError) as caught:
-        settings("wide", study(weight_decay=[-1.0, -2.0], epochs=[0]), params.train["mlp"])
+        settings("wide", study(weight_decay=[-1.0, -2.0], epochs=[0]), params.train)
     assert len(str(caught.value).splitlines()) == 3
 
 
 def test_the_data_of_a_study_are_its_runs(params: Params) -> None:
     with pytest.raises(ParamsError, match=r"studies\.s\.data: the run mlp is trained on other data"):
-        settings("s", study(data="diabetes", epochs=[1]), params.train["mlp"])
+        settings("s", study(data="diabetes", epochs=[1]), params.train)
 
 
 def test_a_grid_beyond_all_reason_is_refused_before_it_is_laid_out(params: Params) -> None:
     wide: dict[str, Any] = {name: list(range(1, 1001)) for name in ("epochs", "batch_size", "learning_rate")}
     with pytest.raises(ParamsError, match="1,000,000,000 settings"):
-        settings("s", study(**wide), params.train["mlp"])
+        settings("s", study(**wide), params.train)
 
 
 def test_a_mistake_in_the_file_has_its_line(tmp_path: Path) -> None:
     path = tmp_path / "studies.yaml"
-    path.write_text("studies:\n  a:\n    data: diabetes\n    run: mlp\n    seed: 5\n    grid: {}\n", encoding="utf-8")
+    path.write_text("studies:\n  a:\n    data: diabetes\n    seed: 5\n    runs: []\n", encoding="utf-8")
     with pytest.raises(ParamsError) as caught:
         load_studies(path)
-    assert f"{path}:5:5: studies.a.seed: no such parameter; did you mean seeds?" in str(caught.value)
-    assert f"{path}:6:5: studies.a.grid" in str(caught.value)
+    assert f"{path}:4:5: studies.a.seed: no such parameter; did you mean seeds?" in str(caught.value)
+    assert f"{path}:5:5: studies.a.runs" in str(caught.value)
 
 
 def test_a_study_that_is_not_there_is_an_error_that_names_those_that_are() -> None:
-    with pytest.raises(ParamsError, match="there is no study 'x'; there are weight-decay, learning-rate"):
+    with pytest.raises(ParamsError, match="there is no study 'x'; there are weight-decay, classifiers, learning-rate"):
         load_studies(ROOT / "studies.yaml")["x"]
 
 
 def test_the_studies_of_the_project_fit_its_runs(params: Params) -> None:
     studies = load_studies(ROOT / "studies.yaml")
-    counts = {name: len(settings(name, each, params.train[each.run])) for name, each in studies.items()}
+    counts = {name: len(settings(name, each, params.train)) for name, each in studies.items()}
     assert counts["weight-decay"] >= 8
     assert counts["learning-rate"] >= 25
     assert [studies[name].seeds for name in ("weight-decay", "learning-rate")] == [5, 20]

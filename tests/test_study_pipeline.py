@@ -1,5 +1,6 @@
 """Studies as their users run them, on a few drawn garments."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -7,35 +8,26 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from ruamel.yaml import YAML
 
 from tests.browser import browsing, needs_chromium
-from tests.workspace import Workspace, cloned
+from tests.workspace import Workspace
 
-TRIALS = 10
 # What the studies vary, at the values of runs of params.yaml.
 STANDING = [
-    ("weight-decay", "0.0", "mlp"),
-    ("weight-decay", "0.001", "mlp-weight-decay"),
+    ("weight-decay", "adam,0.0", "mlp"),
+    ("weight-decay", "adam,0.001", "mlp-weight-decay"),
+    ("classifiers", "mlp", "mlp"),
+    ("classifiers", "convnet", "convnet"),
     ("learning-rate", "0.0001", "regression-lr-1e-4"),
     ("learning-rate", "0.01", "regression-lr-1e-2"),
 ]
 
 
-def change(workspace: Workspace, study: str, **grid: list[float]) -> None:
-    """Give a study two seeds, and other values."""
-    path, yaml = workspace.folder / "studies.yaml", YAML()
-    content = yaml.load(path.read_text(encoding="utf-8"))
-    content["studies"][study] |= {"seeds": 2, "grid": grid}
-    with path.open("w", encoding="utf-8") as file:
-        yaml.dump(content, file)
-
-
-def trial_of(workspace: Workspace, study: str, value: str) -> str:
-    """Return the curve of the trial with seed 0 in a study of one parameter, character for character."""
+def trial_of(workspace: Workspace, study: str, setting: str) -> str:
+    """Return the curve of the trial with seed 0 of a setting, character for character."""
     lines = (workspace.folder / "studies" / "results" / study / "curves.csv").read_text(encoding="utf-8").splitlines()
-    header, *rows = (line.split(",", 2) for line in lines)
-    return "\n".join([header[2], *(words for setting, seed, words in rows if (setting, seed) == (value, "0")), ""])
+    header, start = lines[0].split(",", setting.count(",") + 2)[-1], f"{setting},0,"
+    return "\n".join([header, *(line.removeprefix(start) for line in lines if line.startswith(start)), ""])
 
 
 def curve_of(workspace: Workspace, run: str) -> str:
@@ -43,35 +35,21 @@ def curve_of(workspace: Workspace, run: str) -> str:
     return (workspace.folder / "plots" / "curves" / f"{run}.csv").read_text(encoding="utf-8")
 
 
-def outcomes(workspace: Workspace) -> dict[str, int]:
-    """Return when each outcome was written, by name."""
-    return {path.name: path.stat().st_mtime_ns for path in (workspace.folder / ".ckpt" / "trials").glob("*.json")}
-
-
-@pytest.fixture(scope="module")
-def studied(miniature: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Return a miniature after two small studies."""
-    workspace = cloned(miniature.folder, tmp_path_factory.mktemp("studies") / "project")
-    shutil.copytree(miniature.folder / ".dvc" / "cache", workspace.folder / ".dvc" / "cache")
-    change(workspace, "weight-decay", weight_decay=[0.0, 0.001])
-    change(workspace, "learning-rate", learning_rate=[0.0001, 0.01, 100.0])
-    workspace.run("dvc", "checkout")
-    said = workspace.run("dvc", "repro", "studies/dvc.yaml")
-    assert sorted(re.findall("^Running stage 'studies/dvc.yaml:(.*)'", said, re.MULTILINE)) == [
-        "publish",
-        "study@learning-rate",
-        "study@weight-decay",
-    ]
-    assert len(outcomes(workspace)) == TRIALS
-    workspace.commit("Studies")
-    return workspace
-
-
-@pytest.mark.parametrize(("study", "value", "run"), STANDING)
+@pytest.mark.parametrize(("study", "setting", "run"), STANDING)
 def test_a_trial_has_the_very_bytes_of_the_run_with_its_parameters(
-    studied: Workspace, study: str, value: str, run: str
+    studied: Workspace, study: str, setting: str, run: str
 ) -> None:
-    assert trial_of(studied, study, value) == curve_of(studied, run)
+    assert trial_of(studied, study, setting) == curve_of(studied, run)
+
+
+@pytest.mark.parametrize("run", ["mlp", "convnet"])
+def test_a_trial_withstands_what_the_run_withstands(studied: Workspace, run: str) -> None:
+    trials = pd.read_csv(studied.folder / "studies" / "results" / "classifiers" / "trials.csv")
+    ((_, trial),) = trials[(trials["run"] == run) & (trials["seed"] == 0)].iterrows()
+    attacked = json.loads((studied.folder / "metrics" / "attack" / f"{run}.json").read_text(encoding="utf-8"))
+    accuracies = {name: value for name, value in attacked.items() if name.startswith("accuracy_at_")}
+    assert len(accuracies) == 3
+    assert dict(trial[list(accuracies)]) == accuracies
 
 
 def test_what_diverged_is_counted_and_has_no_mean(studied: Workspace) -> None:
@@ -84,29 +62,31 @@ def test_what_diverged_is_counted_and_has_no_mean(studied: Workspace) -> None:
 
 def test_a_study_that_grows_performs_only_what_is_missing(studied: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(shutil.copytree(studied.folder, tmp_path / "grown"))
-    before = outcomes(workspace)
-    change(workspace, "weight-decay", weight_decay=[0.0, 0.001, 0.01])
+    before = workspace.outcomes()
+    workspace.set_study("weight-decay", grid={"optimizer": ["adam"], "weight_decay": [0.0, 0.001, 0.01]})
     workspace.run("dvc", "repro", "studies/dvc.yaml:study@weight-decay")
-    after = outcomes(workspace)
-    assert len(after) == TRIALS + 2
+    after = workspace.outcomes()
+    assert len(after) == len(before) + 2
     assert before.items() <= after.items()
 
 
 def test_a_grid_with_mistakes_is_refused_before_the_first_trial(studied: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(shutil.copytree(studied.folder, tmp_path / "refused"))
-    before = outcomes(workspace)
-    change(workspace, "weight-decay", weight_decay=[0.5, -1.0], weigth=[1.0])
+    before = workspace.outcomes()
+    workspace.set_study("weight-decay", grid={"weight_decay": [0.5, -1.0], "weigth": [1.0]})
     said = workspace.run("dvc", "repro", "studies/dvc.yaml:study@weight-decay", status=255)
     assert "ERROR: studies.yaml: studies.weight-decay.grid.weigth: no such parameter of a run" in said
     assert "Traceback" not in said
-    assert outcomes(workspace) == before
+    assert workspace.outcomes() == before
 
 
-def test_the_page_tells_both_studies_with_their_figures(studied: Workspace) -> None:
+def test_the_page_tells_every_study_with_their_figures(studied: Workspace) -> None:
     page = (studied.folder / "studies" / "index.html").read_text(encoding="utf-8")
-    assert page.count("<svg ") == len(list((studied.folder / "studies" / "figures").iterdir())) == 5
+    assert page.count("<svg ") == len(list((studied.folder / "studies" / "figures").iterdir())) == 10
     words = re.sub(r"\s+", " ", re.sub("<[^>]*>", "", page.partition("<main")[2]))
     assert "4 trials of mlp: 2 settings from 2 seeds each. 0 diverged." in words
+    assert "4 trials of mlp, convnet: 2 settings from 2 seeds each. 0 diverged." in words
+    assert "images tell the settings apart most at ε = 0." in words
     assert "6 trials of regression-lr-1e-2: 3 settings from 2 seeds each. 2 diverged." in words
     assert "; at 100 every seed ends in no finite number." in words
     assert "Drawn stand-in data, not Fashion-MNIST" in page

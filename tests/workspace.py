@@ -18,6 +18,7 @@ RESULTS = (
     "data/",
     "models/",
     "report/",
+    *(f"export/{name}" for name in ("dvc.lock", "mlp", "convnet")),
     *(f"studies/{name}" for name in ("dvc.lock", "results/", "figures/", "index.html")),
 )
 
@@ -83,6 +84,18 @@ class Workspace:
             section[last] = value
         with path.open("w", encoding="utf-8") as file:
             yaml.dump(params, file)
+
+    def set_study(self, name: str, **keys: object) -> None:
+        """Give a study in studies.yaml two seeds, and other values of some keys."""
+        path, yaml = self.folder / "studies.yaml", YAML()
+        studies = yaml.load(path.read_text(encoding="utf-8"))
+        studies["studies"][name] |= {"seeds": 2} | keys
+        with path.open("w", encoding="utf-8") as file:
+            yaml.dump(studies, file)
+
+    def outcomes(self) -> dict[str, int]:
+        """Return when the outcome of each trial was written, by name."""
+        return {path.name: path.stat().st_mtime_ns for path in (self.folder / ".ckpt" / "trials").glob("*.json")}
 
     def outputs(self) -> dict[str, bytes]:
         """Return the bytes of every output, by path."""

@@ -36,11 +36,16 @@ Engine = Callable[[Mapping[str, Trial]], Generator[tuple[str, bytes | Failure]]]
 
 
 def trials(
-    chosen: Sequence[Setting], seeds: Iterable[int], evaluation: Evaluation, threads: int, sha256_data: str
+    chosen: Sequence[Setting],
+    seeds: Iterable[int],
+    evaluation: Evaluation,
+    threads: int,
+    sha256_data: str,
+    epsilons: Sequence[float] = (),
 ) -> dict[str, tuple[Setting, Trial]]:
     """Return the trials by their keys: every seed of the first setting, then of the next."""
     planned = [
-        (setting, Trial(setting.run, seed, evaluation, threads, sha256_data))
+        (setting, Trial(setting.run, seed, evaluation, threads, sha256_data, epsilons))
         for setting, seed in product(chosen, seeds)
     ]
     return {key(trial): (setting, trial) for setting, trial in planned}
@@ -56,21 +61,24 @@ class Outcomes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def missing(self, planned: Mapping[str, Trial]) -> dict[str, Trial]:
+        """Return those of the trials, by key, whose outcome is not there yet."""
+        return {name: trial for name, trial in planned.items() if not self._has(name)}
+
     def complete(
-        self, planned: Mapping[str, Trial], engine: Engine, progress: Callable[[int], None]
+        self, missing: Mapping[str, Trial], engine: Engine, progress: Callable[[], object]
     ) -> dict[str, Failure]:
-        """Perform the trials whose outcome is not there yet, and keep each as it comes.
+        """Perform trials, and keep the outcome of each as it comes.
 
         Args:
-            planned: By key.
+            missing: By key.
             engine: Performs trials, and gives what became of each.
-            progress: Called with how many more are done.
+            progress: Called after each.
 
         Returns:
             Those that failed.
         """
-        missing, failed = {name: trial for name, trial in planned.items() if not self._has(name)}, {}
-        progress(len(planned) - len(missing))
+        failed = {}
         with closing(engine(missing)) as results:
             for name, result in results:
                 if isinstance(result, Failure):
@@ -78,7 +86,7 @@ class Outcomes:
                 else:
                     with replacing(self._path(name), flush=False) as temporary:
                         temporary.write_bytes(result)
-                progress(1)
+                progress()
         return failed
 
     def read(self, name: str) -> Outcome:
@@ -117,20 +125,21 @@ def results(planned: Mapping[str, tuple[Setting, Trial]], outcomes: Outcomes) ->
 def summary(planned: Mapping[str, tuple[Setting, Trial]], outcomes: Outcomes) -> list[dict[str, Value]]:
     """Summarise each setting over its seeds, a row each.
 
-    Of each measure of the run's data: `…_seeds` that have one (a trial that diverged has none), `…_mean`,
-    `…_median`, `…_low` and `…_high`, the 95 % interval of the mean by Student's t; `…_difference`,
-    `…_difference_low` and `…_difference_high` from the first setting, paired by seed. What a single seed cannot
-    tell is left empty.
+    Of each measure of the run's data, and of the accuracy at each ε if it was attacked: `…_seeds` that have one (a
+    trial that diverged has none), `…_mean`, `…_median`, `…_low` and `…_high`, the 95 % interval of the mean by
+    Student's t; `…_difference`, `…_difference_low` and `…_difference_high` from the first setting, paired by seed.
+    What a single seed cannot tell is left empty.
     """
     by_setting: dict[tuple[str, ...], tuple[Setting, dict[int, dict[str, Any]]]] = {}
     for name, (setting, trial) in planned.items():
-        group = by_setting.setdefault(tuple(map(str, setting.changes.values())), (setting, {}))
+        group = by_setting.setdefault(tuple(map(str, setting.values.values())), (setting, {}))
         group[1][trial.seed] = outcomes.read(name).metrics
     _, first = next(iter(by_setting.values()))
+    attacked = [measure for measure in next(iter(first.values())) if measure.startswith("accuracy_at_")]
     made = []
     for setting, metrics in by_setting.values():
         row = {**_words(setting), "seeds": len(metrics), "diverged": sum(each["diverged"] for each in metrics.values())}
-        for measure in MEASURES[setting.run.data]:
+        for measure in (*MEASURES[setting.run.data], *attacked):
             values, reference = _values(metrics, measure), _values(first, measure)
             low, high = interval(list(values.values()))
             differences = [value - reference[seed] for seed, value in values.items() if seed in reference]
@@ -155,7 +164,7 @@ def _values(metrics: Mapping[int, Mapping[str, Any]], measure: str) -> dict[int,
 
 def _words(setting: Setting) -> dict[str, Value]:
     """Return what a setting changes, as a table has it."""
-    return {name: value if isinstance(value, int | float) else str(value) for name, value in setting.changes.items()}
+    return {name: value if isinstance(value, int | float) else str(value) for name, value in setting.values.items()}
 
 
 def interval(values: Sequence[float]) -> tuple[float | None, float | None]:

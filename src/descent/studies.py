@@ -1,4 +1,4 @@
-"""Read `studies.yaml`: each study a run over a grid of its parameters, from several seeds."""
+"""Read `studies.yaml`: each study runs over a grid of their parameters, from several seeds."""
 
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -6,7 +6,7 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from descent.errors import ParamsError
 from descent.params import Run, RunName, Section, explained
@@ -17,18 +17,32 @@ MOST_SETTINGS = 10_000
 
 
 class Study(Section):
-    """One run of `params.yaml`, with every combination of the values in `grid`, each from every seed."""
+    """Runs of `params.yaml`, each with every combination of the values in `grid`, from every seed."""
 
-    data: Literal["diabetes", "fashion-mnist"]  # the run's; DVC cannot look it up
-    run: RunName
+    data: Literal["diabetes", "fashion-mnist"]  # the runs'; DVC cannot look it up
+    runs: Annotated[list[RunName], Field(min_length=1)]
     seeds: Annotated[int, Field(gt=0, le=1000)]  # so many, from `seed` on
-    grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]]
+    epsilons: list[Annotated[float, Field(ge=0, le=1)]]  # at which what was trained is attacked
+
+    @model_validator(mode="after")
+    def _attacks_images(self) -> "Study":
+        if self.epsilons and self.data == "diabetes":
+            raise ValueError("epsilons must be []; the diabetes data has no images to attack")
+        if self.epsilons != sorted(set(self.epsilons)):
+            raise ValueError("epsilons must rise from each value to the next")
+        return self
+
+    @property
+    def varied(self) -> list[str]:
+        """What one setting differs in from another: parameters by their dotted names, or `run`."""
+        return [*(["run"] if len(self.runs) > 1 or not self.grid else []), *self.grid]
 
 
 class Setting(NamedTuple):
-    """What one combination changes in the run, by the parameters' dotted names, and the run that it makes."""
+    """The values of what a study varies, and the run that they make."""
 
-    changes: Mapping[str, Any]
+    values: Mapping[str, Any]
     run: Run
 
 
@@ -54,25 +68,35 @@ def load_studies(path: Path) -> dict[str, Study]:
         raise ParamsError("\n".join(explained(path, tree, error))) from error
 
 
-def settings(name: str, study: Study, run: Run) -> list[Setting]:
-    """Return every combination of the grid, the last parameter changing fastest.
+def settings(name: str, study: Study, runs: Mapping[str, Run]) -> list[Setting]:
+    """Return every combination of runs and grid, the last parameter changing fastest.
+
+    Args:
+        name: Of the study, for errors.
+        study: Names some of the runs.
+        runs: Those of `params.yaml`, by name.
 
     Raises:
-        ParamsError: A name is no parameter of the run, or a value is none for it, or is there twice; a line for each.
+        ParamsError: A name is none of a run, or of a run's parameter, or a value is none for it, or is there twice; a
+            line for each.
     """
-    if (count := prod(map(len, study.grid.values()))) > MOST_SETTINGS:
+    if (count := len(study.runs) * prod(map(len, study.grid.values()))) > MOST_SETTINGS:
         raise ParamsError(f"studies.yaml: studies.{name}.grid: {count:,} settings; {MOST_SETTINGS:,} are the most")
-    made, mistakes = list[Setting](), dict[str, None]()
-    for values in product(*study.grid.values()):
+    if repeated := [run for place, run in enumerate(study.runs) if run in study.runs[:place]]:
+        raise ParamsError(f"studies.yaml: studies.{name}.runs: {repeated[0]} twice")
+    made, others, mistakes = list[Setting](), list[str](), dict[str, None]()
+    for run, *values in product(study.runs, *study.grid.values()):
         changes = dict(zip(study.grid, values, strict=True))
+        chosen = {parameter: ({"run": run} | changes)[parameter] for parameter in study.varied}
         try:
-            made.append(Setting(changes, Run.model_validate(_changed(run.model_dump(), changes))))
+            made.append(Setting(chosen, Run.model_validate(_changed(runs[run].model_dump(), changes))))
+            others += [run] if made[-1].run.data != study.data else []
         except ValidationError as error:
             mistakes |= dict.fromkeys(_mistakes(changes, error))
         except KeyError as error:
             mistakes[f"{error.args[0]}: no such parameter of a run"] = None
-    if any(setting.run.data != study.data for setting in made):
-        raise ParamsError(f"studies.yaml: studies.{name}.data: the run {study.run} is trained on other data")
+    if others:
+        raise ParamsError(f"studies.yaml: studies.{name}.data: the run {others[0]} is trained on other data")
     for parameter, listed in study.grid.items():
         if any(value in listed[:place] for place, value in enumerate(listed)):
             mistakes[f"{parameter}: the same value twice"] = None

@@ -1,6 +1,7 @@
 """What the studies found, as figures and as one page of HTML that needs nothing but itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from descent.fashion_mnist import DRAWN
 from descent.report import environment
 from descent.results import Table
-from descent.study_figures import against, bands, onsets, threshold
+from descent.study_figures import against, bands, epsilons, onsets, robustness, series, threshold, written
 
 # The columns of a study's table on the page: a heading, the measure, and how its mean is written.
 CLASSIFIERS = (
@@ -49,7 +50,8 @@ def drawn(found: Findings) -> dict[str, Figure]:
     parameters, source = found.parameters, found.metrics["source"]
     if not found.classifies:
         return {"threshold": threshold(found.trials, parameters)} if _rate(found) else {}
-    return {
+    attacked = {"robustness": robustness(found.summary, parameters, source)} if epsilons(found.summary) else {}
+    return attacked | {
         "loss": bands(found.curves, parameters, source),
         "losses": against(found.summary, parameters, ("final_test_loss", "best_test_loss"), source),
         "accuracy": against(found.summary, parameters, ("final_test_accuracy", "best_test_accuracy"), source),
@@ -75,6 +77,8 @@ def page(findings: Sequence[Findings], figures: Mapping[str, str]) -> str:
                     "classifies": found.classifies,
                     "metrics": found.metrics,
                     "table": table(found),
+                    "attacked": attacked(found),
+                    "at": sharpest_attack(found),
                     "story": story(found) if found.classifies else crossing(found) if _rate(found) else None,
                 }
                 for found in findings
@@ -90,20 +94,39 @@ def table(found: Findings) -> Table:
     last = "overfit" if found.classifies else "diverge"
     rows = []
     for row in found.summary.to_dict("records"):
-        cells = [_value(row[name]) for name in found.parameters]
+        cells = [written(row[name]) for name in found.parameters]
         for _, measure, words in columns:
-            mean, high = row[f"{measure}_mean"], row[f"{measure}_high"]
-            if pd.isna(mean):
-                cells.append("–")
-            elif mean > LARGEST:
-                cells.append(f"> {LARGEST:,.0f}×")
-            elif pd.isna(high) or high == mean:
-                cells.append(words.format(mean))
-            else:
-                cells.append(f"{words.format(mean)} ± {words.format(high - mean)}")
+            cells.append(_mean(row, measure, words))
         count = row["overfitting_epoch_seeds"] if found.classifies else row["diverged"]
         rows.append((*cells, f"{count:.0f} of {row['seeds']}"))
     return Table((*found.parameters, *(heading for heading, *_ in columns), last), rows)
+
+
+def attacked(found: Findings) -> Table | None:
+    """Lay out the accuracy under FGSM, a row for each ε and a column for each setting; None without attack."""
+    names, settings = epsilons(found.summary), found.summary.to_dict("records")
+    rows = [(name, *(_mean(row, f"accuracy_at_{name}", "{:.1%}") for row in settings)) for name in names]
+    return Table(("ε", *(_named(found, row) for row in settings)), rows) if names else None
+
+
+def sharpest_attack(found: Findings) -> dict[str, Any] | None:
+    """Return the numbers of the sentence on the ε at which mean accuracies lie farthest apart; None without attack.
+
+    Returns:
+        `epsilon`, that ε; `measure`, its name in the summary; `most` and `least`, the rows of the summary.
+    """
+    means = found.summary.filter(regex="^accuracy_at_.*_mean$").dropna()
+    if means.empty:
+        return None
+    measure = str((means.max() - means.min()).idxmax()).removesuffix("_mean")
+    rows = sorted(found.summary.loc[means.index].to_dict("records"), key=lambda row: row[f"{measure}_mean"])
+    return {
+        "epsilon": measure.removeprefix("accuracy_at_"),
+        "measure": measure,
+        "least": rows[0],
+        "most": rows[-1],
+        "name": partial(_named, found),
+    }
 
 
 def story(found: Findings) -> dict[str, Any]:
@@ -112,7 +135,7 @@ def story(found: Findings) -> dict[str, Any]:
     Returns:
         `first`, the setting that the others are compared with; `best` and `sharpest`, those with the lowest final
         test loss and with the highest final test accuracy; `name` by setting; `onsets` of the trials of the first;
-        `calm`, the settings none of whose trials overfits.
+        `calm`, in words, the settings none of whose trials overfits.
     """
     settings = found.summary.to_dict("records")
     ended = [row for row in settings if not pd.isna(row["final_test_loss_mean"])]
@@ -122,9 +145,9 @@ def story(found: Findings) -> dict[str, Any]:
         "first": settings[0],
         "best": min(ended, key=lambda row: row["final_test_loss_mean"]) if ended else None,
         "sharpest": max(ended, key=lambda row: row["final_test_accuracy_mean"]) if ended else None,
-        "name": lambda row: ", ".join(f"{name} = {_value(row[name])}" for name in found.parameters),
+        "name": partial(_named, found),
         "onsets": [int(epochs.min()), float(epochs.median()), int(epochs.max()), len(epochs)] if len(epochs) else None,
-        "calm": [row for row in ended if row["overfitting_epoch_seeds"] == 0],
+        "calm": "; ".join(_calm(found)),
     }
 
 
@@ -156,5 +179,30 @@ def _rate(found: Findings) -> bool:
     return found.parameters[-1] == "learning_rate"
 
 
-def _value(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _named(found: Findings, row: Mapping[Any, Any]) -> str:
+    """Name a setting."""
+    return ", ".join(
+        written(row[name]) if name == "run" else f"{name} = {written(row[name])}" for name in found.parameters
+    )
+
+
+def _calm(found: Findings) -> Iterator[str]:
+    """Say of each series which of its settings have no trial that overfits."""
+    last = found.parameters[-1]
+    for label, part in series(found.summary, found.parameters):
+        calm = part[part["final_test_loss_mean"].notna() & (part["overfitting_epoch_seeds"] == 0)]
+        words = ", ".join(map(written, calm[last]))
+        if words:
+            yield f"{label + ', ' if label else ''}{words if last == 'run' else f'{last} = {words}'}"
+
+
+def _mean(row: Mapping[Any, Any], measure: str, words: str) -> str:
+    """Write a mean with half its interval."""
+    mean, high = row[f"{measure}_mean"], row[f"{measure}_high"]
+    if pd.isna(mean):
+        return "–"
+    if mean > LARGEST:
+        return f"> {LARGEST:,.0f}×"
+    if pd.isna(high) or high == mean:
+        return words.format(mean)
+    return f"{words.format(mean)} ± {words.format(high - mean)}"

@@ -2,21 +2,25 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from descent.checkpoint import Checkpoint
-from descent.data import Dataset, load_dataset
+from descent.data import Dataset, Split, load_dataset
 from descent.determinism import make_deterministic
 from descent.diagnostics import describe
 from descent.errors import DataError
 from descent.heap import keep_freed_memory
 from descent.params import Evaluation, Run
+from descent.robustness import along, directions
 from descent.runs import begin, train
 from descent.source import source_digest
+from descent.training import accuracy
 
 
 class Trial(NamedTuple):
@@ -27,10 +31,11 @@ class Trial(NamedTuple):
     evaluation: Evaluation
     threads: int
     sha256_data: str
+    epsilons: Sequence[float] = ()  # at which the model is attacked in the end
 
 
 class Outcome(NamedTuple):
-    """What a trial gives: the metrics and the curve that the stage `train` gives for the same run and seed."""
+    """What a trial gives: metrics and curve as of the stage `train`, accuracies under FGSM as of the stage `attack`."""
 
     metrics: dict[str, Any]
     history: list[dict[str, float]]
@@ -45,7 +50,8 @@ def code() -> str:
 
 def key(trial: Trial) -> str:
     """Return a name for the outcome of a trial: equal only where parameters, data and code are."""
-    depends = [trial.run.model_dump(), trial.seed, trial.evaluation.model_dump(), trial.threads, trial.sha256_data]
+    run, evaluation = trial.run.model_dump(), trial.evaluation.model_dump()
+    depends = [run, trial.seed, evaluation, trial.threads, trial.sha256_data, list(trial.epsilons)]
     words = json.dumps([depends, code()], sort_keys=True)
     return hashlib.sha256(words.encode()).hexdigest()
 
@@ -69,8 +75,9 @@ def perform(trial: Trial, data: Path, kept: Path) -> bytes:
     with Checkpoint(kept / name, name, {**model.state_dict(), **optimizer.state}, rng) as checkpoint:
         diverged = train(model, optimizer, dataset, trial.run, trial.evaluation, rng, checkpoint, lambda row: None)
         history = checkpoint.history
-    described = describe(trial.run, history, dataset, trial.evaluation)
-    metrics = {"diverged": bool(diverged), "diverged_epoch": diverged} | described
+        metrics: dict[str, Any] = {"diverged": bool(diverged), "diverged_epoch": diverged}
+        metrics |= describe(trial.run, history, dataset, trial.evaluation)
+        metrics |= _under_attack(model, dataset.test, trial.epsilons, trial.evaluation.batch_size)
     return json.dumps({"trial": name, "metrics": metrics, "history": history}, allow_nan=False).encode()
 
 
@@ -87,6 +94,17 @@ def parsed(name: str, content: bytes) -> Outcome:
     except (ValueError, KeyError, TypeError):
         pass
     raise DataError(f"trial {name}: its outcome is damaged")
+
+
+def _under_attack(model: nn.Module, test: Split, epsilons: Sequence[float], batch_size: int) -> dict[str, float]:
+    if not epsilons:
+        return {}
+    model.eval()
+    logits = along(model, test.x, directions(model, test, batch_size), epsilons, batch_size)
+    return {
+        f"accuracy_at_{epsilon:g}": accuracy(each, test.y).item()
+        for epsilon, each in zip(epsilons, logits, strict=True)
+    }
 
 
 @cache
