@@ -1,0 +1,82 @@
+"""A model card in the format that model hubs read: what a classifier is, how good it is, and what it is not for."""
+
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+
+from descent.fashion_mnist import CLASSES, REAL
+from descent.params import Bench, Evaluation, Run
+from descent.report import environment
+
+Metrics = Mapping[str, Any]
+
+
+class Measured(NamedTuple):
+    """What is known of a run."""
+
+    data: Metrics  # metrics/data.json
+    trained: Metrics  # metrics/train/RUN.json
+    attacked: Metrics  # metrics/attack/RUN.json
+    exported: Metrics  # what `compare` found
+
+
+def model_card(name: str, run: Run, evaluation: Evaluation, bench: Bench, measured: Measured) -> str:
+    """Write the card of a classifier (Mitchell et al. 2019, arXiv:1810.03993, for what belongs on one).
+
+    Args:
+        name: Of the run.
+        run: How it was trained.
+        evaluation: How it was measured.
+        bench: How it was attacked.
+        measured: What came out.
+
+    Returns:
+        Markdown after a head in YAML, as Hugging Face's hub reads it.
+    """
+    data, attacked = measured.data, measured.attacked
+    images = "Fashion-MNIST" if data["source"] == REAL else "drawn garments, not Fashion-MNIST"
+    return (
+        environment()
+        .get_template("card.md")
+        .render(
+            measured._asdict(),
+            head=_head(name, images, data, measured.trained),
+            name=name,
+            run=run,
+            images=images,
+            classes=CLASSES,
+            measured=min(evaluation.train_subset, data["train_images"]),
+            pgd_images=min(bench.pgd.images, data["test_images"]),
+            withstood=[
+                (f"{epsilon:g}", attacked[f"accuracy_at_{epsilon:g}"], attacked.get(f"pgd_accuracy_at_{epsilon:g}"))
+                for epsilon in bench.epsilons
+            ],
+        )
+    )
+
+
+def _head(name: str, images: str, data: Metrics, trained: Metrics) -> str:
+    real = data["source"] == REAL
+    dataset = {"type": "zalando-datasets/fashion_mnist" if real else "drawn", "name": images, "split": "test"}
+    accuracy = {"type": "accuracy", "value": trained["final_test_accuracy"]}
+    head: dict[str, Any] = {
+        "license": "mit",
+        "library_name": "onnx",
+        "pipeline_tag": "image-classification",
+        "tags": ["fashion-mnist" if real else "drawn", "adversarial-robustness"],
+        "datasets": [dataset["type"]],
+        "metrics": ["accuracy"],
+        "model-index": [
+            {
+                "name": name,
+                "results": [
+                    {"task": {"type": "image-classification"}, "dataset": dataset, "metrics": [accuracy]},
+                ],
+            }
+        ],
+    }
+    written, yaml = StringIO(), YAML()
+    yaml.dump(head if real else {key: value for key, value in head.items() if key != "datasets"}, written)
+    return written.getvalue()

@@ -1,0 +1,37 @@
+"""models/RUN.safetensors, metrics, data → export/RUN.onnx, export/RUN.json, export/RUN.md."""
+
+from pathlib import Path
+
+from descent.data import load_dataset
+from descent.determinism import make_deterministic
+from descent.export import compare, export
+from descent.fashion_mnist import CLASSES
+from descent.files import load_metrics, save_metrics, save_text
+from descent.model_card import Measured, model_card
+from descent.models import load_model
+from descent.params import load_params
+from stages.terminal import stage
+
+
+def main(name: str) -> None:
+    """Export one of the classifiers, hold it to the original on every test image, and write its card."""
+    params = load_params(Path("params.yaml"))
+    run, evaluation = params.train[name], params.evaluation
+    make_deterministic(params.threads)
+    data, trained, attacked = (
+        load_metrics(Path("metrics", path)) for path in ("data.json", f"train/{name}.json", f"attack/{name}.json")
+    )
+    test = load_dataset(Path(f"data/{run.data}.safetensors"), data[f"sha256_{run.data}"]).test
+    model = load_model(
+        Path(f"models/{name}.safetensors"), run.model, test.x.shape[1:], len(CLASSES), trained["sha256_model"]
+    )
+    path = Path(f"export/{name}.onnx")
+    export(model, path, f"{name} of descent, trained on {data['source']}")
+    found = compare(model, path, test.x, evaluation.batch_size)
+    save_metrics(Path(f"export/{name}.json"), found)
+    measured = Measured(data, trained, attacked, found)
+    save_text(Path(f"export/{name}.md"), model_card(name, run, evaluation, params.attack.bench, measured))
+
+
+if __name__ == "__main__":
+    stage(main)
