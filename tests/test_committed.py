@@ -26,7 +26,7 @@ def column(committed: Workspace, run: str, name: str) -> list[float]:
         return [float(row[name]) for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("pipeline", ["dvc.yaml", "studies/dvc.yaml"])
+@pytest.mark.parametrize("pipeline", ["dvc.yaml", "studies/dvc.yaml", "export/dvc.yaml"])
 def test_the_lock_agrees_with_the_code_the_parameters_and_the_results(committed: Workspace, pipeline: str) -> None:
     said = committed.run("dvc", "repro", "--dry", "--allow-missing", pipeline)
     assert [line for line in said.splitlines() if line.startswith("Running")] == []
@@ -137,29 +137,68 @@ def test_undefended_classifiers_break_and_the_adversarially_trained_one_withstan
     assert trained["pgd_accuracy_at_0.1"] >= 0.65
 
 
-@pytest.mark.parametrize(("study", "value", "run"), STANDING)
+@pytest.mark.parametrize(("study", "setting", "run"), STANDING)
 def test_a_trial_of_the_studies_has_the_very_bytes_of_the_run_with_its_parameters(
-    committed: Workspace, study: str, value: str, run: str
+    committed: Workspace, study: str, setting: str, run: str
 ) -> None:
-    assert trial_of(committed, study, value) == curve_of(committed, run)
+    assert trial_of(committed, study, setting) == curve_of(committed, run)
 
 
 def test_the_studies_are_of_the_real_images_and_large(committed: Workspace) -> None:
-    told = {
-        name: json.loads((committed.folder / "studies" / "results" / name / "metrics.json").read_text(encoding="utf-8"))
-        for name in ("weight-decay", "learning-rate")
+    folder = committed.folder / "studies" / "results"
+    told = {path.name: json.loads((path / "metrics.json").read_text(encoding="utf-8")) for path in folder.iterdir()}
+    assert {name: study["trials"] for name, study in told.items()} == {
+        "weight-decay": 120,
+        "classifiers": 20,
+        "learning-rate": 560,
     }
-    assert told["weight-decay"]["source"] == "fashion-mnist"
-    assert (told["weight-decay"]["trials"], told["weight-decay"]["diverged"]) == (40, 0)
-    assert told["learning-rate"]["trials"] == 560
+    assert {told[name]["source"] for name in ("weight-decay", "classifiers")} == {"fashion-mnist"}
+    assert {told[name]["diverged"] for name in ("weight-decay", "classifiers")} == {0}
 
 
-def test_weight_decay_keeps_every_seed_from_overfitting_from_0_0003_on(committed: Workspace) -> None:
-    with (committed.folder / "studies" / "results" / "weight-decay" / "summary.csv").open(encoding="utf-8") as file:
-        settings = list(csv.DictReader(file))
-    overfit = {float(row["weight_decay"]): int(row["overfitting_epoch_seeds"]) for row in settings}
+def test_coupled_weight_decay_keeps_every_seed_from_overfitting_from_0_0003_on(committed: Workspace) -> None:
+    settings = summary(committed, "weight-decay")
+    coupled = [row for row in settings if row["optimizer"] == "adam"]
+    overfit = {float(row["weight_decay"]): int(row["overfitting_epoch_seeds"]) for row in coupled}
     assert overfit == {value: 5 if value <= 0.0001 else 0 for value in overfit}
-    assert min(settings, key=lambda row: float(row["final_test_loss_mean"]))["weight_decay"] == "0.0003"
+    assert min(coupled, key=lambda row: float(row["final_test_loss_mean"]))["weight_decay"] == "0.0003"
+
+
+def test_the_readme_says_of_the_studies_what_they_found(committed: Workspace) -> None:
+    page = " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
+    decays = {(row["optimizer"], row["weight_decay"]): row for row in summary(committed, "weight-decay")}
+    ended = "final_test_loss"
+    best, none = min(decays.values(), key=lambda row: float(row[f"{ended}_mean"])), decays["adam", "0.0"]
+    assert (best["optimizer"], best["weight_decay"], best["overfitting_epoch_seeds"]) == ("adamw", "0.1", "0")
+    for row in (best, none):
+        mean, high = float(row[f"{ended}_mean"]), float(row[f"{ended}_high"])
+        assert f"{mean:.3f} ± {high - mean:.3f}" in page
+    assert float(best["final_test_accuracy_difference_low"]) < 0 < float(best["final_test_accuracy_difference_high"])
+    for row in summary(committed, "classifiers"):
+        mean, high = float(row["accuracy_at_0.1_mean"]), float(row["accuracy_at_0.1_high"])
+        assert f"{mean:.1%} ± {high - mean:.1%}".replace("%", "", 1).replace("%", " %") in page
+
+
+def test_decoupled_weight_decay_below_the_resolution_of_float32_changes_no_bit(committed: Workspace) -> None:
+    trials = [trial_of(committed, "weight-decay", f"adamw,{decay}") for decay in ("0.0", "1e-06", "1e-05", "0.0001")]
+    assert trials[0] == trials[1] == trials[2] != trials[3]
+
+
+@pytest.mark.parametrize("run", ["mlp", "mlp-weight-decay", "convnet", "convnet-adversarial"])
+def test_a_trial_withstands_what_its_run_withstands(committed: Workspace, run: str) -> None:
+    folder = committed.folder / "studies" / "results" / "classifiers"
+    with (folder / "trials.csv").open(encoding="utf-8") as file:
+        (trial,) = [row for row in csv.DictReader(file) if (row["run"], row["seed"]) == (run, "0")]
+    accuracies = {name: float(value) for name, value in trial.items() if name.startswith("accuracy_at_")}
+    attacked = metrics(committed, f"attack/{run}.json")
+    assert len(accuracies) == 12
+    assert accuracies == {name: attacked[name] for name in accuracies}
+
+
+def summary(committed: Workspace, study: str) -> list[dict[str, str]]:
+    """Read the summary of a study."""
+    with (committed.folder / "studies" / "results" / study / "summary.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def test_every_model_was_trained_on_the_cpu_where_others_get_the_same_bytes(committed: Workspace) -> None:
