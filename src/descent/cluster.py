@@ -138,6 +138,8 @@ def _file(trial: Trial) -> str:
 
 
 def _connected(address: str) -> Any:  # noqa: ANN401 - the module `ray`, where there is one
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # before the import, which reads it
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
         import ray  # half a second, and an extra
     except ImportError as error:
@@ -160,8 +162,6 @@ def _join(address: str, quiet: bool) -> None:
     if quiet:
         for number in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
     surroundings = {name: os.environ[name] for name in SURROUNDINGS if name in os.environ}
