@@ -32,9 +32,12 @@ report: .venv/installed  ## build report/index.html from metrics/ and plots/, an
 	@if [ -n "$$REV" ]; then $(BIN)/python -m tools.compare "$$REV"; else $(BIN)/python -m dvc repro --single-item report \
 	&& $(BIN)/python -c 'from pathlib import Path; print(Path("report/index.html").resolve().as_uri())'; fi
 
+# Its limit on the processor's time interrupts the workers of the others.
+ALONE := tests/faults/test_fuzz.py
 test: .venv/installed-for-tests  ## check the code, then run every test
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --quiet $(ALONE)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore %)
 
 faults: .venv/installed-for-tests  ## try every fault, the slow ones too, and write docs/faults.md
 	$(BIN)/python -m pytest tests/faults tests/test_verify.py --ignore tests/faults/test_table.py -m "" --write-faults
