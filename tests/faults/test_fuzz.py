@@ -28,7 +28,7 @@ from tests.faults.conftest import Tell
 from tests.imports import ROOT
 
 SEED = 0
-SECONDS = 5  # of the processor, for one file; other tests share it
+SECONDS = 2  # of the processor, for one file
 MUST = "refused in one line, or read as it stands, within two seconds"
 MANY = pytest.mark.slow
 
