@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from torch import nn
 
 from descent.data import Dataset, load_dataset
-from descent.fashion_mnist import CLASSES
+from descent.image_sets import FASHION_CLASSES
 from descent.models import build_model, load_model
 from descent.params import Params, Run, load_params
 
@@ -23,17 +23,17 @@ def params() -> Params:
 
 def images() -> Dataset:
     """Read the images that `prepare` wrote."""
-    return load_dataset(Path("data/fashion-mnist.safetensors"))
+    return load_dataset(Path("data/images.safetensors"))
 
 
 def fresh(run: Run, seed: int = 0) -> nn.Sequential:
     """Make a classifier with fresh weights."""
-    return build_model(run.model, (1, 28, 28), len(CLASSES), seed)
+    return build_model(run.model, (1, 28, 28), len(FASHION_CLASSES), seed)
 
 
 def trained(name: str) -> nn.Sequential:
     """Read a classifier that `train` wrote."""
-    return load_model(Path(f"models/{name}.safetensors"), params().train[name].model, (1, 28, 28), len(CLASSES))
+    return load_model(Path(f"models/{name}.safetensors"), params().train[name].model, (1, 28, 28), len(FASHION_CLASSES))
 
 
 @contextmanager

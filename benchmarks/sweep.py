@@ -11,7 +11,7 @@ from benchmarks.inputs import OURS, images, params, trained
 from benchmarks.timing import Prepare, Section, alternate, beside
 from descent import vision
 from descent.data import Split
-from descent.fashion_mnist import CLASSES
+from descent.image_sets import FASHION_CLASSES
 from descent.robustness import along, directions
 from descent.training import accuracy, predict
 
@@ -55,7 +55,7 @@ def by_art(model: nn.Module, data: Split, epsilons: list[float], batch: int) -> 
         model=model,
         loss=nn.CrossEntropyLoss(),
         input_shape=data.x.shape[1:],
-        nb_classes=len(CLASSES),
+        nb_classes=len(FASHION_CLASSES),
         clip_values=(0.0, 1.0),
         device_type="cpu",
     )

@@ -8,7 +8,6 @@ import torch
 from descent.adversarial_set import save_adversarial_set
 from descent.data import load_dataset
 from descent.determinism import make_deterministic
-from descent.fashion_mnist import CLASSES
 from descent.files import load_metrics, save_metrics, save_table
 from descent.heap import keep_freed_memory
 from descent.models import load_model
@@ -25,15 +24,15 @@ def main(name: str) -> None:
     make_deterministic(params.threads)
     keep_freed_memory()
     data, trained = load_metrics(Path("metrics/data.json")), load_metrics(Path(f"metrics/train/{name}.json"))
-    train, test = load_dataset(Path(f"data/{run.data}.safetensors"), data[f"sha256_{run.data}"])
+    train, test, classes = load_dataset(Path(f"data/{run.data}.safetensors"), data[f"sha256_{run.data}"])
     model = load_model(
-        Path(f"models/{name}.safetensors"), run.model, test.x.shape[1:], len(CLASSES), trained["sha256_model"]
+        Path(f"models/{name}.safetensors"), run.model, test.x.shape[1:], len(classes), trained["sha256_model"]
     )
     if trained["diverged"]:
         logging.warning("%s diverged in epoch %d; attacked are its weights before", name, trained["diverged_epoch"])
     rng = torch.Generator().manual_seed(params.seed)
 
-    shown = assess(model, test, train.x.norm(dim=0), bench, params.evaluation.batch_size, rng)
+    shown = assess(model, test, classes, train.x.norm(dim=0), bench, params.evaluation.batch_size, rng)
 
     save_table(Path(f"plots/attack/{name}.csv"), shown.curve)
     save_table(Path(f"plots/pgd/{name}.csv"), shown.pgd_curve)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from descent.drawing import save_pixels, svg
 from descent.figures import bag, confusion, flips, gallery, hovering, regression, robustness, sheet, training, transfer
-from descent.files import load_metrics, save_text
+from descent.files import NAMED, load_metrics, save_text
 from descent.params import load_params
 from descent.tensors import load_tensors
 from descent.theory_figures import broadcasting, learning_rate, padding, sigmoid_gradient, sigmoid_graph, twins
@@ -19,13 +19,15 @@ def main() -> None:
     """Draw every figure: theory, regressions, classifiers of each kind, robustness, and adversarial images."""
     params = load_params(Path("params.yaml"))
     runs, attacked = params.train, params.attack.runs
-    source = load_metrics(Path("metrics/data.json"))["source"]
+    data = load_metrics(Path("metrics/data.json"))
+    source, classes = data["source"], data["class_names"]
     theory = load_metrics(Path("metrics/theory.json"))
     metrics = {name: load_metrics(Path(f"metrics/train/{name}.json")) for name in runs}
     tables = {path.stem: pd.read_csv(path) for folder in ("data", "plots") for path in Path(folder, "theory").iterdir()}
     curves = {name: pd.read_csv(f"plots/curves/{name}.csv") for name in runs}
-    attacks, pgd, flipped = (
-        {name: pd.read_csv(f"plots/{kind}/{name}.csv") for name in attacked} for kind in ("attack", "pgd", "flips")
+    attacks, pgd, flipped, counts = (
+        {name: pd.read_csv(f"{kind}/{name}.csv", **NAMED) for name in attacked}
+        for kind in ("plots/attack", "plots/pgd", "plots/flips", "data/confusion")
     )
     pictures = {
         name: load_tensors(
@@ -45,29 +47,31 @@ def main() -> None:
         "theory-sigmoid-gradient": sigmoid_gradient(tables["sigmoid-gradient"], theory),
         "theory-learning-rate": learning_rate(tables["learning-rate"], theory, over),
         "theory-broadcasting": broadcasting(tables["broadcasting"], theory),
-        "robustness": robustness("Accuracy under the fast gradient sign method", attacks, source),
-        "robustness-pgd": robustness("Accuracy under projected gradient descent", pgd, source),
-        "flips": flips(flipped, source),
+        "robustness": robustness("Accuracy under the fast gradient sign method", attacks, len(classes), source),
+        "robustness-pgd": robustness("Accuracy under projected gradient descent", pgd, len(classes), source),
+        "flips": flips(flipped, classes, source),
         "transfer": transfer(pd.read_csv("plots/transfer.csv"), params.attack.bench.epsilon, source),
-        "bag": bag("A bag becomes a T-shirt/top", "bag", pictures, source),
-        "write-up": bag("The same bags, ε in the write-up's units, unclipped", "write_up", pictures, source),
     }
+    if "Bag" in classes:
+        figures |= {
+            "bag": bag("A bag becomes a T-shirt/top", "bag", pictures, classes, source),
+            "write-up": bag(
+                "The same bags, ε in the write-up's units, unclipped", "write_up", pictures, classes, source
+            ),
+        }
     if regressions:
         figures |= {
             "regression-loss": regression(regressions, metrics, rates),
             "regression-hovering": hovering(regressions, metrics, rates),
         }
-    for kind, title in TITLES.items():
-        of_kind = [name for name in runs if runs[name].data == "fashion-mnist" and runs[name].model.kind == kind]
-        if of_kind:
-            chosen = {name: curves[name] for name in of_kind}
-            for measure in ("loss", "accuracy"):
-                figures[f"{kind}-{measure}"] = training(title, measure, chosen, metrics, source)
+    for kind in dict.fromkeys(run.model.kind for run in runs.values() if run.data == "images"):
+        chosen = {name: curves[name] for name, run in runs.items() if (run.data, run.model.kind) == ("images", kind)}
+        for measure in ("loss", "accuracy"):
+            figures[f"{kind}-{measure}"] = training(TITLES.get(kind, kind), measure, chosen, metrics, source)
     epsilon = params.attack.bench.epsilon
     for name in attacked:
-        counts = pd.read_csv(f"data/confusion/{name}.csv")
-        figures[f"confusion-{name}"] = confusion(name, counts, epsilon, source)
-        figures[f"adversarial-{name}"] = gallery(name, pictures[name], source)
+        figures[f"confusion-{name}"] = confusion(name, counts[name], epsilon, source)
+        figures[f"adversarial-{name}"] = gallery(name, pictures[name], classes, source)
 
     for name, figure in figures.items():
         save_text(Path(f"plots/figures/{name}.svg"), svg(figure))

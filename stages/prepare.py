@@ -1,12 +1,12 @@
-"""params.yaml, data/raw/ → data/fashion-mnist.safetensors, data/diabetes.safetensors, metrics/data.json."""
+"""params.yaml, data/raw/ → data/images.safetensors, data/diabetes.safetensors, metrics/data.json."""
 
+import json
 from pathlib import Path
 
 import torch
 
 from descent.diabetes import diabetes
 from descent.digests import verify_raw
-from descent.fashion_mnist import CLASSES
 from descent.files import load_metrics, save_metrics
 from descent.params import load_params
 from descent.raw import read_raw
@@ -14,7 +14,7 @@ from descent.tensors import save_tensors
 from stages.terminal import stage
 
 RAW = Path("data/raw")
-IMAGES, TABLE = Path("data/fashion-mnist.safetensors"), Path("data/diabetes.safetensors")
+IMAGES, TABLE = Path("data/images.safetensors"), Path("data/diabetes.safetensors")
 
 
 def main() -> None:
@@ -23,10 +23,14 @@ def main() -> None:
     recorded = load_metrics(RAW / "source.json")
     source, found = recorded["source"], verify_raw(RAW, recorded)
 
-    images = read_raw(RAW)
+    classes = recorded["classes"]
+    images = read_raw(RAW, len(classes))
     table = diabetes(params.data.diabetes_test_share, torch.Generator().manual_seed(params.seed))
 
-    kept = {"fashion-mnist": save_tensors(IMAGES, images, {"source": source}), "diabetes": save_tensors(TABLE, table)}
+    kept = {
+        "images": save_tensors(IMAGES, images, {"classes": json.dumps(classes)}),
+        "diabetes": save_tensors(TABLE, table),
+    }
     _, height, width = images["train_images"].shape
     patients, columns = table["train_x"].shape
     save_metrics(
@@ -37,7 +41,8 @@ def main() -> None:
             "test_images": len(images["test_labels"]),
             "height": height,
             "width": width,
-            "classes": len(CLASSES),
+            "classes": len(classes),
+            "class_names": classes,
             "diabetes_train": patients,
             "diabetes_test": len(table["test_y"]),
             "diabetes_features": columns,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from descent.files import load_metrics, save_text
+from descent.files import NAMED, load_metrics, save_text
 from descent.params import load_params
 from descent.report import Results, report
 from descent.versions import versions
@@ -15,7 +15,7 @@ def main() -> None:
     """Write the page from what the other stages left in metrics/ and plots/; nothing is computed again."""
     params = load_params(Path("params.yaml"))
     trained, attacked = params.train, params.attack.runs
-    tables = {name: pd.read_csv(f"plots/probabilities/{name}.csv") for name in attacked}
+    tables = {name: pd.read_csv(f"plots/probabilities/{name}.csv", **NAMED) for name in attacked}
     results = Results(
         params=params.model_dump(),
         data=load_metrics(Path("metrics/data.json")),

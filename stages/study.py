@@ -4,13 +4,15 @@ import os
 from functools import partial
 from pathlib import Path
 
-from descent.errors import StudyError
+from descent.errors import ParamsError, StudyError
 from descent.files import load_metrics, save_metrics, save_table
 from descent.outcomes import Engine, Outcomes, results, rows, summary, trials
 from descent.params import load_params
 from descent.pool import on_processes
+from descent.stack import on_stack, stack_name
 from descent.studies import load_studies, settings
 from descent.trials import perform
+from stages.device import chosen_device
 from stages.ending import follow
 from stages.terminal import KEPT, counted, stage
 
@@ -23,16 +25,21 @@ def main(name: str) -> None:
     chosen = settings(name, study, params.train)
     planned = trials(chosen, seeds, evaluation, threads, data[f"sha256_{study.data}"], study.epsilons)
 
-    kept = KEPT / "trials"
+    cluster, device = os.environ.get("DESCENT_CLUSTER"), chosen_device()
+    if cluster and device.type != "cpu":
+        raise ParamsError("DESCENT_CLUSTER and DESCENT_DEVICE: a cluster computes on processors; take one of the two")
+    kept = KEPT / ("trials" if device.type == "cpu" else f"trials-on-{stack_name(device)}")
     outcomes, work = Outcomes(kept), partial(perform, data=Path("data"), kept=kept)
     processes = max(1, len(os.sched_getaffinity(0)) // threads)
     missing = outcomes.missing({key: trial for key, (_, trial) in planned.items()})
     with counted(name, len(planned), len(planned) - len(missing)) as progress:
         engine: Engine = partial(on_processes, work, processes=processes, begin=follow)
-        if cluster := os.environ.get("DESCENT_CLUSTER"):
+        if cluster:
             from descent.cluster import on_cluster  # only then
 
             engine = partial(on_cluster, address=cluster, data=Path("data"))
+        elif device.type == "cuda":
+            engine = partial(on_stack, data=Path("data"), device=device)
         failed = outcomes.complete(missing, engine, progress)
     if failed:
         lines = [f"  {planned[key][0].values}, seed {planned[key][1].seed}: {why}" for key, (why,) in failed.items()]
@@ -46,7 +53,9 @@ def main(name: str) -> None:
         folder / "metrics.json",
         {
             "runs": ", ".join(study.runs),
-            "source": data["source"] if study.data == "fashion-mnist" else study.data,
+            "source": data["source"] if study.data == "images" else study.data,
+            "classes": data["classes"] if study.data == "images" else None,
+            "device": device.type,
             "settings": len(chosen),
             "seeds": study.seeds,
             "trials": len(planned),

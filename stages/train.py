@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from descent.checkpoint import Checkpoint, stamp
-from descent.data import Dataset, Split, load_dataset
+from descent.data import load_dataset
 from descent.determinism import make_deterministic
 from descent.diagnostics import describe
 from descent.files import load_metrics, save_metrics, save_table
@@ -28,7 +28,7 @@ def main(name: str) -> None:
     make_deterministic(threads, device)
     keep_freed_memory()
     data = load_dataset(Path(f"data/{run.data}.safetensors"), digest)
-    moved = Dataset(*(Split(*(tensor.to(device) for tensor in part)) for part in data))
+    moved = data.to(device)
 
     model, optimizer, rng = begin(run, moved, seed)
     depends = [run.model_dump(), evaluation.model_dump(), seed, threads, digest, device.type]

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from descent.adversarial_set import load_adversarial_set
 from descent.determinism import make_deterministic
-from descent.fashion_mnist import CLASSES
 from descent.files import load_metrics, save_metrics, save_table
 from descent.heap import keep_freed_memory
 from descent.models import load_model
@@ -19,6 +18,7 @@ def main() -> None:
     runs, names = params.train, params.attack.runs
     make_deterministic(params.threads)
     keep_freed_memory()
+    classes = load_metrics(Path("metrics/data.json"))["class_names"]
     trained, attacked = (
         {name: load_metrics(Path(f"metrics/{kind}/{name}.json")) for name in names} for kind in ("train", "attack")
     )
@@ -33,7 +33,7 @@ def main() -> None:
             Path(f"models/{name}.safetensors"),
             runs[name].model,
             sets[name].x.shape[1:],
-            len(CLASSES),
+            len(classes),
             trained[name]["sha256_model"],
         )
         for name in names

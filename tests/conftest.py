@@ -41,7 +41,7 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Return the whole pipeline after a first run on a few drawn garments, committed."""
     workspace = copied(tmp_path_factory.mktemp("miniature of the project"))
     workspace.set(
-        data__mirrors=[],
+        data__mirrors={},
         data__drawn__train=1000,
         data__drawn__test=500,
         evaluation__train_subset=200,

@@ -160,7 +160,7 @@ def test_every_measurement_runs_and_is_written_down(miniature: Workspace) -> Non
 
 def test_without_the_data_it_says_what_makes_it(committed: Workspace) -> None:
     said = committed.run("python", "-m", "benchmarks", "mlp", status=1)
-    assert said.endswith("ERROR: data/fashion-mnist.safetensors: no such file; `dvc repro` makes it\n")
+    assert said.endswith("ERROR: data/images.safetensors: no such file; `dvc repro` makes it\n")
     assert "Traceback" not in said
 
 

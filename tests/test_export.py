@@ -14,8 +14,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from descent.export import compare, export
-from descent.fashion_mnist import CLASSES
 from descent.files import load_metrics
+from descent.image_sets import FASHION_CLASSES as CLASSES
 from descent.model_card import Measured, model_card
 from descent.models import build_model
 from descent.params import MLP, ConvNet, Params
@@ -35,7 +35,7 @@ def test_an_exported_classifier_says_what_the_model_says(
 ) -> None:
     model = build_model(spec, (1, 28, 28), len(CLASSES), seed=1).eval()
     images = torch.randint(0, 256, (23, 1, 28, 28), generator=rng, dtype=torch.uint8)
-    export(model, tmp_path / "a.onnx", "of a test")
+    export(model, tmp_path / "a.onnx", (28, 28), CLASSES, "of a test")
     found = compare(model, tmp_path / "a.onnx", images / 255, batch_size=10)
     assert (found["images"], found["other_classes"]) == (23, 0)
     assert found["largest_difference"] < 1e-5
@@ -53,7 +53,7 @@ def test_an_exported_classifier_says_what_the_model_says(
 def test_an_export_is_the_same_bytes_and_tells_nothing_of_this_machine(tmp_path: Path) -> None:
     model = build_model(SPECS[2], (1, 28, 28), len(CLASSES), seed=1).eval()
     for name in "ab":
-        export(model, tmp_path / f"{name}.onnx", "of a test")
+        export(model, tmp_path / f"{name}.onnx", (28, 28), CLASSES, "of a test")
     content = (tmp_path / "a.onnx").read_bytes()
     assert content == (tmp_path / "b.onnx").read_bytes()
     assert str(ROOT).encode() not in content
@@ -63,7 +63,7 @@ def test_an_export_is_the_same_bytes_and_tells_nothing_of_this_machine(tmp_path:
 
 def test_the_script_says_what_a_picture_shows(tmp_path: Path, rng: torch.Generator) -> None:
     model = build_model(SPECS[1], (1, 28, 28), len(CLASSES), seed=1).eval()
-    export(model, tmp_path / "a.onnx", "of a test")
+    export(model, tmp_path / "a.onnx", (28, 28), CLASSES, "of a test")
     image = torch.randint(0, 256, (1, 1, 28, 28), generator=rng, dtype=torch.uint8)
     Image.fromarray(image[0, 0].numpy()).save(tmp_path / "a.png")
     paths = [ROOT / "export" / "classify.py", tmp_path / "a.onnx", tmp_path / "a.png"]

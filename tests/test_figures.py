@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from descent.drawing import save_pixels, svg
-from descent.fashion_mnist import CLASSES
 from descent.figures import (
     bag,
     confusion,
@@ -26,6 +25,7 @@ from descent.figures import (
     training,
     transfer,
 )
+from descent.image_sets import FASHION_CLASSES as CLASSES
 
 CLASSIFIER = pd.DataFrame(
     {
@@ -72,12 +72,12 @@ def of(source: str) -> dict[str, Figure]:
     return {
         "loss": training("ConvNet", "loss", {"run": CLASSIFIER, "calm": CLASSIFIER}, metrics, source),
         "accuracy": training("ConvNet", "accuracy", {"run": CLASSIFIER, "calm": CLASSIFIER}, metrics, source),
-        "robustness": robustness("Accuracy", {"run": ATTACK}, source),
-        "flips": flips({"run": FLIPS, "other": FLIPS}, source),
+        "robustness": robustness("Accuracy", {"run": ATTACK}, 10, source),
+        "flips": flips({"run": FLIPS, "other": FLIPS}, CLASSES, source),
         "transfer": transfer(TRANSFER, 0.1, source),
         "confusion": confusion("run", CONFUSION, 0.1, source),
-        "gallery": gallery("run", pictures(3), source),
-        "bag": bag("bag", "bag", {"run": pictures(1)}, source),
+        "gallery": gallery("run", pictures(3), CLASSES, source),
+        "bag": bag("bag", "bag", {"run": pictures(1)}, CLASSES, source),
     }
 
 
@@ -108,7 +108,7 @@ def test_the_regression_figures_show_optimum_and_threshold() -> None:
 
 def test_no_run_is_left_out_however_many_there_are() -> None:
     names = [f"run-{number}" for number in range(9)]
-    drawn = robustness("Accuracy", dict.fromkeys(names, ATTACK), "drawn")
+    drawn = robustness("Accuracy", dict.fromkeys(names, ATTACK), 10, "drawn")
     assert [line.get_label() for line in drawn.axes[0].lines[:9]] == names
     drawn = training(
         "MLP", "loss", dict.fromkeys(names, CLASSIFIER), dict.fromkeys(names, {"overfitting_epoch": None}), "drawn"
@@ -125,7 +125,7 @@ def test_the_transfer_table_has_the_source_in_rows_and_the_target_in_columns() -
 
 
 def test_flips_are_drawn_for_the_classes_that_have_them() -> None:
-    (axes,) = flips({"run": FLIPS.head(3)}, "drawn").axes  # the upper quantiles are not reached by any ε
+    (axes,) = flips({"run": FLIPS.head(3)}, CLASSES, "drawn").axes  # the upper quantiles are not reached by any ε
     (medians,) = [line for line in axes.lines if line.get_marker() == "o"]
     assert [x for x in np.asarray(medians.get_xdata()) if x == x] == [0.1]
 
@@ -138,8 +138,8 @@ def test_pictures_are_titled_with_class_and_probability() -> None:
 
 
 def test_a_missing_bag_or_flip_is_said_in_words() -> None:
-    assert "no bag does so" in words(bag("bag", "bag", {"run": pictures(0)}, "drawn"))
-    assert "no image is flipped" in words(gallery("run", pictures(0), "drawn"))
+    assert "no bag does so" in words(bag("bag", "bag", {"run": pictures(0)}, CLASSES, "drawn"))
+    assert "no image is flipped" in words(gallery("run", pictures(0), CLASSES, "drawn"))
 
 
 def test_two_revisions_are_laid_over_each_other() -> None:

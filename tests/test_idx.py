@@ -3,15 +3,17 @@
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from descent.digests import digests, verify_raw
 from descent.errors import DataError
-from descent.fashion_mnist import CLASSES, FILES
 from descent.files import sha256
 from descent.idx import read_idx, write_idx
+from descent.image_sets import FILES, PUBLISHED
+from descent.params import Params, PublishedImages
 from descent.raw import read_raw, write_raw
 from descent.vision import torchvision
 
@@ -82,7 +84,7 @@ def test_the_four_files_come_back_and_torchvisions_own_reader_agrees(tmp_path: P
     folder = tmp_path / "FashionMNIST" / "raw"
     write_raw(folder, tensors)
 
-    read = read_raw(folder)
+    read = read_raw(folder, 10)
 
     for part, tensor in tensors.items():
         torch.testing.assert_close(read[part], tensor)
@@ -94,10 +96,21 @@ def test_the_four_files_come_back_and_torchvisions_own_reader_agrees(tmp_path: P
         torch.testing.assert_close(theirs.targets, tensors[f"{part}_labels"].long())
 
 
-def test_names_and_classes_are_torchvisions() -> None:
-    published = torchvision.datasets.FashionMNIST
-    assert sorted(FILES.values()) == sorted(name for name, _ in published.resources)
-    assert list(CLASSES) == published.classes
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("fashion-mnist", torchvision.datasets.FashionMNIST),
+        ("mnist", torchvision.datasets.MNIST),
+        ("kmnist", torchvision.datasets.KMNIST),
+    ],
+)
+def test_names_and_classes_are_torchvisions(name: str, theirs: Any, params: Params) -> None:  # noqa: ANN401 - a class
+    assert sorted(FILES.values()) == sorted(file for file, _ in theirs.resources)
+    # torchvision calls the digits "0 - zero" and so on
+    assert list(PUBLISHED[name].classes) == [words.partition(" - ")[0] for words in theirs.classes]
+    assert PUBLISHED[name].sha256.keys() == FILES.keys()
+    assert all(len(digest) == 64 for digest in PUBLISHED[name].sha256.values())
+    assert set(params.data.mirrors) == set(PUBLISHED) == {*get_args(PublishedImages)}
 
 
 @pytest.mark.parametrize(
@@ -113,18 +126,19 @@ def test_files_that_do_not_fit_together_are_refused(
 ) -> None:
     write_raw(tmp_path, raw() | changes)
     with pytest.raises(DataError, match=message):
-        read_raw(tmp_path)
+        read_raw(tmp_path, 10)
 
 
 def test_files_said_to_be_real_must_have_the_published_hashes_and_drawn_ones_those_recorded(tmp_path: Path) -> None:
     write_raw(tmp_path, raw())
     recorded = digests(tmp_path)
-    published = {part: sha256(tmp_path / name) for part, name in FILES.items()}
-    assert recorded == {f"sha256_{part}": digest for part, digest in published.items()}
+    hashes = {part: sha256(tmp_path / name) for part, name in FILES.items()}
+    published = {"fashion-mnist": PUBLISHED["fashion-mnist"]._replace(sha256=hashes)}
+    assert recorded == {f"sha256_{part}": digest for part, digest in hashes.items()}
 
     for source in ("fashion-mnist", "drawn"):
         assert verify_raw(tmp_path, recorded | {"source": source}, published) == recorded
-    published["test_images"] = "0" * 64
+    hashes["test_images"] = "0" * 64
     with pytest.raises(DataError, match="t10k-images-idx3-ubyte.gz: expected SHA-256 0000"):
         verify_raw(tmp_path, recorded | {"source": "fashion-mnist"}, published)
     recorded["sha256_train_labels"] = "1" * 64

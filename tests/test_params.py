@@ -55,7 +55,7 @@ def test_parameters_cannot_be_changed(params: Params) -> None:
         ("  - convnet\n", "  - regression-lr-1e-4\n", "'regression-lr-1e-4', which does not classify images"),
         (
             "      data: diabetes\n",
-            "      data: fashion-mnist\n",
+            "      data: images\n",
             "parametrised_relu: run must train an mlp on the diab",
         ),
         ("    rate: 0.2", "    rate: 1.2", "theory.broadcasting.rate: .*less than 1"),

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from descent.claims import claims
 from descent.errors import DataError
-from descent.fashion_mnist import CLASSES
+from descent.image_sets import FASHION_CLASSES as CLASSES
 from descent.palette import BLUE, COLOURS, INK, PAPER
 from descent.report import TOKENS, Results, data_uri, flattened, inlined, math, report, slider
 from tests.browser import browsing, needs_chromium
@@ -50,7 +50,13 @@ def results(**changes: Any) -> Results:  # noqa: ANN401
         | {f"sigmoid_{name}": -88.72 for name in ("graph_nan_below", "graph_zero_below", "closed_zero_above")}
     )
     data = {"source": "fashion-mnist", "train_images": 60000, "test_images": 10000, "height": 28, "width": 28}
-    data |= {"classes": 10, "diabetes_train": 354, "diabetes_test": 88, "diabetes_features": 10}
+    data |= {
+        "classes": 10,
+        "class_names": list(CLASSES),
+        "diabetes_train": 354,
+        "diabetes_test": 88,
+        "diabetes_features": 10,
+    }
     made = Results(
         params={
             "seed": 7,
@@ -219,7 +225,7 @@ def test_formulas_are_mathml() -> None:
 
 
 def test_the_slider_has_the_probabilities_by_image_step_and_class() -> None:
-    laid = slider(probabilities())
+    laid = slider(probabilities(), CLASSES)
     assert laid["epsilons"] == [0.0, 0.1, 0.2]
     assert laid["images"] == ["Bag", "Coat"]
     assert laid["steps"] == [0, 1, 2]

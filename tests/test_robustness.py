@@ -9,11 +9,9 @@ import descent.robustness
 from descent.attacks import fgsm
 from descent.data import Split
 from descent.examples import Flips, least_confident_flip, typical_of_each_class
-from descent.fashion_mnist import CLASSES
+from descent.image_sets import FASHION_CLASSES as CLASSES
 from descent.params import PGD, Bench
 from descent.robustness import (
-    BAG,
-    T_SHIRT,
     along,
     assess,
     confusion,
@@ -114,13 +112,13 @@ def test_what_no_epsilon_flips_is_infinite_and_stays_what_it_is(rng: torch.Gener
 def test_quantiles_are_of_the_recognised_images_and_leave_out_what_never_flips() -> None:
     flips = Flips(torch.tensor([0.1, 0.2, 0.3, torch.inf, torch.inf, 0.0]), torch.zeros(6).long(), torch.zeros(6))
     y = torch.tensor([0, 0, 0, 0, 0, 1])
-    rows = quantiles(flips, y, torch.tensor([True] * 5 + [False]))
+    rows = quantiles(flips, y, CLASSES, torch.tensor([True] * 5 + [False]))
     assert [(row["series"], row["quantile"]) for row in rows] == [(CLASSES[0], share) for share in (0.05, 0.25, 0.5)]
     assert [row["epsilon"] for row in rows] == pytest.approx([0.1, 0.2, 0.3])
 
 
 def test_confusion_counts_what_each_class_is_taken_for() -> None:
-    rows = confusion(torch.tensor([0, 0, 0, 9]), torch.tensor([0, 6, 6, 9]))
+    rows = confusion(torch.tensor([0, 0, 0, 9]), torch.tensor([0, 6, 6, 9]), CLASSES)
     assert len(rows) == 100
     counted = {(row["actual"], row["predicted"]): row["images"] for row in rows if row["images"]}
     assert counted == {("T-shirt/top", "T-shirt/top"): 1, ("T-shirt/top", "Shirt"): 2, ("Ankle boot", "Ankle boot"): 1}
@@ -183,6 +181,9 @@ def test_the_bag_is_the_least_confident_among_the_sure_ones() -> None:
     assert least_confident_flip(flips, y, before=8, after=0, sure=sure) is None
 
 
+BAG, T_SHIRT = CLASSES.index("Bag"), CLASSES.index("T-shirt/top")
+
+
 class BagOrShirt(nn.Module):
     """Ten logits, of which only those of bag and T-shirt ever win."""
 
@@ -207,7 +208,7 @@ SETTINGS = Bench(
 def test_an_assessment_finds_the_bag_that_becomes_a_t_shirt(rng: torch.Generator) -> None:
     data = Split(grey(0.28, 0.32, 0.45), torch.tensor([BAG, BAG, BAG]))
 
-    shown = assess(BagOrShirt(), data, torch.full((1, 2, 2), 20.0), SETTINGS, 2, rng)
+    shown = assess(BagOrShirt(), data, CLASSES, torch.full((1, 2, 2), 20.0), SETTINGS, 2, rng)
 
     assert [row["accuracy"] for row in shown.curve] == pytest.approx([1, 2 / 3, 0])
     assert [row["accuracy"] for row in shown.pgd_curve] == pytest.approx([1, 0])
@@ -240,7 +241,7 @@ def test_an_assessment_finds_the_bag_that_becomes_a_t_shirt(rng: torch.Generator
 def test_an_assessment_without_such_a_bag_says_so(rng: torch.Generator) -> None:
     data = Split(grey(0.01, 0.02), torch.tensor([BAG, BAG]))  # too far from the boundary for any ε tried
 
-    shown = assess(BagOrShirt(), data, torch.full((1, 2, 2), 20.0), SETTINGS, 2, rng)
+    shown = assess(BagOrShirt(), data, CLASSES, torch.full((1, 2, 2), 20.0), SETTINGS, 2, rng)
     metrics, pictures = shown.metrics, shown.pictures
 
     assert metrics["bag_index"] is None

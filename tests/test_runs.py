@@ -24,7 +24,7 @@ class Killed(BaseException):
 def run_of(model: Linear | MLP | ConvNet, **changes: object) -> Run:
     """Describe a short run."""
     return Run(
-        data="diabetes" if model.kind == "linear" else "fashion-mnist",
+        data="diabetes" if model.kind == "linear" else "images",
         model=model,
         optimizer="sgd" if model.kind == "linear" else "adam",
         learning_rate=0.01,
@@ -52,7 +52,8 @@ def data_of(run: Run) -> Dataset:
         x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
     else:
         x, y = torch.rand(30, 1, 14, 14, generator=rng), torch.randint(10, (30,), generator=rng)
-    return Dataset(Split(x[:24], y[:24]), Split(x[24:], y[24:]))
+    classes = () if run.data == "diabetes" else tuple("0123456789")
+    return Dataset(Split(x[:24], y[:24]), Split(x[24:], y[24:]), classes)
 
 
 def trained(path: Path, run: Run, kill_after: int = 0, stamped: str = "s") -> tuple[nn.Module, list[dict[str, float]]]:

@@ -51,7 +51,7 @@ def test_the_library_knows_neither_dvc_nor_stages_nor_the_terminal(path: Path) -
         ("sympy", "sigmoid"),
         ("networkx", "theory_figures"),
         ("jinja2", "report"),
-        ("PIL", "drawing"),
+        ("PIL", "drawing png_folder"),
         ("scipy", "outcomes"),
         ("ray", "cluster"),
         ("onnx", "export"),

@@ -11,7 +11,7 @@ from descent.studies import Study, load_studies, settings
 from tests.imports import ROOT
 
 
-def study(*runs: str, data: str = "fashion-mnist", **grid: list[Any]) -> Study:
+def study(*runs: str, data: str = "images", **grid: list[Any]) -> Study:
     """Make a study; __ in a parameter's name stands for the dot."""
     return Study.model_validate(
         {
@@ -82,8 +82,8 @@ def test_a_mistake_in_the_runs_is_told(params: Params, runs: tuple[str, ...], sa
     ("data", "epsilons", "said"),
     [
         ("diabetes", [0.1], "epsilons must be []; the diabetes data has no images to attack"),
-        ("fashion-mnist", [0.2, 0.1], "epsilons must rise from each value to the next"),
-        ("fashion-mnist", [1.5], "epsilons.0: Input should be less than or equal to 1 (got 1.5)"),
+        ("images", [0.2, 0.1], "epsilons must rise from each value to the next"),
+        ("images", [1.5], "epsilons.0: Input should be less than or equal to 1 (got 1.5)"),
     ],
 )
 def test_an_epsilon_that_cannot_be_is_told(tmp_path: Path, data: str, epsilons: list[float], said: str) -> None:

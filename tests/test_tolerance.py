@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from descent.fashion_mnist import FILES
+from descent.image_sets import FILES
 from descent.tolerance import ABSENT, CLASSIFIER, EXACT, Difference, differences, kind_of, largest_changes
 from tests.workspace import Workspace
 
@@ -112,7 +112,7 @@ def test_an_attack_that_fails_a_check_is_not_within_tolerance() -> None:
 def test_the_hash_of_raw_data_has_to_be_equal_and_no_other_hash() -> None:
     for part in FILES:
         assert not difference(f"sha256_{part}", "0a", "0b").within
-    for name in ("diabetes", "fashion-mnist", "model", "pictures", "adversarial_set"):
+    for name in ("diabetes", "images", "model", "pictures", "adversarial_set"):
         assert difference(f"sha256_{name}", "0a", "0b").within
         assert not difference(f"sha256_{name}", "0a", None).within
 

@@ -148,13 +148,13 @@ def test_measures_are_named_after_their_part(data: Split) -> None:
     measured = measure(linear(3, 1).double(), {"train": data, "test": data}, TASKS["diabetes"], 7)
     assert list(measured) == ["train_loss", "test_loss"]
     assert measured["train_loss"] == pytest.approx(data.y.square().mean().item())
-    assert list(TASKS["fashion-mnist"].metrics) == ["accuracy"]
+    assert list(TASKS["images"].metrics) == ["accuracy"]
 
 
 def test_an_adversary_attacks_each_batch_within_its_bound_before_the_model_learns_from_it(rng: torch.Generator) -> None:
     images = Split(torch.rand(40, 1, 6, 6, generator=rng), torch.randint(10, (40,), generator=rng))
     attacked = run(
-        data="fashion-mnist",
+        data="images",
         model=MLP(kind="mlp", hidden=[5]),
         batch_size=16,
         epochs=2,

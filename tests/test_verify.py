@@ -14,8 +14,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from descent.errors import DataError
-from descent.fashion_mnist import FILES
 from descent.files import sha256
+from descent.image_sets import FILES
 from tests.workspace import Workspace, cloned
 from tools.verify import Report, cloned_without_results, committed, read, report, surroundings
 

@@ -18,8 +18,8 @@ from ruamel.yaml import YAML
 
 from descent.digests import digests
 from descent.errors import DataError
-from descent.fashion_mnist import SHA256
 from descent.files import parse_metrics
+from descent.image_sets import FASHION_MNIST, PUBLISHED
 from descent.tolerance import Difference, differences, largest_changes
 from stages.terminal import command
 
@@ -200,7 +200,7 @@ def surroundings(clone: Path) -> dict[str, str]:
 def is_real(raw: Path) -> bool:
     """Tell whether a folder has the four published files."""
     try:
-        return digests(raw) == {f"sha256_{part}": digest for part, digest in SHA256.items()}
+        return digests(raw) == {f"sha256_{part}": digest for part, digest in PUBLISHED[FASHION_MNIST].sha256.items()}
     except DataError:
         return False
 

@@ -11,7 +11,7 @@ from descent.data import Split, load_dataset
 from descent.errors import DescentError
 from descent.tensors import load_tensors, save_tensors
 
-CLEAN = Path("data/fashion-mnist.safetensors")
+CLEAN = Path("data/images.safetensors")
 # Of a float32 pixel between 0 and 1, moved and clipped.
 ROUNDING = 1e-6
 

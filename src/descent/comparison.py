@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from descent.claims import Claim, claims
 from descent.drawing import DIABETES, images, svg
-from descent.fashion_mnist import DRAWN
 from descent.figures import overlay
-from descent.report import environment
+from descent.image_sets import warning
+from descent.report import environment, warned
 from descent.results import Table
 
 Metrics = Mapping[str, Any]
@@ -44,7 +44,7 @@ def comparison(old: Revision, new: Revision, params: Differences, metrics: Diffe
         .render(
             old=old.name,
             new=new.name,
-            drawn=any(revision.metrics["metrics/data.json"]["source"] == DRAWN for revision in (old, new)),
+            warning=warned(warning(revision.metrics["metrics/data.json"]["source"]) for revision in (old, new)),
             verdicts=verdicts(old, new),
             params=_table(params, (old.name, new.name)),
             metrics=_table(metrics, (old.name, new.name, "change")),

@@ -1,8 +1,11 @@
 """Data sets as tensors: a training and a test part, whole in memory."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
@@ -18,14 +21,25 @@ class Split(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """What a model is trained on, and what it is tested on."""
+    """What a model is trained on, what it is tested on, and the names of the classes, if `y` are classes."""
 
     train: Split
     test: Split
+    classes: Sequence[str] = ()
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers are to be predicted for each example."""
+        return len(self.classes) or self.train.y.shape[1]
+
+    def to(self, device: torch.device) -> "Dataset":
+        """Return the same on another device."""
+        train, test = (Split(*(tensor.to(device) for tensor in part)) for part in (self.train, self.test))
+        return Dataset(train, test, self.classes)
 
 
 def load_dataset(path: Path, digest: str | None = None) -> Dataset:
-    """Read a file that `prepare` wrote; images become float32 pixels in [0, 1] of shape n × 1 × 28 × 28.
+    """Read a file that `prepare` wrote; images become float32 pixels in [0, 1] of shape n × 1 × height × width.
 
     Args:
         path: The file.
@@ -34,19 +48,20 @@ def load_dataset(path: Path, digest: str | None = None) -> Dataset:
     Raises:
         DataError: The file is missing, damaged, or lacks a tensor.
     """
-    tensors, _ = load_tensors(path, digest)
+    tensors, metadata = load_tensors(path, digest)
     try:
         if "train_images" in tensors:
             return Dataset(
                 train=Split(_pixels(tensors["train_images"]), tensors["train_labels"].long()),
                 test=Split(_pixels(tensors["test_images"]), tensors["test_labels"].long()),
+                classes=json.loads(metadata["classes"]),
             )
         return Dataset(
             train=Split(tensors["train_x"], tensors["train_y"]),
             test=Split(tensors["test_x"], tensors["test_y"]),
         )
     except KeyError as error:
-        raise DataError(f"{path}: holds no tensor {error}; `dvc repro --force prepare` makes the file anew") from error
+        raise DataError(f"{path}: holds no {error}; `dvc repro --force prepare` makes the file anew") from error
 
 
 def _pixels(images: Shaped[Tensor, "n height width"]) -> Float[Tensor, "n 1 height width"]:

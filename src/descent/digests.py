@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from descent.errors import DataError
-from descent.fashion_mnist import FILES, REAL, SHA256
 from descent.files import sha256
+from descent.image_sets import FILES, PUBLISHED, ImageSet
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -20,13 +20,15 @@ def digests(folder: Path) -> dict[str, str]:
         raise DataError(f"{error.filename}: no such file; `dvc repro --force download` fetches it") from error
 
 
-def verify_raw(folder: Path, recorded: Mapping[str, str], published: Mapping[str, str] = SHA256) -> dict[str, str]:
-    """Hold the four files to their SHA-256: the published one where they are said to be real, else the recorded one.
+def verify_raw(
+    folder: Path, recorded: Mapping[str, str], published: Mapping[str, ImageSet] = PUBLISHED
+) -> dict[str, str]:
+    """Hold the four files to their SHA-256: the published one where they are said to be published, else the recorded.
 
     Args:
         folder: Where they are.
         recorded: `source`, and what `digests` returned when they were made.
-        published: The SHA-256 of each real file.
+        published: The published sets by name.
 
     Returns:
         What `digests` returns now.
@@ -35,8 +37,9 @@ def verify_raw(folder: Path, recorded: Mapping[str, str], published: Mapping[str
         DataError: A file is missing, or another than expected.
     """
     found = digests(folder)
+    claimed = published.get(recorded["source"])
     for part, name in FILES.items():
-        expected = published[part] if recorded["source"] == REAL else recorded[f"sha256_{part}"]
+        expected = claimed.sha256[part] if claimed else recorded[f"sha256_{part}"]
         if found[f"sha256_{part}"] != expected:
             raise DataError(
                 f"{folder / name}: expected SHA-256 {expected}, found {found[f'sha256_{part}']}; "

@@ -12,8 +12,8 @@ from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter, ScalarF
 from PIL import Image
 from torch import Tensor
 
-from descent.fashion_mnist import DRAWN
 from descent.files import replacing
+from descent.image_sets import DRAWN, title
 from descent.palette import INK, PAPER
 
 DIABETES = "diabetes data of scikit-learn"
@@ -43,7 +43,7 @@ STYLE: dict[Any, Any] = {
 
 def images(source: str) -> str:
     """Name the images that a figure is drawn from."""
-    return "DRAWN STAND-IN, NOT FASHION-MNIST" if source == DRAWN else "Fashion-MNIST"
+    return "DRAWN STAND-IN, NOT FASHION-MNIST" if source == DRAWN else title(source)
 
 
 def start(title: str, data: str | None, size: tuple[float, float]) -> Figure:
@@ -83,6 +83,12 @@ def logarithmic(axes: Axes, *subs: float) -> None:
 def percent(axes: Axes) -> None:
     """Write shares as percentages."""
     axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def guessing(axes: Axes, classes: int) -> None:
+    """Mark the accuracy of who knows nothing."""
+    axes.axhline(1 / classes, color=INK, linestyle=":", linewidth=1.5)
+    axes.annotate("guessing", (1, 1 / classes), (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
 
 
 def bare(axes: Axes) -> None:

@@ -1,5 +1,6 @@
 """Images worth showing: typical ones, the bag of the write-up, the first of each class."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,7 +9,6 @@ from torch import Tensor, nn
 
 from descent.attacks import PIXELS, Bounds, moved
 from descent.data import Split
-from descent.fashion_mnist import CLASSES
 from descent.training import predict
 
 Images = Float[Tensor, "n channels height width"]
@@ -43,7 +43,7 @@ def first_of_each_class(y: Int[Tensor, " n"], classes: int) -> Int[Tensor, " sho
 
 
 def class_probabilities(
-    model: nn.Module, data: Split, direction: Images, epsilons: Float[Tensor, " steps"]
+    model: nn.Module, data: Split, classes: Sequence[str], direction: Images, epsilons: Float[Tensor, " steps"]
 ) -> list[dict[str, float | str]]:
     """Tell the probability of every class for each image, moved by each ε.
 
@@ -55,8 +55,8 @@ def class_probabilities(
     for x, y, toward in zip(*data, direction, strict=True):
         shown = torch.stack([moved(x, toward, epsilon) for epsilon in epsilons.tolist()])
         for epsilon, given in zip(epsilons, predict(model, shown, 1).softmax(dim=1), strict=True):
-            named = dict(zip(CLASSES, given.tolist(), strict=True))
-            rows.append({"series": CLASSES[y], "epsilon": epsilon.item(), "true": named[CLASSES[y]]} | named)
+            named = dict(zip(classes, given.tolist(), strict=True))
+            rows.append({"series": classes[y], "epsilon": epsilon.item(), "true": named[classes[y]]} | named)
     return rows
 
 

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from descent.fashion_mnist import CLASSES, SIDE
 from descent.files import replacing
 from descent.training import predict
 
@@ -29,18 +29,20 @@ class FromBytes(nn.Module):
         return logits, logits.softmax(dim=1)
 
 
-def export(model: nn.Module, path: Path, description: str) -> None:
-    """Write a classifier of Fashion-MNIST as ONNX; the bytes depend on nothing but model and description.
+def export(model: nn.Module, path: Path, size: tuple[int, int], classes: Sequence[str], description: str) -> None:
+    """Write a classifier of grey images as ONNX; the bytes depend on nothing but what is given.
 
-    The file takes `images`, n × 28 × 28 bytes, light on black as in the data, and gives `logits` and
-    `probabilities`, n × 10. Its metadata has `classes`, their names in order as JSON.
+    The file takes `images`, n × height × width bytes, light on black as in the data, and gives `logits` and
+    `probabilities`, n × classes. Its metadata has `classes`, their names in order as JSON.
 
     Args:
         model: Maps pixels in [0, 1] to logits; in evaluation mode.
         path: Where to.
+        size: Height and width of the images.
+        classes: Their names.
         description: What it is, for those who open the file.
     """
-    example = torch.zeros(2, SIDE, SIDE, dtype=torch.uint8)
+    example = torch.zeros(2, *size, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch says to itself
         program = torch.onnx.export(
@@ -59,7 +61,7 @@ def export(model: nn.Module, path: Path, description: str) -> None:
     for part in (made, made.graph, *made.graph.node, *made.graph.input, *made.graph.output, *made.graph.value_info):
         del part.metadata_props[:]
     made.doc_string = description
-    made.metadata_props.add(key="classes", value=json.dumps(CLASSES))
+    made.metadata_props.add(key="classes", value=json.dumps(list(classes)))
     onnx.checker.check_model(made, full_check=True)
     with replacing(path) as temporary:
         temporary.write_bytes(made.SerializeToString(deterministic=True))

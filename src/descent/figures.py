@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from descent.attacks import moved
-from descent.drawing import DIABETES, bare, images, legend, logarithmic, panel, percent, start
-from descent.fashion_mnist import CLASSES
+from descent.drawing import DIABETES, bare, guessing, images, legend, logarithmic, panel, percent, start
 from descent.palette import COLOURS, INK, PAPER, PURPLE
 
 Curve = pd.DataFrame
@@ -87,14 +86,13 @@ def training(
     return figure
 
 
-def robustness(title: str, curves: Mapping[str, Curve], source: str) -> Figure:
+def robustness(title: str, curves: Mapping[str, Curve], classes: int, source: str) -> Figure:
     """Draw accuracy against ε, one line for each attacked classifier, with its interval as a band."""
     figure, axes = panel(title, images(source))
     for colour, marker, (name, curve) in zip(cycle(COLOURS), cycle("os^Dv*P"), curves.items(), strict=False):
         axes.plot(curve["epsilon"], curve["accuracy"], marker=marker, ms=7, color=colour, label=name)
         axes.fill_between(curve["epsilon"], curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0)
-    axes.axhline(1 / len(CLASSES), color=INK, linestyle=":", linewidth=1.5)
-    axes.annotate("guessing", (1, 1 / len(CLASSES)), (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
+    guessing(axes, classes)
     axes.set(xlabel="ε, largest change of a pixel (white is 1)", ylabel="share classified correctly", ylim=(0, 1))
     percent(axes)
     axes.legend()
@@ -116,22 +114,23 @@ def overlay(title: str, columns: Sequence[str], curves: Sequence[tuple[str, Curv
     return figure
 
 
-def flips(quantiles: Mapping[str, Curve], source: str) -> Figure:
+def flips(quantiles: Mapping[str, Curve], classes: Sequence[str], source: str) -> Figure:
     """Draw, class by class, the smallest ε that flips: median, and the ranges of half and nine tenths of the images."""
-    figure = start("Smallest ε that flips an image: median, half, nine tenths", images(source), (6.2, 7.2))
+    title, height = "Smallest ε that flips an image: median, half, nine tenths", 2.2 + 0.5 * len(classes)
+    figure = start(title, images(source), (6.2, height))
     axes = figure.subplots()
     for index, (colour, (name, table)) in enumerate(zip(cycle(COLOURS), quantiles.items(), strict=False)):
         shift = 0.8 * ((index + 0.5) / len(quantiles) - 0.5)
-        grid = table.pivot_table(index="series", columns="quantile", values="epsilon").reindex(CLASSES)
+        grid = table.pivot_table(index="series", columns="quantile", values="epsilon").reindex(list(classes))
         for low, high, width in ((0.05, 0.95, 1.5), (0.25, 0.75, 5)):
             if {low, high} <= set(grid.columns):
-                for place, label in enumerate(CLASSES):
+                for place, label in enumerate(classes):
                     axes.plot(grid.loc[label, [low, high]], [place + shift] * 2, color=colour, linewidth=width)
         if 0.5 in grid.columns:
-            places = [place + shift for place in range(len(CLASSES))]
+            places = [place + shift for place in range(len(classes))]
             axes.plot(grid[0.5], places, "o", color=colour, ms=6, markeredgecolor=PAPER, label=name)
     axes.set(xlabel="ε, largest change of a pixel (white is 1)", xscale="log")
-    axes.set_yticks(range(len(CLASSES)), CLASSES)
+    axes.set_yticks(range(len(classes)), classes)
     axes.invert_yaxis()
     legend(figure, axes)
     return figure
@@ -151,7 +150,8 @@ def confusion(name: str, counts: Curve, epsilon: float, source: str) -> Figure:
     """Draw what the images of each class are taken for when they are moved, as a table with shades."""
     figure = start(f"{name}: moved by ε = {epsilon:g}, taken for", images(source), (6.2, 6.2))
     axes = figure.subplots()
-    grid = counts.pivot_table(index="actual", columns="predicted", values="images").reindex(CLASSES)[list(CLASSES)]
+    classes = list(dict.fromkeys(counts["actual"]))
+    grid = counts.pivot_table(index="actual", columns="predicted", values="images").reindex(classes)[classes]
     _table(axes, grid / grid.sum(axis=1).max(), "{:.0%}", fontsize=8.5)
     axes.set(xlabel="taken for", ylabel="true class")
     return figure
@@ -170,7 +170,7 @@ def _table(axes: Axes, grid: Curve, words: str, fontsize: float = 12) -> None:
     axes.grid(visible=False)
 
 
-def gallery(name: str, pictures: Pictures, source: str) -> Figure:
+def gallery(name: str, pictures: Pictures, classes: Sequence[str], source: str) -> Figure:
     """Draw the pictures named `gallery.…`, one image of each class: clean, signed perturbation, adversarial."""
     pictures = _named(pictures, "gallery")
     shown = len(pictures["label"])
@@ -178,7 +178,7 @@ def gallery(name: str, pictures: Pictures, source: str) -> Figure:
     figure = start(title, images(source), (13, 6))
     grid = figure.subplots(3, max(shown, 1), squeeze=False)
     for column in range(shown):
-        _triptych(grid[:, column], pictures, column, fontsize=10.5)
+        _triptych(grid[:, column], pictures, column, classes, fontsize=10.5)
     if not shown:
         grid[1, 0].set_title("no image is flipped")
     for row, words in zip(grid, ("clean", "direction: +ε red,\n−ε blue, 0 white", "adversarial"), strict=True):
@@ -188,14 +188,14 @@ def gallery(name: str, pictures: Pictures, source: str) -> Figure:
     return figure
 
 
-def bag(title: str, group: str, pictures: Mapping[str, Pictures], source: str) -> Figure:
+def bag(title: str, group: str, pictures: Mapping[str, Pictures], classes: Sequence[str], source: str) -> Figure:
     """Draw the pictures named `GROUP.…` of each classifier: a bag, what is added to it, and what it is taken for."""
     bags = {name: _named(of_run, group) for name, of_run in pictures.items()}
     found = {name: picture for name, picture in bags.items() if len(picture["label"])}
     figure = start(title, images(source), (6.2, 0.9 + 2.4 * max(len(found), 1)))
     grid = figure.subplots(max(len(found), 1), 3, squeeze=False)
     for row, (name, picture) in zip(grid, found.items(), strict=False):
-        _triptych(row, picture, 0, fontsize=12)
+        _triptych(row, picture, 0, classes, fontsize=12)
         row[0].set_ylabel(name, fontsize=12)
     if not found:
         grid[0, 1].set_title("no bag does so")
@@ -233,14 +233,14 @@ def _named(pictures: Pictures, group: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{group}."): tensor for name, tensor in pictures.items() if name.startswith(f"{group}.")}
 
 
-def _triptych(places: Iterable[Axes], pictures: Pictures, index: int, fontsize: float) -> None:
+def _triptych(places: Iterable[Axes], pictures: Pictures, index: int, classes: Sequence[str], fontsize: float) -> None:
     """Show a clean image, what is added to it, and the sum, with the class given and its probability."""
     clean, direction, adversarial = (pictures[name][index, 0] for name in ("clean", "direction", "adversarial"))
     epsilon = pictures["epsilon"][index].item()
     captions = (
-        _verdict(pictures["clean_probabilities"][index]),
+        _verdict(pictures["clean_probabilities"][index], classes),
         f"ε = {epsilon:.3f}",
-        _verdict(pictures["adversarial_probabilities"][index]),
+        _verdict(pictures["adversarial_probabilities"][index], classes),
     )
     for axes, image, caption in zip(places, (clean, direction, adversarial), captions, strict=True):
         low = -1 if image is direction else 0
@@ -248,6 +248,6 @@ def _triptych(places: Iterable[Axes], pictures: Pictures, index: int, fontsize: 
         axes.set_title(caption, fontsize=fontsize)
 
 
-def _verdict(probabilities: Float[Tensor, " classes"]) -> str:
+def _verdict(probabilities: Float[Tensor, " classes"], classes: Sequence[str]) -> str:
     confidence, label = probabilities.max(dim=0)
-    return f"{CLASSES[int(label)]}\n{confidence.item():.3f}"
+    return f"{classes[int(label)]}\n{confidence.item():.3f}"

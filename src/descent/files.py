@@ -13,6 +13,9 @@ from typing import Any
 from descent.errors import DataError
 
 Value = float | int | str | bool | None
+Metric = Value | Sequence[str]
+# For pandas: columns with the names of classes, which may look like numbers, or like nothing.
+NAMED: Mapping[str, Any] = {"dtype": dict.fromkeys(("series", "actual", "predicted"), str), "keep_default_na": False}
 
 
 @contextmanager
@@ -59,7 +62,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def save_metrics(path: Path, metrics: Mapping[str, Value]) -> None:
+def save_metrics(path: Path, metrics: Mapping[str, Metric]) -> None:
     """Write `metrics` as JSON, floats rounded to six significant digits, keys in the given order.
 
     Raises:
@@ -121,6 +124,6 @@ def save_table(path: Path, rows: Iterable[Mapping[str, Value]], columns: Sequenc
         table.writerows({key: _rounded(value) for key, value in row.items()} for row in chain(first, coming))
 
 
-def _rounded(value: Value) -> Value:
+def _rounded(value: Metric) -> Metric:
     """Round a float to six significant digits: what float32 carries, and what a diff can be read by."""
     return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -14,12 +14,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from descent.fashion_mnist import CLASSES, SIDE
-
 Points = Float[Tensor, "n pixels 2"]
 Field = Float[Tensor, "n pixels"]  # a signed distance, or a shade, at each pixel
 Numbers = Float[Tensor, " n"]
 CHUNK = 1000
+SIDE = 28
 
 
 class Pencil:
@@ -274,9 +273,9 @@ def draw_garments(train: int, test: int, seed: int) -> dict[str, UInt8[Tensor, "
     rng = torch.Generator().manual_seed(seed)
     tensors = {}
     for part, count in (("train", train), ("test", test)):
-        labels = (torch.arange(count) % len(CLASSES))[torch.randperm(count, generator=rng)]
+        labels = (torch.arange(count) % len(GARMENTS))[torch.randperm(count, generator=rng)]
         images = torch.zeros(count, SIDE, SIDE, dtype=torch.uint8)
-        for label in range(len(CLASSES)):
+        for label in range(len(GARMENTS)):
             for index in (labels == label).nonzero().flatten().split(CHUNK):
                 images[index] = draw(label, len(index), rng)
         tensors[f"{part}_images"], tensors[f"{part}_labels"] = images, labels.to(torch.uint8)

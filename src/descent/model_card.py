@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
-from descent.fashion_mnist import CLASSES, REAL
+from descent.image_sets import PUBLISHED, title
 from descent.params import Bench, Evaluation, Run
 from descent.report import environment
 
@@ -36,17 +36,16 @@ def model_card(name: str, run: Run, evaluation: Evaluation, bench: Bench, measur
         Markdown after a head in YAML, as Hugging Face's hub reads it.
     """
     data, attacked = measured.data, measured.attacked
-    images = "Fashion-MNIST" if data["source"] == REAL else "drawn garments, not Fashion-MNIST"
     return (
         environment()
         .get_template("card.md")
         .render(
             measured._asdict(),
-            head=_head(name, images, data, measured.trained),
+            head=_head(name, data, measured.trained),
             name=name,
             run=run,
-            images=images,
-            classes=CLASSES,
+            images=title(data["source"]),
+            classes=data["class_names"],
             measured=min(evaluation.train_subset, data["train_images"]),
             pgd_images=min(bench.pgd.images, data["test_images"]),
             withstood=[
@@ -57,16 +56,17 @@ def model_card(name: str, run: Run, evaluation: Evaluation, bench: Bench, measur
     )
 
 
-def _head(name: str, images: str, data: Metrics, trained: Metrics) -> str:
-    real = data["source"] == REAL
-    dataset = {"type": "zalando-datasets/fashion_mnist" if real else "drawn", "name": images, "split": "test"}
+def _head(name: str, data: Metrics, trained: Metrics) -> str:
+    source = data["source"]
+    hub = PUBLISHED[source].hub if source in PUBLISHED else None
+    dataset = {"type": hub or source, "name": title(source), "split": "test"}
     accuracy = {"type": "accuracy", "value": trained["final_test_accuracy"]}
     head: dict[str, Any] = {
         "license": "mit",
         "library_name": "onnx",
         "pipeline_tag": "image-classification",
-        "tags": ["fashion-mnist" if real else "drawn", "adversarial-robustness"],
-        "datasets": [dataset["type"]],
+        "tags": [source, "adversarial-robustness"],
+        "datasets": [hub],
         "metrics": ["accuracy"],
         "model-index": [
             {
@@ -78,5 +78,5 @@ def _head(name: str, images: str, data: Metrics, trained: Metrics) -> str:
         ],
     }
     written, yaml = StringIO(), YAML()
-    yaml.dump(head if real else {key: value for key, value in head.items() if key != "datasets"}, written)
+    yaml.dump(head if hub else {key: value for key, value in head.items() if key != "datasets"}, written)
     return written.getvalue()

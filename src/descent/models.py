@@ -1,6 +1,7 @@
-"""The three models, each a plain `nn.Sequential`, built from its entry in `params.yaml`."""
+"""The models, each a plain `nn.Sequential`, built from its entry in `params.yaml`."""
 
 from collections.abc import Mapping, Sequence
+from functools import singledispatch
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -10,15 +11,15 @@ from torch import Tensor, nn
 
 from descent.convolution import ImageConvolution
 from descent.errors import DataError
-from descent.params import MLP, ConvNet, Linear
+from descent.params import MLP, ConvNet, Linear, Model
 from descent.tensors import load_tensors
 
 
-def build_model(spec: Linear | MLP | ConvNet, inputs: Sequence[int], outputs: int, seed: int) -> nn.Sequential:
+def build_model(spec: Model, inputs: Sequence[int], outputs: int, seed: int) -> nn.Sequential:
     """Make a model with fresh weights.
 
-    The linear model starts at zero, where its convex loss needs no luck; the others as PyTorch draws them,
-    uniform in ±1/√fan-in.
+    They are as PyTorch draws them, uniform in ±1/√fan-in; those of the linear model are zero, where its convex loss
+    needs no luck.
 
     Args:
         spec: What to build.
@@ -34,13 +35,28 @@ def build_model(spec: Linear | MLP | ConvNet, inputs: Sequence[int], outputs: in
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        match spec:
-            case Linear():
-                return linear(prod(inputs), outputs)
-            case MLP():
-                return nn.Sequential(nn.Flatten(), *_dense([prod(inputs), *spec.hidden, outputs]))
-            case ConvNet():
-                return convnet(inputs, spec.channels, spec.hidden, outputs)
+        return model_of(spec, inputs, outputs)
+
+
+@singledispatch
+def model_of(spec: Model, inputs: Sequence[int], outputs: int) -> nn.Sequential:
+    """Make a model of the kind that `spec` describes; a function below for each kind."""
+    raise TypeError(f"no function makes a {type(spec).__name__}")
+
+
+@model_of.register
+def _(spec: Linear, inputs: Sequence[int], outputs: int) -> nn.Sequential:
+    return linear(prod(inputs), outputs)
+
+
+@model_of.register
+def _(spec: MLP, inputs: Sequence[int], outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), *_dense([prod(inputs), *spec.hidden, outputs]))
+
+
+@model_of.register
+def _(spec: ConvNet, inputs: Sequence[int], outputs: int) -> nn.Sequential:
+    return convnet(inputs, spec.channels, spec.hidden, outputs)
 
 
 def linear(features: int, outputs: int) -> nn.Sequential:
@@ -77,7 +93,7 @@ def count_weights(model: nn.Module) -> int:
 
 
 def load_model(
-    path: Path, spec: Linear | MLP | ConvNet, inputs: Sequence[int], outputs: int, digest: str | None = None
+    path: Path, spec: Model, inputs: Sequence[int], outputs: int, digest: str | None = None
 ) -> nn.Sequential:
     """Make a model with the weights of a file, in evaluation mode.
 

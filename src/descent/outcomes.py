@@ -22,7 +22,7 @@ MEASURES: Mapping[str, Sequence[str]] = {
         "share_of_epochs_with_rising_train_loss",
         "learning_rate_over_threshold",
     ),
-    "fashion-mnist": (
+    "images": (
         "final_test_loss",
         "best_test_loss",
         "final_test_accuracy",

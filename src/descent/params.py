@@ -42,10 +42,14 @@ class Drawn(Section):
     test: Annotated[int, Field(gt=0, le=60_000)]
 
 
+PublishedImages = Literal["fashion-mnist", "mnist", "kmnist"]
+
+
 class Data(Section):
     """Where the data comes from, and how it is split."""
 
-    mirrors: list[str]
+    images: PublishedImages | Literal["folder"]
+    mirrors: dict[PublishedImages, list[str]]
     fallback: Literal["drawn", "none"]
     drawn: Drawn
     # Some patients must be left on either side.
@@ -82,6 +86,7 @@ class ConvNet(Section):
     hidden: Widths
 
 
+Model = Linear | MLP | ConvNet
 Epsilon = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -102,8 +107,8 @@ def _adversary(value: object) -> str | None:
 class Run(Section):
     """One training run."""
 
-    data: Literal["diabetes", "fashion-mnist"]
-    model: Linear | MLP | ConvNet = Field(discriminator="kind")
+    data: Literal["diabetes", "images"]
+    model: Model = Field(discriminator="kind")
     optimizer: Literal["sgd", "adam", "adamw"]
     learning_rate: Positive
     schedule: Literal["constant", "linear"]
@@ -246,7 +251,7 @@ class Params(Section):
         for name in self.attack.runs:
             if name not in self.train:
                 raise ValueError(f"attack.runs names {name!r}, which is not under train")
-            if self.train[name].data != "fashion-mnist":
+            if self.train[name].data != "images":
                 raise ValueError(f"attack.runs names {name!r}, which does not classify images")
             if self.attack.runs.count(name) > 1:
                 raise ValueError(f"attack.runs names {name!r} twice")

@@ -7,8 +7,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from descent.errors import DataError
-from descent.fashion_mnist import CLASSES, FILES, SIDE
 from descent.idx import read_idx, write_idx
+from descent.image_sets import FILES
 
 
 def write_raw(folder: Path, tensors: Mapping[str, UInt8[Tensor, "..."]]) -> None:
@@ -17,20 +17,23 @@ def write_raw(folder: Path, tensors: Mapping[str, UInt8[Tensor, "..."]]) -> None
         write_idx(folder / name, tensors[part])
 
 
-def read_raw(folder: Path) -> dict[str, UInt8[Tensor, "..."]]:
-    """Read images (n × 28 × 28) and labels (n) of both parts.
+def read_raw(folder: Path, classes: int) -> dict[str, UInt8[Tensor, "..."]]:
+    """Read images (n × height × width) and labels (n) of both parts.
 
     Raises:
-        DataError: A file is missing or damaged, images and labels differ in number, or a label names no class.
+        DataError: A file is missing or damaged, images and labels differ in number, a label names none of so many
+            classes, or the images of one part have another size than those of the other.
     """
-    tensors = {}
+    tensors = dict[str, UInt8[Tensor, "..."]]()
+    size: tuple[int | None, ...] = (None, None)
     for part in ("train", "test"):
-        images = read_idx(folder / FILES[f"{part}_images"], None, SIDE, SIDE)
+        images = read_idx(folder / FILES[f"{part}_images"], None, *size)
         labels = read_idx(folder / FILES[f"{part}_labels"], None)
         if len(images) != len(labels):
             raise DataError(f"{folder}: {len(images)} {part} images, but {len(labels)} labels")
-        if (largest := int(labels.max())) >= len(CLASSES):
+        if (largest := int(labels.max())) >= classes:
             name = FILES[f"{part}_labels"]
-            raise DataError(f"{folder / name}: label {largest}; the classes are 0 to {len(CLASSES) - 1}")
+            raise DataError(f"{folder / name}: label {largest}; the classes are 0 to {classes - 1}")
         tensors[f"{part}_images"], tensors[f"{part}_labels"] = images, labels
+        size = images.shape[1:]
     return tensors

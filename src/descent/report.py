@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from descent.claims import WORDS, claims, power
 from descent.errors import DataError
-from descent.fashion_mnist import CLASSES, DRAWN
+from descent.image_sets import DRAWN, PUBLISHED, title, warning
 from descent.palette import BLUE, BROWN, GREEN, INK, PAPER, PURPLE, VERMILION
 from descent.results import tables
 
@@ -57,11 +57,18 @@ def report(results: Results) -> str:
             results._asdict(),
             claims=judged,
             counts={word: sum(claim.verdict == word for claim in judged) for word in WORDS.values()},
-            drawn=results.data["source"] == DRAWN,
-            classes=CLASSES,
+            warning=warning(results.data["source"]),
+            images=title(results.data["source"]),
+            credit=credit(results.data["source"]),
+            classes=results.data["class_names"],
+            kinds=list(
+                dict.fromkeys(
+                    run["model"]["kind"] for run in results.params["train"].values() if run["data"] == "images"
+                )
+            ),
             tables=tables(results.trained, results.attacked),
             settings=list(flattened(results.params)),
-            bench={run: slider(rows) for run, rows in results.probabilities.items()},
+            bench={run: slider(rows, results.data["class_names"]) for run, rows in results.probabilities.items()},
         )
     )
 
@@ -108,7 +115,21 @@ def data_uri(png: bytes) -> str:
     return f"data:image/png;base64,{b64encode(png).decode()}"
 
 
-def slider(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def warned(warnings: Iterable[str | None]) -> str | None:
+    """Return the first of several warnings, if there is one."""
+    return next(filter(None, warnings), None)
+
+
+def credit(source: str) -> str:
+    """Say whose images these are."""
+    if source == DRAWN:
+        return "drawn by the project from the seed, since no mirror delivered Fashion-MNIST"
+    if source not in PUBLISHED:
+        return "those of the folder images/"
+    return f"{PUBLISHED[source].title} ({PUBLISHED[source].credit}), each file verified by its published hash"
+
+
+def slider(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dict[str, Any]:
     """Lay out the probabilities for the slider.
 
     Returns:
@@ -123,7 +144,7 @@ def slider(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "steps": sorted({0, last // 30, last // 6, last // 3, 2 * last // 3, last}),
         "images": images,
         "probabilities": [
-            [[round(float(row[name]), 4) for name in CLASSES] for row in rows if row["series"] == image]
+            [[round(float(row[name]), 4) for name in classes] for row in rows if row["series"] == image]
             for image in images
         ],
     }

@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
-from descent.fashion_mnist import DRAWN
+from descent.image_sets import warning
 
 Metrics = Mapping[str, Any]
 SHOWN_EPSILONS = ("0", "0.01", "0.05", "0.1")
-WARNING = "**Drawn stand-in data, not Fashion-MNIST: these numbers say nothing about the write-up.**"
 
 
 class Table(NamedTuple):
@@ -34,9 +33,10 @@ def tables(trained: Mapping[str, Metrics], attacked: Mapping[str, Metrics]) -> d
 
 
 def results(data: Metrics, trained: Mapping[str, Metrics], attacked: Mapping[str, Metrics]) -> str:
-    """Write all tables in Markdown, with a warning where `metrics/data.json` says that the images are drawn."""
+    """Write all tables in Markdown, after a warning if the images of `metrics/data.json` are not Fashion-MNIST."""
     written = map(_markdown, tables(trained, attacked).values())
-    return "\n\n".join([WARNING, *written] if data["source"] == DRAWN else written)
+    warned = warning(data["source"])
+    return "\n\n".join([f"**{warned}**", *written] if warned else written)
 
 
 def _regressions(runs: Mapping[str, Metrics]) -> Table:

@@ -19,14 +19,14 @@ from descent.examples import (
     least_confident_flip,
     typical_of_each_class,
 )
-from descent.fashion_mnist import CLASSES
 from descent.params import PGD, Bench
 from descent.training import accuracy, predict
 
 Images = Float[Tensor, "n channels height width"]
 Row = dict[str, float]
 
-BAG, T_SHIRT = CLASSES.index("Bag"), CLASSES.index("T-shirt/top")
+# The classes of the write-up's image, before and after.
+BAG, T_SHIRT = "Bag", "T-shirt/top"
 
 
 class Assessment(NamedTuple):
@@ -45,6 +45,7 @@ class Assessment(NamedTuple):
 def assess(
     model: nn.Module,
     data: Split,
+    classes: Sequence[str],
     columns: Float[Tensor, "channels height width"],
     settings: Bench,
     batch_size: int,
@@ -55,6 +56,7 @@ def assess(
     Args:
         model: Maps images with pixels in [0, 1] to logits.
         data: Test images and their classes.
+        classes: What these are called.
         columns: Length of each pixel's column in the table of training images, for the write-up's setting.
         settings: Which ε, how PGD goes, what is shown.
         batch_size: Images per pass.
@@ -64,7 +66,7 @@ def assess(
         The curves of `sweep` and `pgd_curve`; quantiles of the smallest flipping ε by class; what the images of
         each class are taken for at `settings.epsilon`; metrics, None where there is no such image; pictures named
         `gallery.…`, `bag.…`, `write_up.…` and `slider.…`; what the classifier says of the latter; and all images
-        moved by `settings.epsilon`.
+        moved by `settings.epsilon`. Where there are no bags or no T-shirts, none is looked for.
     """
     model.eval()
     direction = directions(model, data, batch_size)
@@ -72,7 +74,10 @@ def assess(
     robust = pgd_curve(model, data, direction, settings.pgd, batch_size, rng)
     flips = smallest_flips(model, data, direction, settings.epsilons, predicted, settings.tolerance, batch_size)
     clean, correct = confidence[0], predicted[0] == data.y
-    bag = least_confident_flip(flips, data.y, BAG, T_SHIRT, clean > settings.bag_confidence)
+    bag = None
+    if {BAG, T_SHIRT} <= set(classes):
+        before, after = classes.index(BAG), classes.index(T_SHIRT)
+        bag = least_confident_flip(flips, data.y, before, after, clean > settings.bag_confidence)
     recognised = flips.epsilon[correct]
     median = recognised.median().item() if len(recognised) else torch.inf
     zero_gradients = zero_gradient_share(direction)
@@ -111,23 +116,23 @@ def assess(
     unclipped, as_written = write_up(model, data, direction * columns, settings.write_up_epsilon, bags, batch_size)
     metrics |= unclipped
     groups = {
-        "gallery": examples(model, data, direction, flips.epsilon, typical_of_each_class(flips, data.y, len(CLASSES))),
+        "gallery": examples(model, data, direction, flips.epsilon, typical_of_each_class(flips, data.y, len(classes))),
         "bag": examples(model, data, direction, flips.epsilon, bags),
         "write_up": as_written,
     }
     pictures = {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
-    first = first_of_each_class(data.y, len(CLASSES))
+    first = first_of_each_class(data.y, len(classes))
     shown = Split(data.x[first], data.y[first])
     steps = torch.linspace(0, settings.slider_stop, settings.slider_steps + 1)
     pictures |= {"slider.clean": shown.x, "slider.direction": direction[first], "slider.epsilon": steps}
     return Assessment(
         curve,
         robust,
-        quantiles(flips, data.y, correct),
-        confusion(data.y, predicted[settings.epsilons.index(settings.epsilon)]),
+        quantiles(flips, data.y, classes, correct),
+        confusion(data.y, predicted[settings.epsilons.index(settings.epsilon)], classes),
         metrics,
         pictures,
-        class_probabilities(model, shown, direction[first], steps),
+        class_probabilities(model, shown, classes, direction[first], steps),
         moved(data.x, direction, settings.epsilon),
     )
 
@@ -319,13 +324,15 @@ def smallest_flips(
     return Flips(high, becomes, confidence)
 
 
-def quantiles(flips: Flips, y: Int[Tensor, " n"], correct: Bool[Tensor, " n"]) -> list[dict[str, float | str]]:
+def quantiles(
+    flips: Flips, y: Int[Tensor, " n"], classes: Sequence[str], correct: Bool[Tensor, " n"]
+) -> list[dict[str, float | str]]:
     """Return, for each class (`series`), the smallest flipping ε at five quantiles of its recognised images.
 
     Where an image that no ε flipped stands at the quantile there is no row.
     """
     rows: list[dict[str, float | str]] = []
-    for label, name in enumerate(CLASSES):
+    for label, name in enumerate(classes):
         ranked = flips.epsilon[correct & (y == label)].sort().values
         for share in (0.05, 0.25, 0.5, 0.75, 0.95) if len(ranked) else ():
             epsilon = ranked[round(share * (len(ranked) - 1))].item()
@@ -334,14 +341,16 @@ def quantiles(flips: Flips, y: Int[Tensor, " n"], correct: Bool[Tensor, " n"]) -
     return rows
 
 
-def confusion(y: Int[Tensor, " n"], predicted: Int[Tensor, " n"]) -> list[dict[str, float | str]]:
+def confusion(
+    y: Int[Tensor, " n"], predicted: Int[Tensor, " n"], classes: Sequence[str]
+) -> list[dict[str, float | str]]:
     """Count, for each true class, what its images are taken for: rows of `actual`, `predicted`, `images`."""
-    counts = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64)
+    counts = torch.zeros(len(classes), len(classes), dtype=torch.int64)
     counts.index_put_((y, predicted), torch.ones_like(y), accumulate=True)
     return [
         {"actual": actual, "predicted": given, "images": int(counts[row, column])}
-        for row, actual in enumerate(CLASSES)
-        for column, given in enumerate(CLASSES)
+        for row, actual in enumerate(classes)
+        for column, given in enumerate(classes)
     ]
 
 

@@ -21,11 +21,11 @@ def begin(run: Run, data: Dataset, seed: int) -> tuple[nn.Module, Optimizer, tor
 
     Args:
         run: What is trained, and how.
-        data: Gives the model the shape of its input, its device and the type of its weights.
+        data: Gives the model the shapes of its input and output, its device and the type of its weights.
         seed: Of the weights, and of the order.
     """
     x = data.train.x
-    model = build_model(run.model, x.shape[1:], TASKS[run.data].outputs, seed).to(x.device, x.dtype)
+    model = build_model(run.model, x.shape[1:], data.outputs, seed).to(x.device, x.dtype)
     optimizer = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
     return model, optimizer, torch.Generator().manual_seed(seed)
 
@@ -58,17 +58,53 @@ def train(
     Returns:
         The epoch in which the run diverged; None if it did not.
     """
-    task, history = TASKS[run.data], checkpoint.history
-    parts = {"train": Split(*(tensor[: evaluation.train_subset] for tensor in data.train)), "test": data.test}
-    last = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    for epoch in fit(model, data.train, run, rng, optimizer, len(history)):
-        row = {"epoch": epoch} | measure(model, parts, task, evaluation.batch_size)
-        if not all(abs(value) <= LARGEST for value in row.values()):
-            model.load_state_dict(last)
-            if not history:
-                history.append({"epoch": 0} | measure(model, parts, task, evaluation.batch_size))
+    watched = Watched(model, data, run, evaluation, checkpoint.history)
+    for epoch in fit(model, data.train, run, rng, optimizer, len(checkpoint.history)):
+        row = watched.after(epoch)
+        if row is None:
             return epoch
-        last = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         checkpoint.keep(row)
         progress(row)
     return None
+
+
+class Watched:
+    """A model that is measured after each epoch, and goes back to the last one that had finite losses.
+
+    Args:
+        model: On the device of `data`.
+        data: Whose training and test part it is measured on.
+        run: Says what the losses are.
+        evaluation: How it is measured.
+        history: The rows of the epochs that are over. A model that diverges in the first gets one, of epoch 0.
+    """
+
+    def __init__(
+        self, model: nn.Module, data: Dataset, run: Run, evaluation: Evaluation, history: list[dict[str, float]]
+    ) -> None:
+        self.history = history
+        self._model, self._task, self._batch_size = model, TASKS[run.data], evaluation.batch_size
+        train = Split(*(tensor[: evaluation.train_subset] for tensor in data.train))
+        self._parts = {"train": train, "test": data.test}
+        self._keep()
+
+    def after(self, epoch: int) -> dict[str, float] | None:
+        """Measure the model; None if a loss is no finite number, or one beyond 1e100."""
+        row = self._row(epoch)
+        if all(abs(value) <= LARGEST for value in row.values()):
+            self._keep()
+            return row
+        self.back()
+        if not self.history:
+            self.history.append(self._row(0))
+        return None
+
+    def back(self) -> None:
+        """Give the model the weights that it had after the last epoch with finite losses."""
+        self._model.load_state_dict(self._last)
+
+    def _keep(self) -> None:
+        self._last = {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
+
+    def _row(self, epoch: int) -> dict[str, float]:
+        return {"epoch": epoch} | measure(self._model, self._parts, self._task, self._batch_size)

@@ -19,7 +19,7 @@ MOST_SETTINGS = 10_000
 class Study(Section):
     """Runs of `params.yaml`, each with every combination of the values in `grid`, from every seed."""
 
-    data: Literal["diabetes", "fashion-mnist"]  # the runs'; DVC cannot look it up
+    data: Literal["diabetes", "images"]  # the runs'; DVC cannot look it up
     runs: Annotated[list[RunName], Field(min_length=1)]
     seeds: Annotated[int, Field(gt=0, le=1000)]  # so many, from `seed` on
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]]

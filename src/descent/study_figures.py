@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from descent.drawing import DIABETES, images, legend, panel, percent
-from descent.fashion_mnist import CLASSES
+from descent.drawing import DIABETES, guessing, images, legend, panel, percent
 from descent.palette import COLOURS, INK, PURPLE
 
 Table = pd.DataFrame
@@ -86,12 +85,13 @@ def against(summary: Table, parameters: Sequence[str], measures: Sequence[str], 
     return figure
 
 
-def robustness(summary: Table, parameters: Sequence[str], source: str) -> Figure:
+def robustness(summary: Table, parameters: Sequence[str], classes: int, source: str) -> Figure:
     """Draw the accuracy under FGSM against ε, with 95 % intervals of the mean, for some values of the first series.
 
     Args:
         summary: A row for each setting, with `accuracy_at_ε_mean`, `…_low` and `…_high` for each ε.
         parameters: As for `bands`.
+        classes: How many there are.
         source: Of the images.
     """
     (label, part), *_ = series(summary, parameters)
@@ -105,8 +105,7 @@ def robustness(summary: Table, parameters: Sequence[str], source: str) -> Figure
         mean, low, high = zip(*ends, strict=True)
         axes.plot(list(places.values()), mean, marker=marker, ms=6, color=colour, label=_setting(parameters[-1], value))
         axes.fill_between(list(places.values()), low, high, color=colour, alpha=0.25, linewidth=0)
-    axes.axhline(1 / len(CLASSES), color=INK, linestyle=":", linewidth=1.5)
-    axes.annotate("guessing", (1, 1 / len(CLASSES)), (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
+    guessing(axes, classes)
     axes.set(xlabel="ε, largest change of a pixel (white is 1)", ylabel="share classified correctly", ylim=(0, 1))
     percent(axes)
     legend(figure, axes)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from descent.fashion_mnist import DRAWN
-from descent.report import environment
+from descent.image_sets import warning
+from descent.report import environment, warned
 from descent.results import Table
 from descent.study_figures import against, bands, epsilons, onsets, robustness, series, threshold, written
 
@@ -50,7 +50,11 @@ def drawn(found: Findings) -> dict[str, Figure]:
     parameters, source = found.parameters, found.metrics["source"]
     if not found.classifies:
         return {"threshold": threshold(found.trials, parameters)} if _rate(found) else {}
-    attacked = {"robustness": robustness(found.summary, parameters, source)} if epsilons(found.summary) else {}
+    attacked = (
+        {"robustness": robustness(found.summary, parameters, found.metrics["classes"], source)}
+        if epsilons(found.summary)
+        else {}
+    )
     return attacked | {
         "loss": bands(found.curves, parameters, source),
         "losses": against(found.summary, parameters, ("final_test_loss", "best_test_loss"), source),
@@ -70,7 +74,7 @@ def page(findings: Sequence[Findings], figures: Mapping[str, str]) -> str:
         environment()
         .get_template("studies.html")
         .render(
-            drawn=any(found.metrics["source"] == DRAWN for found in findings),
+            warning=warned(warning(found.metrics["source"]) for found in findings if found.classifies),
             studies=[
                 {
                     "name": found.name,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from descent.fashion_mnist import FILES
+from descent.image_sets import FILES
 
 Metrics = Mapping[str, Any]
 

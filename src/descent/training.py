@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from descent.attacks import pgd
 from descent.cuda_graph import Replayed
 from descent.data import Split
-from descent.fashion_mnist import CLASSES
 from descent.gradients import gradient_of
 from descent.optimizers import OPTIMIZERS, Optimizer
 from descent.params import Run
@@ -44,16 +43,15 @@ def accuracy(logits: Float[Tensor, "n classes"], y: Int[Tensor, " n"]) -> Float[
 
 
 class Task(NamedTuple):
-    """What a data set asks of a model: how many numbers, the loss to descend, and what else is measured."""
+    """What a data set asks of a model: the loss to descend, and what else is measured."""
 
-    outputs: int
     loss: Callable[..., Tensor]
     metrics: Mapping[str, Callable[[Tensor, Tensor], Tensor]]
 
 
 TASKS: Mapping[str, Task] = {
-    "diabetes": Task(1, squared_error, {}),
-    "fashion-mnist": Task(len(CLASSES), F.cross_entropy, {"accuracy": accuracy}),
+    "diabetes": Task(squared_error, {}),
+    "images": Task(F.cross_entropy, {"accuracy": accuracy}),
 }
 
 

@@ -74,10 +74,21 @@ def perform(trial: Trial, data: Path, kept: Path) -> bytes:
     name = key(trial)
     with Checkpoint(kept / name, name, {**model.state_dict(), **optimizer.state}, rng) as checkpoint:
         diverged = train(model, optimizer, dataset, trial.run, trial.evaluation, rng, checkpoint, lambda row: None)
-        history = checkpoint.history
-        metrics: dict[str, Any] = {"diverged": bool(diverged), "diverged_epoch": diverged}
-        metrics |= describe(trial.run, history, dataset, trial.evaluation)
-        metrics |= _under_attack(model, dataset.test, trial.epsilons, trial.evaluation.batch_size)
+        return outcome(name, trial, model, dataset, checkpoint.history, diverged)
+
+
+def outcome(
+    name: str,
+    trial: Trial,
+    model: nn.Module,
+    data: Dataset,
+    history: list[dict[str, float]],
+    diverged: int | None,
+) -> bytes:
+    """Lay down what a trial of this name gave: `model`, trained on `data`, with these rows of its curve."""
+    metrics: dict[str, Any] = {"diverged": bool(diverged), "diverged_epoch": diverged}
+    metrics |= describe(trial.run, history, data, trial.evaluation)
+    metrics |= _under_attack(model, data.test, trial.epsilons, trial.evaluation.batch_size)
     return json.dumps({"trial": name, "metrics": metrics, "history": history}, allow_nan=False).encode()
 
 

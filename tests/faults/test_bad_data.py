@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from descent.errors import DataError
-from descent.fashion_mnist import FILES
 from descent.idx import MOST_BYTES, read_idx, write_idx
+from descent.image_sets import FILES
 from descent.params import Drawn
 from descent.raw import read_raw, write_raw
 from descent.tensors import load_tensors, save_tensors
@@ -155,7 +155,7 @@ def test_a_damaged_data_set_is_refused(
 
     tracemalloc.start()
     with pytest.raises(DataError) as error:
-        read_raw(folder)
+        read_raw(folder, 10)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     tell(tried, must, str(error.value))
@@ -226,7 +226,7 @@ def test_a_damaged_data_set_ends_the_stage_before_it_writes(folder: Path, params
     folder.rename(home / "data" / "raw")
     path = home / "data" / "raw" / IMAGES
     path.write_text(PAGE, encoding="utf-8")
-    (home / "data" / "raw" / "source.json").write_text('{"source": "fashion-mnist"}', encoding="utf-8")
+    (home / "data" / "raw" / "source.json").write_text('{"source": "fashion-mnist", "classes": []}', encoding="utf-8")
     (home / "data" / "diabetes.safetensors").write_bytes(b"of before")
 
     done = subprocess.run(

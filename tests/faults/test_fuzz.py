@@ -48,7 +48,7 @@ VALUES = [
     "0o7", "007", "1:30:00", "~", "null", "true", "yes", "on", "9" * 300, "9" * 5000, "0x" + "f" * 900, "a" * 2000,
     "2001-13-45", "9999-12-31 23:59:59.9999999", "2001-01-01",
     # words
-    "none", "linear", "mlp", "convnet", "diabetes", "fashion-mnist", "a; touch pwned", "../x", "a.b", "é", "\u202e",
+    "none", "linear", "mlp", "convnet", "diabetes", "images", "folder", "a; touch pwned", "../x", "a.b", "é", "\u202e",
     '"\\ud800"', '"\\UFFFFFFFF"', '"\\U00110000"', '"\\x1b[2J"', '"\\0"', '"\\', "'", '"', "'0.1'", "''", "`", "@", "%",
     # what else YAML has
     "!!binary =", "!!int x", "!!set {a}", "!!omap [a]", "!!timestamp x", "!!python/object:os.system x", "!", "!<", "!%",

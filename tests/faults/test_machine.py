@@ -146,7 +146,9 @@ def memory(megabytes: int) -> Callable[[], None]:
 
 def test_no_network(miniature: Workspace, tmp_path: Path, tell: Tell) -> None:
     workspace = cloned(miniature.folder, tmp_path / "offline")
-    workspace.set(data__fallback="none", data__mirrors=["https://mirror.example/a", "http://127.0.0.1:9/b"])
+    workspace.set(
+        data__fallback="none", data__mirrors={"fashion-mnist": ["https://mirror.example/a", "http://127.0.0.1:9/b"]}
+    )
     cut_off = ["unshare", "--user", "--map-root-user", "--net"]
     if subprocess.run([*cut_off, "true"], check=False, capture_output=True).returncode:
         cut_off = []

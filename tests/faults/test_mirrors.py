@@ -400,7 +400,7 @@ def test_a_folder_that_cannot_deliver_is_refused_with_the_reason(
 def test_the_stage_ends_in_words_where_no_mirror_delivers(tmp_path: Path, tell: Tell, tried: str, play: Play) -> None:
     yaml = YAML()
     params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["data"] |= {"mirrors": [], "fallback": "none"}
+    params["data"] |= {"mirrors": {}, "fallback": "none"}
     yaml.dump(params, tmp_path / "params.yaml")
     with mirror(play) as (address, _):
         done = subprocess.run(

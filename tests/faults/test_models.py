@@ -59,7 +59,7 @@ def bomb(path: Path) -> None:
         slow(
             "the model is cut short", "models/mlp.safetensors", lambda p: os.truncate(p, 900), "attack mlp", "expected"
         ),
-        ("one bit of the images", "data/fashion-mnist.safetensors", flip, "train mlp", "expected SHA-256 "),
+        ("one bit of the images", "data/images.safetensors", flip, "train mlp", "expected SHA-256 "),
         slow("one bit of the patients", "data/diabetes.safetensors", flip, "theory", "expected SHA-256 "),
         ("one bit of a raw file", "data/raw/t10k-labels-idx1-ubyte.gz", flip, "prepare", "expected SHA-256 "),
         ("one bit of an adversarial set", "data/adversarial-sets/mlp.safetensors", flip, "transfer", "expected SHA-"),
@@ -76,7 +76,7 @@ def bomb(path: Path) -> None:
             "metrics/data.json",
             lambda p: p.write_text('{"source": "drawn"}'),
             "train mlp",
-            "has no sha256_fashion-mnist; `dvc repro --force` makes the file anew",
+            "has no sha256_images; `dvc repro --force` makes the file anew",
         ),
         slow(
             "data/raw does not say where it comes from",

@@ -144,7 +144,7 @@ def test_no_parameter_is_pasted_into_a_command() -> None:
     ],
 )
 def test_the_page_escapes_what_comes_from_parameters(workspace: Workspace, hostile: str, tell: Tell) -> None:
-    workspace.set(data__mirrors=[f"https://mirror.example/{hostile}"])
+    workspace.set(data__mirrors={"fashion-mnist": [f"https://mirror.example/{hostile}"]})
     try:
         workspace.run("python", "-m", "stages.report")
         page = (workspace.folder / "report" / "index.html").read_text(encoding="utf-8")

@@ -5,14 +5,14 @@ const classes = JSON.parse(document.getElementById("classes").textContent);
 const slider = bench.querySelector("input[type=range]");
 const picker = bench.querySelector("select");
 const rows = [...bench.querySelectorAll(".bars tr")];
-const SIZE = 28;
+const [WIDTH, HEIGHT] = [bench.dataset.width, bench.dataset.height].map(Number);
 
 const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 const largest = (values) => values.indexOf(Math.max(...values));
 
 function view(selector, run, x, y, words) {
   const picture = bench.querySelector(selector);
-  picture.setAttribute("viewBox", `${x} ${y} ${SIZE} ${SIZE}`);
+  picture.setAttribute("viewBox", `${x} ${y} ${WIDTH} ${HEIGHT}`);
   picture.setAttribute("aria-label", words);
   picture.querySelector("use").setAttribute("href", `#${run}`);
 }
@@ -27,9 +27,9 @@ function show() {
   const epsilon = epsilons[step].toFixed(3);
   const top = largest(given);
   const words = `${classes[top]}, ${percent(given[top])}`;
-  view(".clean", `sheet-${run}`, 0, SIZE * image, `${images[image]}, unmoved`);
-  view(".moves", `sheet-${run}-direction`, 0, SIZE * image, "what is added: ε red, −ε blue");
-  view(".moved", `sheet-${run}`, SIZE * step, SIZE * image, `${images[image]}, moved by ε = ${epsilon}`);
+  view(".clean", `sheet-${run}`, 0, HEIGHT * image, `${images[image]}, unmoved`);
+  view(".moves", `sheet-${run}-direction`, 0, HEIGHT * image, "what is added: ε red, −ε blue");
+  view(".moved", `sheet-${run}`, WIDTH * step, HEIGHT * image, `${images[image]}, moved by ε = ${epsilon}`);
   bench.querySelector(".moves use").style.opacity = epsilons[step] / epsilons.at(-1);
   bench.querySelector(".clean-words").textContent = `${classes[largest(clean)]}, ${percent(Math.max(...clean))}`;
   bench.querySelector(".moves-words").textContent = `± ${epsilon}`;

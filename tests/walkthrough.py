@@ -1,0 +1,72 @@
+"""Follow a page of the documentation to the letter."""
+
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.workspace import Workspace
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+
+
+class Command(NamedTuple):
+    """What a page tells to type, and what it shows below."""
+
+    typed: str
+    shown: str
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the fenced blocks of a page in their order."""
+    found = re.findall(r"^```(\w*).*?\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [Block(language, text) for language, text in found]
+
+
+def commands(block: Block) -> Iterator[Command]:
+    """Return what a console block tells to type, without what is said about it."""
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        typed, _, shown = part.partition("\n")
+        yield Command(re.split(r"\s+# ", typed)[0].strip(), shown)
+
+
+def follow(workspace: Workspace, page: Path, skip: Callable[[str], bool] = lambda typed: False) -> list[str]:
+    """Apply each patch of a page and type each command, and see that it shows what the page says.
+
+    Args:
+        workspace: Where.
+        page: Read from top to bottom.
+        skip: Says of a command that this test cannot type it.
+
+    Returns:
+        What was typed.
+    """
+    typed = []
+    for block in blocks(page):
+        if block.language == "diff":
+            patch = workspace.folder / ".patch.part"
+            patch.write_text(block.text, encoding="utf-8")
+            workspace.run("git", "apply", str(patch))
+        elif block.language == "console":
+            for command in commands(block):
+                if not skip(command.typed):
+                    for words in command.typed.split(" && "):
+                        printed = workspace.run(*shlex.split(words))
+                    if command.shown.strip():
+                        assert matches(command.shown, printed), f"{command.typed}\n{printed}\n---\n{command.shown}"
+                    typed.append(command.typed)
+    return typed
+
+
+def matches(shown: str, printed: str) -> bool:
+    """Whether a command printed what a page shows, where … on a line of its own or within one is anything."""
+    lines = [" ".join(line.split()) for line in shown.strip().splitlines()]
+    pattern = r"\n".join(".*?" if line in ("…", "...") else r"[^\n]*?".join(map(re.escape, line.split("…"))) for line in lines)
+    text = "\n".join(" ".join(line.split()) for line in printed.strip().splitlines())
+    return re.fullmatch(pattern.replace(r".*?\n", r"(?:.*?\n)??"), text, re.DOTALL) is not None
