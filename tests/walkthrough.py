@@ -67,6 +67,8 @@ def follow(workspace: Workspace, page: Path, skip: Callable[[str], bool] = lambd
 def matches(shown: str, printed: str) -> bool:
     """Whether a command printed what a page shows, where … on a line of its own or within one is anything."""
     lines = [" ".join(line.split()) for line in shown.strip().splitlines()]
-    pattern = r"\n".join(".*?" if line in ("…", "...") else r"[^\n]*?".join(map(re.escape, line.split("…"))) for line in lines)
+    pattern = r"\n".join(
+        ".*?" if line in ("…", "...") else r"[^\n]*?".join(map(re.escape, line.split("…"))) for line in lines
+    )
     text = "\n".join(" ".join(line.split()) for line in printed.strip().splitlines())
     return re.fullmatch(pattern.replace(r".*?\n", r"(?:.*?\n)??"), text, re.DOTALL) is not None
