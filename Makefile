@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help repro studies export docs report test faults verify audit check plots bench readme template lock clean
+.PHONY: help repro experiments studies export docs report test faults verify audit check plots bench readme template lock clean
 
 help:  ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ export: .venv/installed-for-export  ## write every classifier as ONNX, with a ca
 docs: .venv/installed-for-docs  ## build the documentation, site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@$(BIN)/python -c 'from pathlib import Path; print(Path("site/index.html").resolve().as_uri())'
+
+experiments: .venv/installed  ## show in which parameters and results the experiments of this commit differ
+	@$(BIN)/python -m tools.experiments
 
 report: .venv/installed  ## build report/index.html from metrics/ and plots/, and name it; REV=… compares with a revision
 	@if [ -n "$$REV" ]; then $(BIN)/python -m tools.compare "$$REV"; else $(BIN)/python -m dvc repro --single-item report \

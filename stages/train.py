@@ -1,6 +1,7 @@
 """params.yaml, metrics/data.json, data/DATA.safetensors → models/RUN.safetensors, metrics and curve of the run."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -32,14 +33,20 @@ def main(name: str) -> None:
 
     model, optimizer, rng = begin(run, moved, seed)
     depends = [run.model_dump(), evaluation.model_dump(), seed, threads, digest, device.type]
+    curve = Path(f"plots/curves/{name}.csv")
     state = {**model.state_dict(), **optimizer.state}
     kept = Checkpoint(KEPT / f"train@{name}", stamp(depends, {"descent", "stages"}), state, rng)
     with kept, epochs(name, run.epochs, len(kept.history)) as progress:
-        diverged = train(model, optimizer, moved, run, evaluation, rng, kept, progress)
+
+        def tell(row: Mapping[str, float]) -> None:
+            save_table(curve, kept.history)  # to be watched meanwhile
+            progress(row)
+
+        diverged = train(model, optimizer, moved, run, evaluation, rng, kept, tell)
         if diverged:
             logging.warning("train.%s diverged in epoch %d; its curve and weights end before that", name, diverged)
 
-        save_table(Path(f"plots/curves/{name}.csv"), kept.history)
+        save_table(curve, kept.history)
         digest = save_tensors(Path(f"models/{name}.safetensors"), model.state_dict())
         save_metrics(
             Path(f"metrics/train/{name}.json"),

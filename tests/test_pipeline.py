@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.workspace import Workspace, cloned
+from tests.workspace import Workspace, cloned, share_cache
 
 CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet", "convnet-adversarial")
 STAGES = {
@@ -17,12 +17,6 @@ STAGES = {
     "draw",
     "report",
 }
-
-
-def share_cache(source: Workspace, clone: Workspace) -> None:
-    """Give a clone the data and weights, so that it need not make them again."""
-    clone.run("dvc", "cache", "dir", "--local", str(source.folder / ".dvc" / "cache"))
-    clone.run("dvc", "checkout")
 
 
 def test_a_first_run_makes_every_output_and_says_that_the_data_is_drawn(miniature: Workspace) -> None:

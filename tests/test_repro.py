@@ -10,8 +10,8 @@ from time import monotonic, sleep
 
 import pytest
 
-from tests.test_pipeline import STAGES, share_cache
-from tests.workspace import Workspace, cloned
+from tests.test_pipeline import STAGES
+from tests.workspace import Workspace, cloned, share_cache
 from tools.repro import Jobs, side_by_side
 
 DIAMOND: dict[str, set[str]] = {

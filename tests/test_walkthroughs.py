@@ -2,8 +2,10 @@
 
 import gzip
 import json
-import shutil
+import re
+import subprocess
 from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -12,8 +14,9 @@ from PIL import Image
 from descent.files import sha256
 from descent.image_sets import FILES, PUBLISHED
 from tests.imports import ROOT
-from tests.walkthrough import follow
-from tests.workspace import Workspace, cloned
+from tests.test_pipeline import STAGES
+from tests.walkthrough import blocks, commands, follow
+from tests.workspace import Workspace, cloned, share_cache
 
 DOCS = ROOT / "docs"
 
@@ -22,8 +25,7 @@ DOCS = ROOT / "docs"
 def clone(miniature: Workspace, tmp_path: Path) -> Workspace:
     """Return a clone of the miniature that has its cache."""
     workspace = cloned(miniature.folder, tmp_path / "clone")
-    shutil.copytree(miniature.folder / ".dvc" / "cache", workspace.folder / ".dvc" / "cache")
-    workspace.run("dvc", "checkout")
+    share_cache(miniature, workspace)
     return workspace
 
 
@@ -97,7 +99,7 @@ def test_the_page_on_data_with_a_published_set(clone: Workspace, tmp_path: Path)
 
 
 def test_the_page_on_models(clone: Workspace) -> None:
-    assert follow(clone, DOCS / "models.md") == [
+    assert list(follow(clone, DOCS / "models.md")) == [
         "dvc repro train@normalised",
         "dvc metrics show metrics/train/normalised.json",
     ]
@@ -107,3 +109,125 @@ def test_the_page_on_models(clone: Workspace) -> None:
     assert "normalised" in (clone.folder / "report" / "index.html").read_text(encoding="utf-8")
     assert (clone.folder / "plots" / "figures" / "normalised-loss.svg").exists()
     assert set(clone.run("git", "diff", "--name-only", "metrics", "plots/curves").splitlines()) == set()
+
+
+def test_the_page_on_experiments(clone: Workspace) -> None:
+    def wait(typed: str) -> None:
+        deadline = monotonic() + 240
+        while typed.startswith("dvc queue start") and "Worker status: 0 active, 0 idle" not in (
+            status := clone.run("dvc", "queue", "status")
+        ):
+            assert monotonic() < deadline, status
+            sleep(1)
+
+    printed = follow(clone, DOCS / "experiments.md", loose=lambda typed: typed == "make experiments", after=wait)
+
+    shown = printed["make experiments"]
+    page = next(block.text for block in blocks(DOCS / "experiments.md") if block.text.startswith("$ make experiments"))
+    for start in ("experiment ", "workspace ", "main ", "decay-3e-4 success 0.0003 ", "decay-3e-3 success 0.003 "):
+        assert re.search(rf"^{re.escape(start)}".replace(r"\ ", " +"), shown, re.MULTILINE), start
+        assert re.search(rf"^{re.escape(start)}".replace(r"\ ", " +"), page, re.MULTILINE), start
+    failed = re.compile(
+        r"^slip +failed +-1\n\nslip failed: params\.yaml:\d+:5: train\.mlp-weight-decay\.weight_decay: ", re.M
+    )
+    assert failed.search(shown)
+    assert failed.search(page)
+    assert "train.mlp-weight-decay\n" in re.sub(" +", "\n", shown.splitlines()[0] + " ")
+    assert shown.splitlines()[-1] == page.splitlines()[-1]
+    assert (
+        clone.run("git", "diff", "--unified=0", "main~1", "params.yaml").splitlines()[-1] == "+    weight_decay: 0.0003"
+    )
+    stages = [name for name in STAGES if name != "publish"]
+    assert clone.run("dvc", "status", *stages).strip() == "Data and pipelines are up to date."
+    assert clone.run("dvc", "exp", "list", "--all-commits", "--name-only").split() == ["decay-3e-4"]
+
+
+def test_a_curve_can_be_watched_while_its_run_trains(clone: Workspace) -> None:
+    clone.set(train__mlp__epochs=2000)
+    curve = clone.folder / "plots" / "curves" / "mlp.csv"
+    log = (clone.folder / "log.part").open("w")
+    running = subprocess.Popen(["dvc", "repro", "train@mlp"], cwd=clone.folder, env=clone.environment, stdout=log)
+    try:
+        deadline = monotonic() + 100
+        while not curve.exists() or len(curve.read_text().splitlines()) < 5:
+            assert monotonic() < deadline
+            sleep(0.05)
+        shown = json.loads(clone.run("dvc", "plots", "show", "plots/curves/mlp.csv", "--json"))
+        assert running.poll() is None
+    finally:
+        running.terminate()
+        running.wait()
+        log.close()
+    assert "test_loss" in json.dumps(shown)
+
+
+def test_the_readme(clone: Workspace, tmp_path: Path) -> None:
+    """What takes the real images, an hour or the package index is tried elsewhere."""
+    clone.set(train__mlp_weight_decay__weight_decay=0.0001)
+    (tmp_path / "fashion-mnist").mkdir()
+    clone.environment["HOME"] = str(tmp_path)
+    elsewhere = ("make repro", "make test", "make studies", "dvc repro studies", "make verify", "make audit", "DESCENT")
+    printed = follow(
+        clone,
+        ROOT / "README.md",
+        skip=lambda typed: typed.startswith(elsewhere),
+        loose=lambda typed: typed.startswith(("dvc metrics diff", "dvc plots diff", "make report", "make experiments")),
+    )
+    assert len(printed) == 8
+    assert "mlp-weight-decay" in printed["dvc metrics diff"]
+    for typed, page in (
+        ("dvc plots diff", "dvc_plots/index.html"),
+        ("make report REV=decay-1e-2", "report/compare.html"),
+    ):
+        assert printed[typed].strip().splitlines()[-1] == (clone.folder / page).as_uri()
+        assert (clone.folder / page).exists()
+
+
+# Which test types what no page is followed for, for want of the package index, a network or an hour.
+TYPED_BY = {
+    "make repro": "tests/test_repro.py",
+    "make test": ".ci/run",
+    "make studies": "tests/test_study_pipeline.py",
+    "dvc repro studies/dvc.yaml:study@weight-decay": "tests/test_study_pipeline.py",
+    "DESCENT_MIRROR=~/fashion-mnist make repro": "tests/faults/test_mirrors.py",
+    "make verify": "tests/test_verify.py",
+    "make audit": "tests/test_audit.py",
+    "make export": "tests/test_export.py",
+    "python export/classify.py export/convnet.onnx garment.png": "tests/test_export.py",
+    "gto register export:convnet --version v1.0.0": "tests/test_export.py",
+    "git push --tags": "tests/test_export.py",
+    "dvc artifacts get https://example.com/descent.git export:convnet": "tests/test_export.py",
+    "dvc push": "tests/test_remote.py",
+    'git add .dvc/config && git commit --message "Share data and weights" && git push': "tests/test_remote.py",
+    "dvc repro --pull": "tests/test_remote.py",
+    "DESCENT_DEVICE=cuda make studies": "tests/test_stack.py",
+    "DESCENT_CLUSTER=10.7.0.1:6379 make studies": "tests/test_cluster.py",
+    ".venv/bin/ray start --head --port=6379 --include-dashboard=false --disable-usage-stats": "tests/test_cluster.py",
+    ".venv/bin/ray start --address=10.7.0.1:6379 --disable-usage-stats": "tests/test_cluster.py",
+    "dvc exp run --queue --set-param 'train.mlp-weight-decay.weight_decay=0.0001,0.01,-1.0'": "tests/test_queue.py",
+    "dvc queue start --jobs 2": "tests/test_queue.py",
+    "dvc queue status": "tests/test_queue.py",
+    "dvc exp show --drop '.*' --keep 'Experiment|State|.*mlp-weight-decay.*(weight_decay|final_test_loss|accuracy_at_0.1)'": (
+        "tests/test_queue.py"
+    ),
+}
+# What nobody types here, and why.
+NOBODY = {
+    ".venv/bin/pip install --constraint constraints.txt --editable '.[scale]'": "the tests' environment has it",
+    "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=…": "the tests of the cluster have a token",
+    "tools/three_hosts.sh make studies": "tried by hand: it takes an hour",
+    "sbatch --nodes=3 --cpus-per-task=16 tools/slurm.sh": "tried by hand: there is no Slurm here",
+    'kubectl create secret generic descent --from-literal=token="$(openssl rand -hex 32)"': "no Kubernetes",
+    "kubectl apply --filename docs/kubernetes.yaml": "no Kubernetes",
+    "kubectl logs --follow job/descent": "no Kubernetes",
+    "pipx run pre-commit install": "changes the hooks of whoever runs the tests",
+}
+
+
+def test_every_command_of_every_page_is_typed_by_some_test() -> None:
+    followed = {"README.md", "data.md", "models.md", "experiments.md"}
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")):
+        told = [command.typed for block in blocks(page) if block.language == "console" for command in commands(block)]
+        if page.name not in followed:
+            assert {typed for typed in told if not typed.startswith("source ")} <= {*TYPED_BY, *NOBODY}, page.name
+    assert all((ROOT / path).exists() for path in TYPED_BY.values())

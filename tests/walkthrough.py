@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -36,18 +37,26 @@ def commands(block: Block) -> Iterator[Command]:
         yield Command(re.split(r"\s+# ", typed)[0].strip(), shown)
 
 
-def follow(workspace: Workspace, page: Path, skip: Callable[[str], bool] = lambda typed: False) -> list[str]:
+def follow(
+    workspace: Workspace,
+    page: Path,
+    skip: Callable[[str], bool] = lambda typed: False,
+    loose: Callable[[str], bool] = lambda typed: False,
+    after: Callable[[str], object] = lambda typed: None,
+) -> dict[str, str]:
     """Apply each patch of a page and type each command, and see that it shows what the page says.
 
     Args:
         workspace: Where.
         page: Read from top to bottom.
         skip: Says of a command that this test cannot type it.
+        loose: Says of a command that it shows other numbers here than on the page.
+        after: Called with each command that was typed.
 
     Returns:
-        What was typed.
+        What was printed by what was typed.
     """
-    typed = []
+    typed = dict[str, str]()
     for block in blocks(page):
         if block.language == "diff":
             patch = workspace.folder / ".patch.part"
@@ -55,13 +64,28 @@ def follow(workspace: Workspace, page: Path, skip: Callable[[str], bool] = lambd
             workspace.run("git", "apply", str(patch))
         elif block.language == "console":
             for command in commands(block):
-                if not skip(command.typed):
-                    for words in command.typed.split(" && "):
-                        printed = workspace.run(*shlex.split(words))
-                    if command.shown.strip():
-                        assert matches(command.shown, printed), f"{command.typed}\n{printed}\n---\n{command.shown}"
-                    typed.append(command.typed)
+                if command.typed.startswith("source ") or skip(command.typed):
+                    continue
+                typed[command.typed] = printed = _run(workspace, shlex.split(command.typed))
+                if command.shown.strip() and not loose(command.typed):
+                    assert matches(command.shown, printed), f"{command.typed}\n{printed}\n---\n{command.shown}"
+                after(command.typed)
     return typed
+
+
+def _run(workspace: Workspace, words: list[str]) -> str:
+    """Run a command; make is given the environment that runs this test instead of one of its own."""
+    environment = dict[str, str]()
+    while "=" in words[0]:
+        name, _, value = words.pop(0).partition("=")
+        environment[name] = value
+    if words[0] == "make":
+        stamps = [workspace.folder / ".venv" / f"installed{end}" for end in ("", "-for-tests", "-for-export")]
+        for stamp in stamps:
+            stamp.parent.mkdir(exist_ok=True)
+            stamp.touch()
+        words[1:1] = ["--no-print-directory", f"BIN={Path(sys.executable).parent}"]
+    return workspace.run("env", *(f"{name}={value}" for name, value in environment.items()), *words)
 
 
 def matches(shown: str, printed: str) -> bool:

@@ -128,6 +128,12 @@ def cloned(source: Path, folder: Path) -> Workspace:
     return Workspace(folder)
 
 
+def share_cache(source: Workspace, clone: Workspace) -> None:
+    """Give a clone the data and weights, so that it need not make them again."""
+    clone.run("dvc", "cache", "dir", "--local", str(source.folder / ".dvc" / "cache"))
+    clone.run("dvc", "checkout")
+
+
 def locks(workspace: Workspace) -> object:
     """Return what DVC knows of all stages, in whatever order."""
     return YAML(typ="safe").load((workspace.folder / "dvc.lock").read_text(encoding="utf-8"))

@@ -13,8 +13,7 @@ from time import time
 import pytest
 
 from tests.faults.conftest import Tell
-from tests.test_pipeline import share_cache
-from tests.workspace import Workspace, cloned
+from tests.workspace import Workspace, cloned, share_cache
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 

@@ -15,8 +15,7 @@ from descent.models import build_model, load_model
 from descent.params import MLP
 from descent.tensors import save_tensors
 from tests.faults.conftest import Tell
-from tests.test_pipeline import share_cache
-from tests.workspace import Workspace, cloned
+from tests.workspace import Workspace, cloned, share_cache
 
 slow = partial(pytest.param, marks=pytest.mark.slow)
 SPEC = MLP(kind="mlp", hidden=[8])

@@ -7,8 +7,7 @@ import pytest
 from descent.files import load_metrics
 from descent.tolerance import differences
 from tests.faults.conftest import Elsewhere, Tell
-from tests.test_pipeline import share_cache
-from tests.workspace import Workspace, cloned, locks
+from tests.workspace import Workspace, cloned, locks, share_cache
 
 CONDITIONS = (
     "one after the other instead of side by side",

@@ -8,8 +8,7 @@ from ruamel.yaml import YAML
 
 from tests.faults.conftest import Elsewhere, Tell
 from tests.imports import ROOT, imports
-from tests.test_pipeline import share_cache
-from tests.workspace import Workspace, cloned
+from tests.workspace import Workspace, cloned, share_cache
 
 OURS = sorted(path for folder in ("src", "stages", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 # What can run code that it reads, or write where a name in an archive says.
