@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help repro experiments studies export docs report test faults verify audit check plots bench readme template lock clean
+.PHONY: help repro experiments studies export docs report test faults verify audit check plots bench readme graph template lock clean
 
 help:  ## say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # What is typed after JOBS= and REV= reaches the program as one word, whatever is in it.
 export JOBS REV
@@ -18,7 +18,7 @@ repro: .venv/installed  ## run the pipeline to its last figure and show the resu
 	$(BIN)/python -m tools.repro "$$JOBS"
 	@$(BIN)/python -m tools.results
 
-studies: .venv/installed  ## perform the trials of studies.yaml that are missing, half an hour for all, and write studies/index.html
+studies: .venv/installed  ## perform the trials of studies.yaml that are missing, an hour and a half for all, and write studies/index.html
 	$(BIN)/python -m dvc repro studies/dvc.yaml
 
 export: .venv/installed-for-export  ## write every classifier as ONNX, with a card, to export/
@@ -65,6 +65,9 @@ bench: .venv/installed-for-tests  ## measure this project and its peers, twenty 
 readme: .venv/installed  ## write the tables of results into README.md
 	$(BIN)/python -m tools.results README.md
 
+graph: .venv/installed  ## draw docs/graph.svg, which stage needs which
+	$(BIN)/python -m tools.graph
+
 template: .venv/installed-for-tests  ## write .dvc/plots_offline.html, the page of `dvc plots`
 	$(BIN)/python -m tools.plots_template
 
@@ -77,6 +80,7 @@ clean:  ## remove the environment and all that DVC can make again; results in gi
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "descent needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@echo "Installing what is needed into .venv, once: a few minutes."
 	$(PYTHON) -m venv .venv
 
 # A folder of its own, so that `make lock` does not pin it.

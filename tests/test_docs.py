@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import networkx as nx
 import pytest
+from dvc.repo import Repo
 
 from tests.browser import browsing, needs_chromium
 from tests.imports import ROOT
 from tests.workspace import Workspace
+from tools.graph import picture, stages
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +51,13 @@ def test_every_module_of_the_library_has_its_place() -> None:
 def test_the_stages_are_those_that_dvc_lists(committed: Workspace) -> None:
     listed = "".join(f"{line.rstrip()}\n" for line in committed.run("dvc", "stage", "list", "dvc.yaml").splitlines())
     assert (ROOT / "docs" / "stages.txt").read_text(encoding="utf-8") == listed
+
+
+def test_the_graph_is_that_of_dvc_without_what_follows(committed: Workspace) -> None:
+    told = committed.run("dvc", "dag", "--mermaid", "dvc.yaml")
+    names = {node: name.partition("@")[0] for node, name in re.findall(r'(node\d+)\["(.*?)"\]', told)}
+    graph = nx.DiGraph((names[before], names[after]) for before, after in re.findall(r"(node\d+)-->(node\d+)", told))
+    drawn = stages(Repo(str(committed.folder)))
+    assert set(drawn.edges) == set(graph.edges)
+    assert (drawn.nodes["train"]["runs"], drawn.nodes["attack"]["runs"]) == (6, 4)
+    assert (ROOT / "docs" / "graph.svg").read_text(encoding="utf-8") == picture(drawn), "run `make graph` and commit"
