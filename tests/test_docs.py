@@ -53,6 +53,7 @@ def test_the_stages_are_those_that_dvc_lists(committed: Workspace) -> None:
     assert (ROOT / "docs" / "stages.txt").read_text(encoding="utf-8") == listed
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what DVC calls
 def test_the_graph_is_that_of_dvc_without_what_follows(committed: Workspace) -> None:
     told = committed.run("dvc", "dag", "--mermaid", "dvc.yaml")
     names = {node: name.partition("@")[0] for node, name in re.findall(r'(node\d+)\["(.*?)"\]', told)}
