@@ -71,7 +71,7 @@ def test_anybody_can_run_it_on_a_file_of_their_own(tmp_path: Path) -> None:
     pixels = (CLEAN.x[:, 0] * 255).round().to(torch.uint8)
     images = {f"{part}_images": pixels.clone() for part in ("train", "test")}
     labels = {f"{part}_labels": CLEAN.y.to(torch.uint8).clone() for part in ("train", "test")}
-    save_tensors(tmp_path / "data" / "fashion-mnist.safetensors", images | labels)
+    save_tensors(tmp_path / "data" / "images.safetensors", images | labels, {"classes": "[]"})
     clean = pixels[:, None].float() / 255
     save_adversarial_set(tmp_path / "good.safetensors", (clean + 0.1).clamp(0, 1), CLEAN.y, 0.1)
     save_adversarial_set(tmp_path / "bad.safetensors", (clean + 0.2).clamp(0, 1), CLEAN.y, 0.1)

@@ -105,12 +105,11 @@ def main() -> None:
         experiments = list(collected())
     except DvcException as error:
         raise DataError(f"cannot read the experiments: {error}") from error
+    if len(experiments) <= 2:  # the work tree and its commit
+        sys.stdout.write("No experiments from here yet: dvc exp run --name NAME --set-param KEY=VALUE\n")
+        return
     failed = [why(experiment) for experiment in experiments if experiment.state == "failed"]
-    hint = (
-        "Compare one: make report REV=NAME. Keep one: dvc exp apply NAME, then commit. All columns: dvc exp show."
-        if len(experiments) > 2
-        else "No experiments yet: dvc exp run --name NAME --set-param KEY=VALUE"
-    )
+    hint = "Compare one: make report REV=NAME. Keep one: dvc exp apply NAME, then commit. All columns: dvc exp show."
     sys.stdout.write("\n\n".join(filter(None, [table(experiments), "\n".join(failed), hint])) + "\n")
 
 
