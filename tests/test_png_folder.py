@@ -1,7 +1,5 @@
 """A folder of pictures is read as it is, or refused by the name of what is wrong."""
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +17,18 @@ def draw(path: Path, size: tuple[int, int] = (12, 10), mode: str = "L", value: i
     Image.new(mode, size, value if mode in ("L", "I;16") else (value,) * len(mode)).save(path)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def fill(folder: Path) -> Path:
+    """Write two classes of pictures."""
     for part, count in (("train", 3), ("test", 2)):
         for value, name in ((10, "pear"), (250, "apple")):
             for number in range(count):
-                draw(tmp_path / part / name / f"{number}.png", value=value + number)
-    return tmp_path
+                draw(folder / part / name / f"{number}.png", value=value + number)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return fill(tmp_path)
 
 
 def test_pictures_are_read_in_the_order_of_their_names(folder: Path) -> None:
@@ -48,43 +51,6 @@ def test_colours_become_grey(folder: Path) -> None:
     Image.fromarray(pixels).save(folder / "test" / "pear" / "9.png")
     tensors, _ = read_folder(folder)
     assert set(tensors["test_images"][-1].flatten().tolist()) == {150}  # 0.587 · 255
-
-
-def cut(path: Path) -> None:
-    """Leave a picture without its last rows."""
-    noise = np.random.default_rng(0).integers(255, size=(10, 12), dtype=np.uint8)
-    Image.fromarray(noise).save(path)
-    path.write_bytes(path.read_bytes()[:-60])
-
-
-def without_files(path: Path) -> None:
-    """Empty a folder."""
-    for file in path.iterdir():
-        file.unlink()
-
-
-@pytest.mark.parametrize(
-    ("name", "damage", "message"),
-    [
-        ("test", lambda path: path.rename(path.with_name("tests")), "no such folder; in it is one for each class, .*"),
-        ("test/pear", lambda path: path.rename(path.with_name("plum")), "train and test differ .*: pear, plum only .*"),
-        ("test/pear", without_files, "no image"),
-        ("train/pear/1.png", lambda path: draw(path, (12, 11)), "11×12 pixels, where the first image has 10×12"),
-        ("train/apple/0.png", lambda path: draw(path, (300, 10)), "10×300 pixels; a side has 8 to 256"),
-        ("train/apple/0.png", lambda path: draw(path, mode="I;16"), "pixels of type I;16; 8 bits .*"),
-        ("train/pear/notes.txt", lambda path: path.write_text("hello"), "no PNG file"),
-        ("train/pear/2.png", lambda path: Image.new("L", (12, 10)).save(path, format="JPEG"), "no PNG file"),
-        ("train/pear/2.png", cut, "not a whole PNG file .*"),
-        ("train/pear/2.png", lambda path: (path.unlink(), path.mkdir()), "not a whole PNG file .*"),
-    ],
-)
-def test_what_is_no_such_folder_is_refused_by_its_name(
-    folder: Path, name: str, damage: Callable[[Path], object], message: str
-) -> None:
-    damage(folder / name)
-    with pytest.raises(DataError) as error:
-        read_folder(folder)
-    assert re.fullmatch(rf"{folder}(/{name})?: {message}", str(error.value))
 
 
 def test_one_class_is_refused_and_so_are_more_pixels_than_are_read_again(
