@@ -55,7 +55,7 @@ def test_the_page_on_data_with_a_folder_of_pictures(clone: Workspace) -> None:
     accuracy = json.loads((clone.folder / "metrics" / "train" / "mlp.json").read_text())["final_test_accuracy"]
     assert accuracy > 0.8
     page = (clone.folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert "images of a folder: not Fashion-MNIST, of which the write-up speaks." in page
+    assert "Images of a folder, not Fashion-MNIST: the write-up" in page
     assert '<th scope="row">NA</th>' in page
     assert not (clone.folder / "plots" / "figures" / "bag.svg").exists()
     assert clone.run("git", "status", "--porcelain", "images").splitlines() == [
@@ -91,7 +91,7 @@ def test_the_page_on_data_with_a_published_set(clone: Workspace, tmp_path: Path)
     data = json.loads((clone.folder / "metrics" / "data.json").read_text())
     assert (data["source"], data["train_images"]) == ("kmnist", 300)
     page = (clone.folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert "Kuzushiji-MNIST: not Fashion-MNIST, of which the write-up speaks." in page
+    assert "Kuzushiji-MNIST, not Fashion-MNIST: the write-up" in page
     assert "CC BY-SA 4.0), each file verified by its published hash" in page
     del clone.environment["DESCENT_MIRROR"]
     clone.set(data__mirrors={})

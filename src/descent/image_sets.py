@@ -93,5 +93,6 @@ def warning(source: str) -> str | None:
             "of its own. The numbers say nothing about the write-up."
         )
     if source != FASHION_MNIST:
-        return f"{title(source)}: not Fashion-MNIST, of which the write-up speaks. Its claims are judged all the same."
+        shown = title(source)
+        return f"{shown[0].upper()}{shown[1:]}, not Fashion-MNIST: the write-up's claims are judged by other images."
     return None
