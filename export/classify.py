@@ -8,7 +8,8 @@ import onnxruntime
 from PIL import Image
 
 session = onnxruntime.InferenceSession(sys.argv[1])
-image = np.asarray(Image.open(sys.argv[2]).convert("L").resize((28, 28)))
+_, height, width = session.get_inputs()[0].shape
+image = np.asarray(Image.open(sys.argv[2]).convert("L").resize((width, height)))
 (probabilities,) = session.run(["probabilities"], {"images": image[None]})
 classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
 for place in probabilities[0].argsort()[:-4:-1]:

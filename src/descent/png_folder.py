@@ -1,5 +1,6 @@
 """Images of one's own: a folder of pictures for each class, in `train` and in `test`."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ PARTS = ("train", "test")
 SIDES = range(8, 257)
 # Fewer leave nothing to tell apart, more no figure that can be read.
 CLASSES = range(2, 51)
+# A class is a column of tables, and a word in figures, where a dollar begins a formula.
+NAME, TAKEN = re.compile(r"[\w .,'()&-]{1,40}"), ("series", "epsilon", "true")
 # What the pipeline reads again later.
 MOST_BYTES = 2**26
 # Of what Pillow calls them, those whose pixels become one grey byte without loss of anything but colour.
@@ -32,8 +35,8 @@ def read_folder(folder: Path) -> tuple[dict[str, UInt8[Tensor, "..."]], list[str
 
     Raises:
         DataError: There is no such folder; classes differ between the parts, are fewer than 2 or more than 50; a
-            class has no image; a file is no PNG, or of another size than the first; they are too small, too large,
-            or too many for 64 MiB of pixels.
+            class has no image, or a name that no table can have; a file is no PNG, or of another size than the
+            first; they are too small, too large, or too many for 64 MiB of pixels.
     """
     classes = [_classes(folder / part) for part in PARTS]
     if only := set(classes[0]) ^ set(classes[1]):
@@ -62,7 +65,14 @@ def read_folder(folder: Path) -> tuple[dict[str, UInt8[Tensor, "..."]], list[str
 def _classes(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; in it is one for each class, with its images as PNG")
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    for name in names:
+        if name in TAKEN or not NAME.fullmatch(name):
+            raise DataError(
+                f"{folder / name}: no name for a class; letters, digits, spaces and -_.,'()&, 40 at most, "
+                f"and none of {', '.join(TAKEN)}, which are columns of tables"
+            )
+    return names
 
 
 def _pictures(folder: Path) -> list[Path]:

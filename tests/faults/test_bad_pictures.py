@@ -47,6 +47,18 @@ def without_files(path: Path) -> None:
             lambda path: path.rename(path.with_name("plum")),
             "train and test differ .*: pear, plum only .*",
         ),
+        (
+            "a class called as a column of the tables",
+            "train/pear",
+            lambda path: path.rename(path.with_name("true")),
+            "no name for a class; .*",
+        ),
+        (
+            "a class whose name is a formula",
+            "train/pear",
+            lambda path: path.rename(path.with_name("$\\frac$")),
+            "no name for a class; .*",
+        ),
         ("a class without an image", "test/pear", without_files, "no image"),
         (
             "an image of another size",
@@ -89,4 +101,4 @@ def test_what_is_no_such_folder_is_refused_by_its_name(
     with pytest.raises(DataError) as error:
         read_folder(folder)
     tell(tried, "one line that names the file or folder", str(error.value))
-    assert re.fullmatch(rf"{folder}(/{name})?: {message}", str(error.value))
+    assert re.fullmatch(rf"{folder}(/{name}|/train/true|/train/\$\\frac\$)?: {message}", str(error.value))
