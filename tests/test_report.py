@@ -40,6 +40,9 @@ def probabilities() -> list[dict[str, Any]]:
     ]
 
 
+IMAGES = {"data": "images"}
+
+
 def results(**changes: Any) -> Results:  # noqa: ANN401
     """Return all that a page needs, made up."""
     relu = ("", "_deviation", "_of_twin", "_of_twin_deviation", "_minus_twins", "_minus_twins_deviation")
@@ -64,9 +67,10 @@ def results(**changes: Any) -> Results:  # noqa: ANN401
             "evaluation": {"overfitting_window": 5, "overfitting_rise": 0.1},
             "theory": {"learning_rate": {"epochs": 50}},
             "train": {
-                "mlp": {"hidden": [100], "adversary": "none"},
-                "convnet": {"epochs": 8, "adversary": "none"},
-                "convnet-adversarial": {"epochs": 10, "adversary": {"epsilon": 0.1, "step": 0.125}},
+                "mlp": IMAGES | {"model": {"kind": "mlp"}, "adversary": "none"},
+                "convnet": IMAGES | {"model": {"kind": "convnet"}, "epochs": 8, "adversary": "none"},
+                "convnet-adversarial": IMAGES
+                | {"model": {"kind": "convnet"}, "epochs": 10, "adversary": {"epsilon": 0.1, "step": 0.125}},
             },
             "attack": {
                 "bench": {
