@@ -67,7 +67,7 @@ def results(**changes: Any) -> Results:  # noqa: ANN401
             "evaluation": {"overfitting_window": 5, "overfitting_rise": 0.1},
             "theory": {"learning_rate": {"epochs": 50}},
             "train": {
-                "mlp": IMAGES | {"model": {"kind": "mlp"}, "adversary": "none"},
+                "mlp": IMAGES | {"model": {"kind": "mlp", "hidden": [100]}, "adversary": "none"},
                 "convnet": IMAGES | {"model": {"kind": "convnet"}, "epochs": 8, "adversary": "none"},
                 "convnet-adversarial": IMAGES
                 | {"model": {"kind": "convnet"}, "epochs": 10, "adversary": {"epsilon": 0.1, "step": 0.125}},
@@ -150,7 +150,7 @@ def test_figures_are_numbered_in_order_and_missing_ones_leave_no_gap() -> None:
 
 def test_the_end_says_how_it_came_about() -> None:
     page = text(report(results()))
-    for words in ("Seed 7, 1 thread per process", "train images abc123", "numpy 2.4.6", "train.mlp.hidden 100"):
+    for words in ("Seed 7, 1 thread per process", "train images abc123", "numpy 2.4.6", "train.mlp.model.hidden 100"):
         assert words in page
     assert "Trained with torch 2.13.0." in page
 
