@@ -39,12 +39,10 @@ class Stage:
         self.recording = None
 
 
-class Graph(torch.cuda.CUDAGraph):
-    """Plays `torch.cuda.CUDAGraph`."""
+class Graph:
+    """Plays `torch.cuda.CUDAGraph`, and passes for one; to be one it would need CUDA, or a torch without."""
 
-    def __new__(cls) -> "Graph":
-        """Be made where there is no CUDA."""
-        return object.__new__(cls)
+    __class__ = torch.cuda.CUDAGraph  # type: ignore[assignment]
 
     def __init__(self) -> None:
         self.launches: list[Callable[[], None]] = []
