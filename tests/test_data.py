@@ -45,7 +45,9 @@ def test_images_become_pixels_between_0_and_1(tmp_path: Path) -> None:
         "test_images": images[:1].clone(),
         "test_labels": labels[:1].clone(),
     }
-    save_tensors(tmp_path / "d", tensors)
+    save_tensors(
+        tmp_path / "d", tensors, {"classes": '["cat", "dog", "fox", "hen", "owl", "pig", "rat", "cow", "ape", "bee"]'}
+    )
 
     data = load_dataset(tmp_path / "d")
 
@@ -54,11 +56,13 @@ def test_images_become_pixels_between_0_and_1(tmp_path: Path) -> None:
     torch.testing.assert_close(data.train.x[:, 0, 0, 0], torch.tensor([0, 0.2, 1]))
     assert data.train.y.tolist() == [3, 0, 9]
     assert data.test.y.dtype == torch.int64
+    assert data.classes[3] == "hen"
+    assert data.outputs == 10
 
 
 def test_a_file_without_a_tensor_is_refused(tmp_path: Path, rng: torch.Generator) -> None:
     tensors = dict(diabetes(0.2, rng))
     del tensors["test_y"]
     save_tensors(tmp_path / "d", tensors)
-    with pytest.raises(DataError, match="holds no tensor 'test_y'"):
+    with pytest.raises(DataError, match="holds no 'test_y'"):
         load_dataset(tmp_path / "d")

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from descent.errors import DataError
 from descent.files import sha256
-from descent.image_sets import FILES
+from descent.image_sets import FASHION_MNIST, FILES, PUBLISHED
 from tests.workspace import Workspace, cloned
 from tools.verify import Report, cloned_without_results, committed, read, report, surroundings
 
@@ -193,7 +193,8 @@ def test_the_real_images_of_the_work_tree_are_the_mirror_and_drawn_ones_are_not(
     for name in FILES.values():
         (raw / name).write_text(name, encoding="utf-8")
     assert "DESCENT_MIRROR" not in surroundings(tmp_path / "clone")
-    monkeypatch.setattr("tools.verify.SHA256", {part: sha256(raw / name) for part, name in FILES.items()})
+    digests = {part: sha256(raw / name) for part, name in FILES.items()}
+    monkeypatch.setitem(PUBLISHED, FASHION_MNIST, PUBLISHED[FASHION_MNIST]._replace(sha256=digests))
     assert surroundings(tmp_path / "clone")["DESCENT_MIRROR"] == str(raw)
 
     # The user's own comes first: an address as it is, a folder wherever we run from.
