@@ -1,7 +1,6 @@
 """An exported classifier is the trained one: any number of images, the same classes, their names inside."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,8 @@ from descent.model_card import Measured, model_card
 from descent.models import build_model
 from descent.params import MLP, ConvNet, Params
 from tests.imports import ROOT
-from tests.workspace import Workspace, cloned
+from tests.walkthrough import follow
+from tests.workspace import Workspace, cloned, share_cache
 
 SPECS: list[MLP | ConvNet] = [
     MLP(kind="mlp", hidden=[]),
@@ -75,18 +75,35 @@ def test_the_script_says_what_a_picture_shows(tmp_path: Path, rng: torch.Generat
     assert [line.split("%")[1].strip() for line in said] == [CLASSES[place] for place in ranked[:3]]
 
 
-def test_the_pipeline_exports_and_keeps_what_it_exports_as_an_artifact(miniature: Workspace, tmp_path: Path) -> None:
-    workspace = cloned(miniature.folder, tmp_path / "project")
-    shutil.copytree(miniature.folder / ".dvc" / "cache", workspace.folder / ".dvc" / "cache")
-    workspace.run("dvc", "checkout")
-    assert workspace.ran("--single-item", "export/dvc.yaml:export@mlp") == {"export/dvc.yaml:export@mlp"}
-    card = (workspace.folder / "export" / "mlp.md").read_text(encoding="utf-8")
+def test_the_page_on_export(miniature: Workspace, tmp_path: Path) -> None:
+    workspace, others, origin = cloned(miniature.folder, tmp_path / "here"), tmp_path / "there", tmp_path / "origin"
+    share_cache(miniature, workspace)
+    subprocess.run(["git", "clone", "--quiet", "--bare", str(workspace.folder), str(origin)], check=True)
+    workspace.run("git", "remote", "set-url", "origin", str(origin))
+    Image.new("L", (28, 28)).save(workspace.folder / "garment.png")
+    page = ROOT / "docs" / "export.md"
+
+    def keep(typed: str) -> None:
+        if typed == "make export":
+            workspace.commit("Export")
+            workspace.run("git", "push", "--quiet")
+
+    printed = follow(workspace, page, skip=lambda typed: typed.startswith("dvc"), after=keep)
+    others.mkdir()
+    address = ("https://example.com/descent.git", str(origin))
+    got = follow(
+        Workspace(others),
+        page,
+        skip=lambda typed: not typed.startswith("dvc"),
+        edit=lambda typed: typed.replace(*address),
+    )
+
+    assert (len(printed), len(got)) == (4, 1)
+    said = printed["python export/classify.py export/convnet.onnx garment.png"].splitlines()
+    assert [line.split("%")[1].strip() in CLASSES for line in said] == [True] * 3
+    assert (others / "convnet.onnx").read_bytes() == (workspace.folder / "export" / "convnet.onnx").read_bytes()
+    card = (workspace.folder / "export" / "convnet.md").read_text(encoding="utf-8")
     assert "drawn garments, not Fashion-MNIST: 1,000 images for training and 500 for the test" in card
-    workspace.commit("Export")
-    place = tmp_path / "elsewhere"
-    workspace.run("gto", "register", "export:mlp", "--version", "v0.1.0")
-    workspace.run("dvc", "artifacts", "get", "--out", str(place), ".", "export:mlp")
-    assert place.read_bytes() == (workspace.folder / "export" / "mlp.onnx").read_bytes()
 
 
 def test_every_attacked_classifier_is_an_artifact(params: Params) -> None:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import boto3
 import pytest
 
+from tests.imports import ROOT
+from tests.walkthrough import follow
 from tests.workspace import Workspace, cloned
 
 # What a user of S3 has in the environment; a refusal is told at once.
@@ -82,18 +84,22 @@ def add(workspace: Workspace, url: str, endpoint: str | None = None) -> None:
     workspace.commit("Share data and weights")
 
 
-def has_every_byte(clone: Workspace, source: Workspace) -> None:
-    """See that a clone gets everything from the remote, and runs nothing for it."""
-    said = clone.run("dvc", "repro", "--pull")
+def test_the_page_on_remotes_with_a_folder(workspace: Workspace, tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", "--bare", str(workspace.folder), str(tmp_path / "origin")], check=True)
+    workspace.run("git", "remote", "set-url", "origin", str(tmp_path / "origin"))
+    page, others = ROOT / "docs" / "remote.md", "dvc repro --pull"
+    typed = follow(
+        workspace,
+        page,
+        skip=lambda typed: typed == others,
+        edit=lambda typed: typed.replace("/mnt", str(tmp_path)),
+    )
+    assert len(typed) == 3
+
+    clone = cloned(tmp_path / "origin", tmp_path / "there")
+    said = follow(clone, page, skip=lambda typed: typed != others)[others]
     assert "Running stage" not in said
-    assert clone.outputs() == source.outputs()
-    assert clone.run("git", "status", "--short") == ""
-
-
-def test_a_folder_is_a_remote(workspace: Workspace, tmp_path: Path) -> None:
-    add(workspace, str(tmp_path / "team"))
-    workspace.run("dvc", "push")
-    has_every_byte(cloned(workspace.folder, tmp_path / "there"), workspace)
+    assert clone.outputs() == workspace.outputs()
 
 
 def test_a_bucket_is_a_remote_for_those_with_its_keys(workspace: Workspace, bucket: Bucket, tmp_path: Path) -> None:
@@ -105,7 +111,9 @@ def test_a_bucket_is_a_remote_for_those_with_its_keys(workspace: Workspace, buck
     said = clone.run("dvc", "pull", status=1)
     assert "failed to connect to s3 (team/descent/files/md5) - Forbidden" in said
     clone.environment |= bucket.keys
-    has_every_byte(clone, workspace)
+    assert "Running stage" not in clone.run("dvc", "repro", "--pull")
+    assert clone.outputs() == workspace.outputs()
+    assert clone.run("git", "status", "--short") == ""
 
 
 @pytest.mark.parametrize(

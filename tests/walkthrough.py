@@ -4,6 +4,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ def follow(
     workspace: Workspace,
     page: Path,
     skip: Callable[[str], bool] = lambda typed: False,
+    edit: Callable[[str], str] = lambda typed: typed,
     loose: Callable[[str], bool] = lambda typed: False,
     after: Callable[[str], object] = lambda typed: None,
 ) -> dict[str, str]:
@@ -50,6 +52,7 @@ def follow(
         workspace: Where.
         page: Read from top to bottom.
         skip: Says of a command that this test cannot type it.
+        edit: Puts a place of this machine where the page has one of its reader's.
         loose: Says of a command that it shows other numbers here than on the page.
         after: Called with each command that was typed.
 
@@ -66,7 +69,10 @@ def follow(
             for command in commands(block):
                 if command.typed.startswith("source ") or skip(command.typed):
                     continue
-                typed[command.typed] = printed = _run(workspace, shlex.split(command.typed))
+                words = shlex.split(edit(command.typed))
+                typed[command.typed] = printed = "".join(
+                    _run(workspace, list(part)) for last, part in groupby(words, lambda word: word == "&&") if not last
+                )
                 if command.shown.strip() and not loose(command.typed):
                     assert matches(command.shown, printed), f"{command.typed}\n{printed}\n---\n{command.shown}"
                 after(command.typed)
