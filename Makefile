@@ -40,7 +40,7 @@ ALONE := tests/faults/test_fuzz.py
 test: .venv/installed-for-tests  ## check the code, then run every test
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest --quiet $(ALONE)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore %)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ALONE:%=--ignore %)
 
 faults: .venv/installed-for-tests  ## try every fault, the slow ones too, and write docs/faults.md
 	$(BIN)/python -m pytest tests/faults tests/test_verify.py --ignore tests/faults/test_table.py -m "" --write-faults

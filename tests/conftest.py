@@ -18,6 +18,23 @@ make_deterministic(threads=1)
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.load_profile("same")
 
+# Minutes each: begun last, one of them would keep one worker while the others idle.
+LONGEST = (
+    "test_walkthroughs.py",
+    "test_pipeline.py",
+    "test_benchmarks.py",
+    "test_interruption.py",
+    "test_machine.py",
+    "test_verify.py",
+    "test_cluster.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
 
 @pytest.fixture
 def rng() -> torch.Generator:

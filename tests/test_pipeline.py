@@ -123,13 +123,6 @@ def test_an_experiment_changes_one_line_and_is_shown(miniature: Workspace, tmp_p
     assert (lab.folder / "report" / "compare.html").read_text(encoding="utf-8") == before
 
 
-def test_a_forced_run_leaves_every_output_byte_identical(miniature: Workspace) -> None:
-    before = miniature.outputs()
-    assert miniature.ran("--force") == STAGES
-    assert miniature.outputs() == before
-    assert miniature.run("git", "status", "--porcelain") == ""
-
-
 def test_without_a_mirror_and_without_a_fallback_the_error_says_what_to_do(
     miniature: Workspace, tmp_path: Path
 ) -> None:
