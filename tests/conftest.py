@@ -33,7 +33,7 @@ LONGEST = (
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
     """Let ART write its file in the user's home before two workers do so at once: one would read it half written."""
-    import art.config  # noqa: F401, PLC0415 - no other run needs it here
+    import art.config  # noqa: F401 - its import writes the file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
