@@ -65,7 +65,7 @@ def by_lightning(run: Run, data: Split) -> Callable[[], object]:
     """Prepare Lightning's trainer, with all that it writes or shows switched off."""
     import pytorch_lightning as lightning
 
-    class Classifier(lightning.LightningModule):
+    class Classifier(lightning.LightningModule):  # type: ignore[misc] # not installed where the types are checked
         """The module that its users write."""
 
         def __init__(self) -> None:
