@@ -1,7 +1,7 @@
 """A real Chromium with the network cut."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -9,7 +9,13 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here; .ci/run installs one")
+
+
+def needs_chromium(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that opens pages in a browser."""
+    reason = "no Chromium is installed here; .ci/run installs one"
+    marked: Callable[..., None] = pytest.mark.browser(pytest.mark.skipif(CHROMIUM is None, reason=reason)(test))
+    return marked
 
 
 class Watched:

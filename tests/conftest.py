@@ -1,6 +1,8 @@
-"""What several tests need."""
+"""Fixtures of several tests, and the order in which tests run."""
 
-import shutil
+import fcntl
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,23 +13,17 @@ import stages  # noqa: F401 - sets OpenMP's environment before torch computes
 from descent.determinism import make_deterministic
 from descent.params import Params, load_params
 from tests.imports import ROOT
-from tests.workspace import Workspace, cloned, copied
+from tests.workspace import Once, Workspace, cloned, copied_code, copy
 
 make_deterministic(threads=1)
 # The same examples each time, remembered nowhere; a slow machine fails nothing.
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.load_profile("same")
 
-# Minutes each: begun last, one of them would keep one worker while the others idle.
-LONGEST = (
-    "test_walkthroughs.py",
-    "test_pipeline.py",
-    "test_benchmarks.py",
-    "test_interruption.py",
-    "test_machine.py",
-    "test_verify.py",
-    "test_cluster.py",
-)
+pytest_plugins = ["tests.faults.table"]
+
+# Fixtures of a repository in which tests run stages and DVC.
+PIPELINES = {"committed", "miniature"}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -37,9 +33,14 @@ def pytest_xdist_setupnodes() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first."""
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+    """Mark tests by what they need, and put those that run the pipeline first.
+
+    The first worker begins there and the second at the middle, with unit tests; whoever is done takes from the other.
+    """
+    for item in items:
+        if PIPELINES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("pipeline")
+    items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
 
 
 @pytest.fixture
@@ -60,9 +61,59 @@ def params_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def miniature(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Return the whole pipeline after a first run on a few drawn garments, committed."""
-    workspace = copied(tmp_path_factory.mktemp("miniature of the project"))
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Return what makes a workspace in the first worker that asks for it, and gives it to the others."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def once(name: str, make: Callable[[Path], Workspace]) -> Workspace:
+        folder, said = shared / name, shared / f"{name}.said"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not said.exists():
+                said.write_text(make(folder).first_run, encoding="utf-8")
+        workspace = Workspace(folder)
+        workspace.first_run = said.read_text(encoding="utf-8")
+        return workspace
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def miniature(once: Once) -> Workspace:
+    """Return the whole pipeline after a first run on a few drawn garments, committed; no test changes it."""
+    return once("miniature of the project", first_run)
+
+
+@pytest.fixture(scope="session")
+def studied(miniature: Workspace, once: Once) -> Workspace:
+    """Return a miniature after small studies, committed; no test changes it."""
+
+    def study(folder: Path) -> Workspace:
+        workspace = copy(miniature, folder)
+        workspace.set_study("weight-decay", grid={"optimizer": ["adam"], "weight_decay": [0.0, 0.001]})
+        workspace.set_study("classifiers", runs=["mlp", "convnet"], epsilons=[0.0, 0.1, 0.5])
+        workspace.set_study("learning-rate", grid={"learning_rate": [0.0001, 0.01, 100.0]})
+        assert workspace.ran("studies/dvc.yaml") == {
+            "studies/dvc.yaml:publish",
+            *(f"studies/dvc.yaml:study@{name}" for name in ("weight-decay", "classifiers", "learning-rate")),
+        }
+        assert len(workspace.outcomes()) == 14
+        workspace.commit("Studies")
+        return workspace
+
+    return once("studies", study)
+
+
+@pytest.fixture(scope="session")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Return a clone of what is committed here."""
+    return cloned(ROOT, tmp_path_factory.mktemp("clone") / "descent")
+
+
+def first_run(folder: Path) -> Workspace:
+    """Run the whole pipeline on a few drawn garments, and commit."""
+    workspace = copied_code(folder)
     workspace.set(
         data__mirrors={},
         data__drawn__train=1000,
@@ -89,27 +140,3 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace.first_run = workspace.run("python", "-m", "tools.repro", "2")
     workspace.commit("First run")
     return workspace
-
-
-@pytest.fixture(scope="session")
-def studied(miniature: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Return a miniature after small studies, committed."""
-    workspace = cloned(miniature.folder, tmp_path_factory.mktemp("studies") / "project")
-    shutil.copytree(miniature.folder / ".dvc" / "cache", workspace.folder / ".dvc" / "cache")
-    workspace.set_study("weight-decay", grid={"optimizer": ["adam"], "weight_decay": [0.0, 0.001]})
-    workspace.set_study("classifiers", runs=["mlp", "convnet"], epsilons=[0.0, 0.1, 0.5])
-    workspace.set_study("learning-rate", grid={"learning_rate": [0.0001, 0.01, 100.0]})
-    workspace.run("dvc", "checkout")
-    assert workspace.ran("studies/dvc.yaml") == {
-        "studies/dvc.yaml:publish",
-        *(f"studies/dvc.yaml:study@{name}" for name in ("weight-decay", "classifiers", "learning-rate")),
-    }
-    assert len(workspace.outcomes()) == 14
-    workspace.commit("Studies")
-    return workspace
-
-
-@pytest.fixture(scope="session")
-def committed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Return a clone of what is committed here."""
-    return cloned(ROOT, tmp_path_factory.mktemp("clone") / "descent")

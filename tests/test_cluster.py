@@ -1,188 +1,203 @@
-"""A cluster of nodes with addresses and folders of their own gives the bytes of this machine, whatever befalls it."""
+"""Trials go to every node that can perform them, and an imitation of Ray shows what becomes of each.
 
-import os
-import shutil
-import signal
-import socket
-import subprocess
+test_cluster_nodes.py does the same with a real cluster.
+"""
+
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from time import monotonic, sleep
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
-import psutil
 import pytest
 import torch
 
-from descent.params import Params, load_params
+from descent import cluster
+from descent.cluster import ATTEMPTS, ClusterError, on_cluster
+from descent.params import Params
+from descent.pool import Failure
 from descent.tensors import save_tensors
 from descent.trials import Trial, key, perform
-from tests.imports import ROOT
-from tests.workspace import Workspace
 
-TRIALS = 24
-TOKEN = "a-token-of-the-tests-and-of-nobody-else"  # noqa: S105
-STUDY = ("python", "-m", "stages.study", "learning-rate")
-DRIVER = """
-import sys
-from pathlib import Path
-from descent.cluster import on_cluster
-from descent.pool import Failure
-from tests.test_cluster import planned
-address, digest, data, out = sys.argv[1:]
-for name, result in on_cluster(planned(digest), address, Path(data)):
-    assert not isinstance(result, Failure), result
-    with (Path(out) / name).open("xb") as file:  # an error where something comes twice
-        file.write(result)
-"""
+ADDRESS = "127.0.0.1:6379"
 
 
-def planned(digest: str) -> dict[str, Trial]:
-    """Plan regressions of half a second."""
-    params = load_params(ROOT / "params.yaml")
-    run = params.train["regression-lr-1e-2"].model_copy(update={"epochs": 150})
-    trials = [Trial(run, seed, params.evaluation, 1, digest) for seed in range(TRIALS)]
-    return {key(trial): trial for trial in trials}
+class RayError(Exception):
+    """A worker or a node is gone."""
 
 
-class Node:
-    """A node in a session of its own, with an address, a folder and, if `code` is given, code of its own."""
+class RayTaskError(RayError):
+    """A trial raised an exception."""
 
-    def __init__(self, folder: Path, number: int, head: str, code: Path | None = None) -> None:
-        folder.mkdir()
-        joins = ["--head", "--port", head.partition(":")[2], "--include-dashboard=false"]
-        command = [str(Path(sys.executable).parent / "ray"), "start", *(["--address", head] if number > 2 else joins)]
-        command += [f"--node-ip-address=127.0.0.{number}", "--num-cpus=1", "--object-store-memory=100000000"]
-        with (folder / "said").open("w") as said:
-            self.process = subprocess.Popen(
-                [*command, "--disable-usage-stats", "--block", f"--temp-dir={folder}"],
-                cwd=folder,
-                env=surroundings() | ({"PYTHONPATH": str(code)} if code else {}),
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to all processes of the node."""
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(self.process.pid)
-            for each in [*process.children(recursive=True), process]:
-                with suppress(psutil.NoSuchProcess):
-                    each.send_signal(number)
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
-def surroundings() -> dict[str, str]:
-    """Return the environment of nodes and drivers; a node that is silent for some seconds is given up."""
-    return os.environ | {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": TOKEN,
-        "RAY_health_check_initial_delay_ms": "0",
-        "RAY_health_check_period_ms": "1000",
-        "RAY_health_check_timeout_ms": "2000",
-        "RAY_health_check_failure_threshold": "3",
-    }
+class Reference(NamedTuple):
+    """A trial that was given to a node."""
+
+    node: str
+    name: str
+    number: int
 
 
-class Cluster:
-    """A head, two nodes, and one whose code has changed in what no trial would show."""
+class Ray:
+    """Imitates Ray: each node has a function that performs a trial, given its name."""
 
-    def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.2", 0)) as free:
-            self.head = f"127.0.0.2:{free.getsockname()[1]}"
-        shutil.copytree(ROOT / "src", folder / "src")
-        with (folder / "src" / "descent" / "training.py").open("a") as code:
-            code.write("# another\n")
-        self.nodes = [Node(folder / "2", 2, self.head)]
-        wait_for(self.head)
-        self.nodes += [Node(folder / str(number), number, self.head) for number in (3, 4)]
-        self.nodes += [Node(folder / "5", 5, self.head, folder / "src")]
+    exceptions = SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
 
-    def end(self) -> None:
-        """Kill what is left."""
-        for node in reversed(self.nodes):
-            node.signal(signal.SIGKILL)
-            node.process.wait()
+    def __init__(self, cores: int = 1, **nodes: Callable[[str], bytes]) -> None:
+        self.cores, self.alive, self.given = cores, nodes, list[Reference]()
 
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return the nodes."""
+        return [{"NodeID": node, "Alive": True, "Resources": {"CPU": float(self.cores)}} for node in self.alive]
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    folder = Path("/tmp") / f"r{os.getpid()}"  # noqa: S108 - a socket's path is short
-    folder.mkdir(mode=0o700)
-    started = Cluster(folder)
-    yield started
-    started.end()
-    shutil.rmtree(folder)
+    def put(self, content: bytes) -> bytes:
+        """Return the content itself as its reference."""
+        return content
 
+    def remote(self, **_: object) -> Callable[[object], object]:
+        """Return what makes a function remote."""
+        return lambda _: SimpleNamespace(options=self.options)
 
-def wait_for(address: str) -> None:
-    """Wait until somebody listens."""
-    host, _, port = address.partition(":")
-    deadline = monotonic() + 60
-    while True:
-        with suppress(OSError), socket.create_connection((host, int(port)), 1):
-            return
-        assert monotonic() < deadline
-        sleep(0.1)
+    def options(self, scheduling_strategy: str) -> object:
+        """Return what gives a trial to this node."""
 
+        def give(name: str, *_: object) -> Reference:
+            self.given.append(Reference(scheduling_strategy, name, len(self.given)))
+            return self.given[-1]
 
-def test_a_head_that_does_not_answer_is_an_error_that_says_what_to_do(studied: Workspace, tmp_path: Path) -> None:
-    workspace = Workspace(shutil.copytree(studied.folder, tmp_path / "alone"))
-    before = workspace.outcomes()
-    workspace.set_study("learning-rate", grid={"learning_rate": [0.0001, 0.5]})
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"127.0.0.1:{silent.getsockname()[1]}"
-        said = workspace.run(*STUDY, status=1, DESCENT_CLUSTER=address, RAY_AUTH_TOKEN=TOKEN)
-    assert f"ERROR: DESCENT_CLUSTER={address}: nobody there lets us in. It must be HOST:PORT of a head" in said
-    assert "Traceback" not in said
-    assert workspace.outcomes() == before
+        return SimpleNamespace(remote=give)
+
+    def wait(self, references: list[Reference], timeout: float) -> tuple[list[Reference], list[Reference]]:
+        """Let the newest trial be finished."""
+        return references[-1:], references[:-1]
+
+    def get(self, reference: Reference) -> bytes:
+        """Return what the node gives."""
+        return self.alive[reference.node](reference.name)
+
+    def shutdown(self) -> None:
+        """Give nothing more."""
+        self.alive = {}
 
 
-def test_a_study_gives_the_bytes_of_this_machine(
-    studied: Workspace,
-    cluster: Cluster,
-    tmp_path: Path,
-) -> None:
-    workspace = Workspace(shutil.copytree(studied.folder, tmp_path / "together"))
-    shutil.rmtree(workspace.folder / ".ckpt")
-    shutil.rmtree(folder := workspace.folder / "studies" / "results" / "learning-rate")
-    workspace.run(*STUDY, DESCENT_CLUSTER=cluster.head, RAY_AUTH_TOKEN=TOKEN)
-    for path in folder.iterdir():
-        assert path.read_bytes() == (studied.folder / path.relative_to(workspace.folder)).read_bytes()
-    assert {path.name for path in folder.iterdir()} == {"curves.csv", "trials.csv", "summary.csv", "metrics.json"}
+Run = Callable[[Ray], dict[str, list[bytes | Failure]]]
 
 
-def test_nothing_is_lost_or_comes_twice_where_a_node_is_killed_and_one_cut_off(
-    cluster: Cluster, params: Params, tmp_path: Path, rng: torch.Generator
-) -> None:
+@pytest.fixture
+def trials(params: Params, rng: torch.Generator, tmp_path: Path) -> Mapping[str, Trial]:
+    """Plan five short regressions on a few rows of data."""
     parts = {
         f"{part}_{name}": torch.randn(count, width, generator=rng, dtype=torch.float64)
-        for part, count in (("train", 300), ("test", 12))
+        for part, count in (("train", 40), ("test", 12))
         for name, width in (("x", 5), ("y", 1))
     }
-    data, out = tmp_path / "data", tmp_path / "out"
-    digest = save_tensors(data / "diabetes.safetensors", parts)
-    out.mkdir()
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, cluster.head, digest, str(data), str(out)],
-        cwd=ROOT,
-        env=surroundings(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    deadline = monotonic() + 120
-    while len(list(out.iterdir())) < 4 and driver.poll() is None:
-        assert monotonic() < deadline
-        sleep(0.05)
-    cluster.nodes[1].signal(signal.SIGKILL)
-    cluster.nodes[2].signal(signal.SIGSTOP)
-    assert len(list(out.iterdir())) < TRIALS / 2
-    said, _ = driver.communicate(timeout=120)
-    assert driver.returncode == 0, said
-    assert "gets no trials: ClusterError: on " in said  # the node with other code
-    trials = planned(digest)
-    assert {path.name for path in out.iterdir()} == set(trials)
-    for name, trial in list(trials.items())[::4]:
-        assert (out / name).read_bytes() == perform(trial, data, tmp_path / "kept")
+    digest = save_tensors(tmp_path / "diabetes.safetensors", parts)
+    run = params.train["regression-lr-1e-2"].model_copy(update={"epochs": 2})
+    planned = [Trial(run, seed, params.evaluation, 1, digest) for seed in range(5)]
+    return {key(trial): trial for trial in planned}
+
+
+@pytest.fixture
+def run(trials: Mapping[str, Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return what performs the trials on nodes, and all that each trial gave, by name."""
+    strategies = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda node, soft: node)
+    for name in ("ray", "ray.util"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "ray.util.scheduling_strategies", strategies)
+
+    def run(ray: Ray) -> dict[str, list[bytes | Failure]]:
+        monkeypatch.setattr(cluster, "_connected", lambda address: ray)
+        found: dict[str, list[bytes | Failure]] = {name: [] for name in trials}
+        for name, result in on_cluster(trials, ADDRESS, tmp_path):
+            found[name].append(result)
+        return found
+
+    return run
+
+
+def raising(error: Exception) -> Callable[[str], bytes]:
+    """Return a node on which every trial raises an error."""
+
+    def node(name: str) -> bytes:
+        raise error
+
+    return node
+
+
+def test_every_trial_is_performed_once_on_as_many_cores_as_there_are(run: Run, trials: Mapping[str, Trial]) -> None:
+    ray = Ray(cores=2, a=str.encode, b=str.encode)
+    assert run(ray) == {name: [name.encode()] for name in trials}
+    assert Counter(given.node for given in ray.given[:4]) == {"a": 2, "b": 2}
+    assert len(ray.given) == len(trials)
+
+
+def test_trials_of_a_dead_node_are_performed_by_the_others(run: Run, trials: Mapping[str, Trial]) -> None:
+    def last_breath(name: str) -> bytes:
+        del ray.alive["b"]
+        return name.encode()
+
+    ray = Ray(cores=2, a=str.encode, b=last_breath)
+    assert run(ray) == {name: [name.encode()] for name in trials}
+    assert len(ray.given) == len(trials) + 1  # the other trial of node b
+
+
+def test_a_trial_whose_worker_crashes_is_tried_again_and_in_the_end_given_up(
+    run: Run, trials: Mapping[str, Trial]
+) -> None:
+    crashes = Counter[str]()
+    fatal, unlucky, *_ = trials
+
+    def node(name: str) -> bytes:
+        crashes[name] += 1
+        if name == fatal or (name == unlucky and crashes[name] < ATTEMPTS):
+            raise RayError
+        return name.encode()
+
+    found = run(Ray(a=node))
+    assert found.pop(fatal) == [Failure(f"its process or node died {ATTEMPTS} times (RayError)")]
+    assert found == {name: [name.encode()] for name in trials if name != fatal}
+    assert crashes[fatal] == crashes[unlucky] == ATTEMPTS
+
+
+def test_a_trial_that_raises_is_a_failure_with_its_reason(run: Run, trials: Mapping[str, Trial]) -> None:
+    found = run(Ray(a=raising(RayTaskError(ValueError("no such thing")))))
+    assert found == {name: [Failure("ValueError: no such thing")] for name in trials}
+
+
+def test_a_node_with_other_code_gets_no_more_trials(run: Run, trials: Mapping[str, Trial]) -> None:
+    ray = Ray(a=str.encode, b=raising(RayTaskError(ClusterError("on b is other code"))))
+    assert run(ray) == {name: [name.encode()] for name in trials}
+    assert [given.node for given in ray.given].count("b") == 1
+
+
+def test_without_a_node_that_can_perform_trials_every_reason_is_given(run: Run) -> None:
+    with pytest.raises(ClusterError, match="no node can perform trials of 1 threads\nImportError: No module") as error:
+        run(Ray(a=raising(RayTaskError(ImportError("No module named descent")))))
+    assert str(error.value).startswith(f"DESCENT_CLUSTER={ADDRESS}: ")
+
+
+def test_a_trial_on_a_node_gives_the_bytes_of_this_machine(trials: Mapping[str, Trial], tmp_path: Path) -> None:
+    name, trial = next(iter(trials.items()))
+    content = (tmp_path / "diabetes.safetensors").read_bytes()
+    expected = perform(trial, tmp_path, tmp_path / "kept")
+    for _ in range(2):  # the second finds the data in place
+        assert cluster._perform(name, trial, "diabetes.safetensors", content) == expected
+    with pytest.raises(ClusterError, match="is other code, another torch or another processor than here"):
+        cluster._perform("of other code", trial, "diabetes.safetensors", content)
+
+
+def test_no_trial_needs_no_cluster(tmp_path: Path) -> None:
+    assert list(on_cluster({}, "nowhere", tmp_path)) == []
+
+
+def test_without_ray_the_error_says_how_to_install_it(
+    trials: Mapping[str, Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ClusterError, match=r"Ray is not installed; `pip install 'descent\[scale\]'`"):
+        list(on_cluster(trials, ADDRESS, tmp_path))

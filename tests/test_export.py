@@ -20,7 +20,7 @@ from descent.models import build_model
 from descent.params import MLP, ConvNet, Params
 from tests.imports import ROOT
 from tests.walkthrough import follow
-from tests.workspace import Workspace, cloned, share_cache
+from tests.workspace import Workspace, copy
 
 SPECS: list[MLP | ConvNet] = [
     MLP(kind="mlp", hidden=[]),
@@ -75,11 +75,11 @@ def test_the_script_says_what_a_picture_shows(tmp_path: Path, rng: torch.Generat
     assert [line.split("%")[1].strip() for line in said] == [CLASSES[place] for place in ranked[:3]]
 
 
+@pytest.mark.slow
 def test_the_page_on_export(miniature: Workspace, tmp_path: Path) -> None:
-    workspace, others, origin = cloned(miniature.folder, tmp_path / "here"), tmp_path / "there", tmp_path / "origin"
-    share_cache(miniature, workspace)
+    workspace, others, origin = copy(miniature, tmp_path / "here"), tmp_path / "there", tmp_path / "origin"
     subprocess.run(["git", "clone", "--quiet", "--bare", str(workspace.folder), str(origin)], check=True)
-    workspace.run("git", "remote", "set-url", "origin", str(origin))
+    workspace.run("git", "remote", "add", "origin", str(origin))
     Image.new("L", (28, 28)).save(workspace.folder / "garment.png")
     page = ROOT / "docs" / "export.md"
 

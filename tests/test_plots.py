@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import vl_convert
 
 from tests.browser import browsing, needs_chromium
 from tests.imports import ROOT
-from tests.workspace import Workspace
+from tests.workspace import Once, Workspace, copy
 from tools.plots_template import page
 
 CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet", "convnet-adversarial")
@@ -43,10 +44,20 @@ def expected_lines(title: str, spec: dict[str, Any]) -> int:
 
 
 @pytest.fixture(scope="session")
-def specifications(miniature: Workspace) -> dict[str, dict[str, Any]]:
+def page_of_plots(miniature: Workspace, once: Once) -> Path:
+    """Return the page that `dvc plots show` writes."""
+
+    def show(folder: Path) -> Workspace:
+        (workspace := copy(miniature, folder)).run("dvc", "plots", "show")
+        return workspace
+
+    return once("plots", show).folder / "dvc_plots" / "index.html"
+
+
+@pytest.fixture(scope="session")
+def specifications(page_of_plots: Path) -> dict[str, dict[str, Any]]:
     """Return the Vega-Lite specification of each plot that is no picture, as DVC writes it into its page."""
-    miniature.run("dvc", "plots", "show")
-    html = (miniature.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    html = page_of_plots.read_text(encoding="utf-8")
     found = [json.loads(spec) for spec in re.findall(r"var spec = (\{.*?\});\s*vegaEmbed\(", html, re.DOTALL)]
     return {spec["title"]["text"]: spec for spec in found}
 
@@ -85,10 +96,10 @@ def test_the_template_of_the_page_is_what_the_package_gives() -> None:
 
 @needs_chromium
 def test_the_plots_page_draws_every_panel_and_asks_the_network_for_nothing(
-    miniature: Workspace, specifications: dict[str, dict[str, Any]]
+    page_of_plots: Path, specifications: dict[str, dict[str, Any]]
 ) -> None:
     with browsing() as watched:
-        watched.page.goto((miniature.folder / "dvc_plots" / "index.html").as_uri())
+        watched.page.goto(page_of_plots.as_uri())
         watched.page.wait_for_function(
             "count => document.querySelectorAll('svg.marks').length === count", arg=len(specifications), timeout=30_000
         )

@@ -1,7 +1,6 @@
 """Data and weights are shared through a DVC remote, a folder or S3; one that fails costs nothing here."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -10,12 +9,11 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import NamedTuple
 
-import boto3
 import pytest
 
 from tests.imports import ROOT
 from tests.walkthrough import follow
-from tests.workspace import Workspace, cloned
+from tests.workspace import Workspace, cloned, copy
 
 # What a user of S3 has in the environment; a refusal is told at once.
 PLACE = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1"}
@@ -32,6 +30,8 @@ class Bucket(NamedTuple):
 @pytest.fixture(scope="module")
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     """Start an S3 server that asks for keys and forgets everything when it ends."""
+    import boto3  # `make test-all` installs it
+
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).parent / "moto_server"), "--host", "127.0.0.1", "--port", str(port)]
@@ -70,10 +70,7 @@ def wait_for(port: int) -> None:
 @pytest.fixture
 def workspace(miniature: Workspace, tmp_path: Path) -> Workspace:
     """Return the miniature with its cache, in a folder of its own."""
-    copy = cloned(miniature.folder, tmp_path / "here")
-    shutil.copytree(miniature.folder / ".dvc" / "cache", copy.folder / ".dvc" / "cache")
-    copy.run("dvc", "checkout")
-    return copy
+    return copy(miniature, tmp_path / "here")
 
 
 def add(workspace: Workspace, url: str, endpoint: str | None = None) -> None:
@@ -84,9 +81,10 @@ def add(workspace: Workspace, url: str, endpoint: str | None = None) -> None:
     workspace.commit("Share data and weights")
 
 
+@pytest.mark.slow
 def test_the_page_on_remotes_with_a_folder(workspace: Workspace, tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", "--bare", str(workspace.folder), str(tmp_path / "origin")], check=True)
-    workspace.run("git", "remote", "set-url", "origin", str(tmp_path / "origin"))
+    workspace.run("git", "remote", "add", "origin", str(tmp_path / "origin"))
     page, others = ROOT / "docs" / "remote.md", "dvc repro --pull"
     typed = follow(
         workspace,
@@ -102,6 +100,7 @@ def test_the_page_on_remotes_with_a_folder(workspace: Workspace, tmp_path: Path)
     assert clone.outputs() == workspace.outputs()
 
 
+@pytest.mark.slow
 def test_a_bucket_is_a_remote_for_those_with_its_keys(workspace: Workspace, bucket: Bucket, tmp_path: Path) -> None:
     add(workspace, "s3://team/descent", bucket.endpoint)
     workspace.environment |= bucket.keys
@@ -120,6 +119,7 @@ def test_a_bucket_is_a_remote_for_those_with_its_keys(workspace: Workspace, buck
     ("remote", "told"),
     [("down", "Could not connect to the endpoint URL"), ("refusing", "Forbidden: An error occurred")],
 )
+@pytest.mark.slow
 def test_a_remote_that_fails_is_an_error_and_costs_nothing_here(
     workspace: Workspace, bucket: Bucket, remote: str, told: str
 ) -> None:

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 import pytest
 
 from tests.test_pipeline import STAGES
-from tests.workspace import Workspace, cloned, share_cache
+from tests.workspace import Workspace, copy
 from tools.repro import Jobs, side_by_side
 
 DIAMOND: dict[str, set[str]] = {
@@ -79,9 +79,9 @@ def test_a_number_of_jobs_that_is_none_is_refused(miniature: Workspace, jobs: st
     assert said == f"ERROR: JOBS={jobs}: how many stages run at once, a number from 1 on\n"
 
 
+@pytest.mark.slow
 def test_the_first_failure_stops_the_rest_and_is_shown(miniature: Workspace, tmp_path: Path) -> None:
-    workspace = cloned(miniature.folder, tmp_path / "failing")
-    share_cache(miniature, workspace)
+    workspace = copy(miniature, tmp_path / "failing")
     workspace.set(train__convnet__model__channels=[4] * 5, train__mlp__epochs=100_000)
     start = monotonic()
 
@@ -100,9 +100,9 @@ def test_the_first_failure_stops_the_rest_and_is_shown(miniature: Workspace, tmp
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_an_interruption_ends_every_stage(miniature: Workspace, tmp_path: Path, how: signal.Signals) -> None:
-    workspace = cloned(miniature.folder, tmp_path / "interrupted")
-    share_cache(miniature, workspace)
+    workspace = copy(miniature, tmp_path / "interrupted")
     workspace.set(train__mlp__epochs=100_000, train__mlp_weight_decay__epochs=100_000)
     process = subprocess.Popen(
         [sys.executable, "-m", "tools.repro", "2"],

@@ -3,12 +3,14 @@
 import ast
 import re
 from collections.abc import Iterator
-from importlib.metadata import requires
+from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata, requires
 from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 from descent.params import Params
@@ -141,11 +143,41 @@ def test_every_classifier_and_regression_has_its_overlay() -> None:
         assert options.keys() >= {"x", "y", "x_label", "y_label"}
 
 
-def test_the_constraints_pin_everything_that_is_asked_for() -> None:
+def pins() -> dict[str, str]:
+    """Return the pinned version of each package by its canonical name."""
     pinned = [Requirement(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split()]
-    versions = {requirement.name.lower(): str(requirement.specifier).removeprefix("==") for requirement in pinned}
+    assert all(re.fullmatch(r"==[0-9][0-9A-Za-z.]*", str(requirement.specifier)) for requirement in pinned)
+    return {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pinned}
+
+
+def test_the_constraints_pin_everything_that_is_asked_for() -> None:
+    versions = pins()
     asked = [Requirement(line) for line in requires("descent") or [] if not line.startswith("descent[")]
     assert len(asked) > 15
     for requirement in asked:
-        assert versions[requirement.name.lower()] in requirement.specifier
-    assert all(re.fullmatch(r"==[0-9][0-9A-Za-z.]*", str(requirement.specifier)) for requirement in pinned)
+        assert versions[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_every_pin_supports_the_oldest_python() -> None:
+    oldest = metadata("descent")["Requires-Python"].partition(">=")[2].partition(",")[0] + ".0"
+    refusing = {
+        name: supported
+        for name, version in pins().items()
+        if (found := installed(name)) and found["Version"] == version
+        if (supported := found["Requires-Python"]) and oldest not in SpecifierSet(supported)
+    }
+    assert oldest == "3.11.0"
+    assert refusing == {}, "`make lock` resolves anew"
+
+
+@pytest.mark.slow
+def test_every_pin_is_installed_where_all_tests_run() -> None:
+    assert [name for name in pins() if not installed(name)] == []
+
+
+def installed(name: str) -> PackageMetadata | None:
+    """Return what an installed package says of itself, None where it is not installed."""
+    try:
+        return metadata(name)
+    except PackageNotFoundError:
+        return None

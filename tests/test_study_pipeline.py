@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser import browsing, needs_chromium
-from tests.workspace import Workspace
+from tests.workspace import Workspace, copy
 
 # What the studies vary, at the values of runs of params.yaml.
 STANDING = [
@@ -61,7 +60,7 @@ def test_what_diverged_is_counted_and_has_no_mean(studied: Workspace) -> None:
 
 
 def test_a_study_that_grows_performs_only_what_is_missing(studied: Workspace, tmp_path: Path) -> None:
-    workspace = Workspace(shutil.copytree(studied.folder, tmp_path / "grown"))
+    workspace = copy(studied, tmp_path / "grown")
     before = workspace.outcomes()
     workspace.set_study("weight-decay", grid={"optimizer": ["adam"], "weight_decay": [0.0, 0.001, 0.01]})
     workspace.run("dvc", "repro", "studies/dvc.yaml:study@weight-decay")
@@ -71,7 +70,7 @@ def test_a_study_that_grows_performs_only_what_is_missing(studied: Workspace, tm
 
 
 def test_a_grid_with_mistakes_is_refused_before_the_first_trial(studied: Workspace, tmp_path: Path) -> None:
-    workspace = Workspace(shutil.copytree(studied.folder, tmp_path / "refused"))
+    workspace = copy(studied, tmp_path / "refused")
     before = workspace.outcomes()
     workspace.set_study("weight-decay", grid={"weight_decay": [0.5, -1.0], "weigth": [1.0]})
     said = workspace.run("dvc", "repro", "studies/dvc.yaml:study@weight-decay", status=255)

@@ -228,6 +228,7 @@ def clone(miniature: Workspace, tmp_path: Path) -> Workspace:
     return clone
 
 
+@pytest.mark.slow
 def test_a_clone_is_verified_to_the_byte_whatever_its_work_tree_has_come_to(clone: Workspace, tmp_path: Path) -> None:
     path = clone.folder / "src" / "descent" / "diagnostics.py"
     path.write_text("raise RuntimeError('not committed')\n", encoding="utf-8")
@@ -264,6 +265,7 @@ def test_a_committed_metric_that_no_run_gives_is_found(clone: Workspace, tmp_pat
     assert not list((tmp_path / "temporary").iterdir())
 
 
+@pytest.mark.slow
 def test_other_images_are_noticed_before_anything_is_trained_on_them(clone: Workspace) -> None:
     path = clone.folder / "metrics" / "data.json"
     data = json.loads(path.read_text(encoding="utf-8"))
@@ -277,6 +279,7 @@ def test_other_images_are_noticed_before_anything_is_trained_on_them(clone: Work
     assert "train@" not in said
 
 
+@pytest.mark.slow
 def test_code_that_does_not_run_is_not_verified(clone: Workspace) -> None:
     with (clone.folder / "src" / "descent" / "idx.py").open("a", encoding="utf-8") as file:
         file.write("raise SystemExit('broken')\n")

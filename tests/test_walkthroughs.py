@@ -16,7 +16,7 @@ from descent.image_sets import FILES, PUBLISHED
 from tests.imports import ROOT
 from tests.test_pipeline import STAGES
 from tests.walkthrough import blocks, commands, follow
-from tests.workspace import Workspace, cloned, share_cache
+from tests.workspace import Workspace, copy
 
 DOCS = ROOT / "docs"
 
@@ -24,9 +24,7 @@ DOCS = ROOT / "docs"
 @pytest.fixture
 def clone(miniature: Workspace, tmp_path: Path) -> Workspace:
     """Return a clone of the miniature that has its cache."""
-    workspace = cloned(miniature.folder, tmp_path / "clone")
-    share_cache(miniature, workspace)
-    return workspace
+    return copy(miniature, tmp_path / "clone")
 
 
 def draw_fruit(folder: Path) -> None:
@@ -43,6 +41,7 @@ def draw_fruit(folder: Path) -> None:
                 picture.save(folder / part / name / f"{number}.png")
 
 
+@pytest.mark.slow
 def test_the_page_on_data_with_a_folder_of_pictures(clone: Workspace) -> None:
     draw_fruit(clone.folder / "images")
 
@@ -67,6 +66,7 @@ def test_the_page_on_data_with_a_folder_of_pictures(clone: Workspace) -> None:
     assert "download" in clone.ran("prepare")  # what is in the folder is what is learned
 
 
+@pytest.mark.slow
 def test_the_page_on_data_with_a_published_set(clone: Workspace, tmp_path: Path) -> None:
     """The four files of KMNIST are not here: others stand in for them, whose hashes the clone takes for published."""
     rng = np.random.default_rng(0)
@@ -99,6 +99,7 @@ def test_the_page_on_data_with_a_published_set(clone: Workspace, tmp_path: Path)
     assert "a stand-in there is for Fashion-MNIST only" in said
 
 
+@pytest.mark.slow
 def test_the_page_on_models(clone: Workspace) -> None:
     assert list(follow(clone, DOCS / "models.md")) == [
         "dvc repro train@normalised",
@@ -112,6 +113,7 @@ def test_the_page_on_models(clone: Workspace) -> None:
     assert (clone.folder / "plots" / "figures" / "normalised-loss.svg").exists()
 
 
+@pytest.mark.slow
 def test_the_page_on_experiments(clone: Workspace) -> None:
     def wait(typed: str) -> None:
         deadline = monotonic() + 240
@@ -151,6 +153,7 @@ def test_the_page_on_experiments(clone: Workspace) -> None:
     assert clone.run("dvc", "exp", "list", "--all-commits", "--name-only").split() == ["decay-3e-4"]
 
 
+@pytest.mark.slow
 def test_a_curve_can_be_watched_while_its_run_trains(clone: Workspace) -> None:
     clone.set(train__mlp__epochs=2000)
     curve = clone.folder / "plots" / "curves" / "mlp.csv"
@@ -170,6 +173,7 @@ def test_a_curve_can_be_watched_while_its_run_trains(clone: Workspace) -> None:
     assert "test_loss" in json.dumps(shown)
 
 
+@pytest.mark.slow
 def test_the_readme(clone: Workspace, tmp_path: Path) -> None:
     """What takes the real images, an hour or the package index is tried elsewhere."""
     clone.set(train__mlp_weight_decay__weight_decay=0.0001)

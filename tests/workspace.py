@@ -63,8 +63,7 @@ class Workspace:
 
     def ran(self, *command: str) -> set[str]:
         """Run a `dvc repro` and return the names of the stages that it ran."""
-        lines = self.run("dvc", "repro", *command).splitlines()
-        return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
+        return stages_run(self.run("dvc", "repro", *command))
 
     def commit(self, message: str) -> None:
         """Commit everything that is not ignored."""
@@ -104,7 +103,16 @@ class Workspace:
         return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in files}
 
 
-def copied(folder: Path) -> Workspace:
+# Makes a workspace of this name in the first worker that asks for it, and gives it to the others.
+Once = Callable[[str, Callable[[Path], Workspace]], Workspace]
+
+
+def stages_run(said: str) -> set[str]:
+    """Return the names of the stages that DVC says it ran."""
+    return {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")}
+
+
+def copied_code(folder: Path) -> Workspace:
     """Copy the code as it stands, without any result, into a new repository."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -128,10 +136,11 @@ def cloned(source: Path, folder: Path) -> Workspace:
     return Workspace(folder)
 
 
-def share_cache(source: Workspace, clone: Workspace) -> None:
-    """Give a clone the data and weights, so that it need not make them again."""
-    clone.run("dvc", "cache", "dir", "--local", str(source.folder / ".dvc" / "cache"))
-    clone.run("dvc", "checkout")
+def copy(source: Workspace, folder: Path) -> Workspace:
+    """Copy a workspace with its results, cache and history, for a test that changes it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "--archive", "--reflink=auto", str(source.folder), str(folder)], check=True)
+    return Workspace(folder)
 
 
 def locks(workspace: Workspace) -> object:

@@ -1,48 +1,16 @@
-"""Keeps what each fault led to; `make faults` writes it into docs/faults.md."""
+"""The pipeline run with everything else different, and what several tests of faults need."""
 
 import json
-import re
 import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.imports import ROOT
-from tests.workspace import Workspace, cloned
-
-TABLE = ROOT / "docs" / "faults.md"
-Tell = Callable[[str, str, str], None]
-ROWS = pytest.StashKey[list[tuple[str, str]]]()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `make faults` ask for the table."""
-    parser.addoption("--write-faults", action="store_true", help="write docs/faults.md from the faults that were run")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Begin with an empty table."""
-    config.stash[ROWS] = []
-
-
-@pytest.fixture
-def tell(request: pytest.FixtureRequest, tmp_path: Path) -> Tell:
-    """Return what takes a row of the table: what was tried, what must happen, what happened."""
-    chapter = (request.module.__doc__ or "").splitlines()[0].rstrip(".")
-
-    def told(tried: str, must: str, happened: str) -> None:
-        for secret in (str(tmp_path.resolve()), str(tmp_path)):
-            happened = happened.replace(secret, "…")
-        happened = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:…", happened.strip())
-        cells = (
-            cell.replace("|", "\\|").replace("][", "]\\[").replace("\n", "<br>") for cell in (tried, must, happened)
-        )
-        request.config.stash[ROWS].append((chapter, f"| {' | '.join(cells)} |"))
-
-    return told
+from tests.workspace import Once, Workspace, cloned
 
 
 def in_its_place(make: Callable[[Path], object]) -> Callable[[Path], object]:
@@ -53,12 +21,6 @@ def in_its_place(make: Callable[[Path], object]) -> Callable[[Path], object]:
         make(path)
 
     return damage
-
-
-@pytest.fixture(scope="session")
-def rows(request: pytest.FixtureRequest) -> list[tuple[str, str]]:
-    """Return the rows so far, each after its chapter."""
-    return request.config.stash[ROWS]
 
 
 # Python tells its own hooks of these; what a process did and to what goes into a file of its own.
@@ -91,64 +53,39 @@ class Elsewhere(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def elsewhere(miniature: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+def elsewhere(miniature: Workspace, once: Once) -> Elsewhere:
     """Run the miniature again: another folder, user, home, language, time zone, hash seed, threads; and listen."""
+    hooks, heard = (miniature.folder.parent / name for name in ("hooks", "heard"))
 
-    class Missing(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that the library calls
-            self.send_error(404)
+    def run(folder: Path) -> Workspace:
+        hooks.mkdir()
+        heard.mkdir()
+        (hooks / "sitecustomize.py").write_text(RECORDER, encoding="utf-8")
+        workspace = cloned(miniature.folder, folder)
+        (workspace.folder / "dvc.lock").unlink()
+        handler = partial(SimpleHTTPRequestHandler, directory=str(heard))  # it has none of the files
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+            workspace.environment |= {
+                "DESCENT_MIRROR": f"http://127.0.0.1:{server.server_port}",
+                "HOME": "/proc/no-home",
+                "LANG": "tr_TR.UTF-8",
+                "LC_ALL": "tr_TR.UTF-8",
+                "LOGNAME": "somebody",
+                "MKL_NUM_THREADS": "2",
+                "OMP_DYNAMIC": "TRUE",
+                "OMP_NUM_THREADS": "2",
+                "PYTHONHASHSEED": "4242",
+                "PYTHONPATH": f"{hooks}:{workspace.folder / 'src'}",
+                "RECORD_IN": str(heard),
+                "TZ": "Pacific/Kiritimati",
+                "USER": "somebody",
+            }
+            workspace.first_run = f"{server.server_port}\n{workspace.run('dvc', 'repro')}"
+            server.shutdown()
+        return workspace
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    base = tmp_path_factory.mktemp("elsewhere")
-    (base / "hooks").mkdir()
-    (base / "heard").mkdir()
-    (base / "hooks" / "sitecustomize.py").write_text(RECORDER, encoding="utf-8")
-    workspace = cloned(miniature.folder, base / "dossier d'élève; $HOME & 数据")
-    (workspace.folder / "dvc.lock").unlink()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Missing)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    workspace.environment |= {
-        "DESCENT_MIRROR": f"http://127.0.0.1:{server.server_port}",
-        "HOME": "/proc/no-home",
-        "LANG": "tr_TR.UTF-8",
-        "LC_ALL": "tr_TR.UTF-8",
-        "LOGNAME": "somebody",
-        "MKL_NUM_THREADS": "2",
-        "OMP_DYNAMIC": "TRUE",
-        "OMP_NUM_THREADS": "2",
-        "PYTHONHASHSEED": "4242",
-        "PYTHONPATH": f"{base / 'hooks'}:{workspace.folder / 'src'}",
-        "RECORD_IN": str(base / "heard"),
-        "TZ": "Pacific/Kiritimati",
-        "USER": "somebody",
-    }
-    workspace.first_run = workspace.run("dvc", "repro")
-    server.shutdown()
-    lines = [line for path in (base / "heard").iterdir() for line in path.read_text("utf-8").splitlines()]
-    yield Elsewhere(workspace, workspace.environment["DESCENT_MIRROR"], [Heard(*json.loads(line)) for line in lines])
-    server.server_close()
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write the table where it was asked for: the chapters that were run, as they went; the others stay as they are."""
-    if not session.config.getoption("write_faults", default=False):
-        return
-    chapters: dict[str, list[str]] = {}
-    for part in TABLE.read_text(encoding="utf-8").split("\n## ")[1:]:
-        title, *lines = part.splitlines()
-        chapters[title] = [line for line in lines if line.startswith("| ")][2:]
-    chapters |= {chapter: [] for chapter, _ in session.config.stash[ROWS]}
-    for chapter, row in session.config.stash[ROWS]:
-        chapters[chapter].append(row)
-    lines = [
-        "# What was tried to break it",
-        "",
-        f"{sum(map(len, chapters.values()))} faults, each a test in `tests/faults/`; `make faults` runs them all and "
-        "writes this table.",
-    ]
-    for chapter, rows in sorted(chapters.items()):
-        lines += ["", f"## {chapter}", "", "| tried | must happen | happened |", "| --- | --- | --- |", *rows]
-    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    workspace = once("dossier d'élève; $HOME & 数据", run)
+    lines = [line for path in heard.iterdir() for line in path.read_text("utf-8").splitlines()]
+    port = workspace.first_run.partition("\n")[0]
+    return Elsewhere(workspace, f"http://127.0.0.1:{port}", [Heard(*json.loads(line)) for line in lines])

@@ -21,7 +21,8 @@ from descent.image_sets import FILES
 from descent.params import Drawn
 from descent.raw import read_raw, write_raw
 from descent.tensors import load_tensors, save_tensors
-from tests.faults.conftest import Tell, in_its_place
+from tests.faults.conftest import in_its_place
+from tests.faults.table import Tell
 from tests.imports import ROOT
 
 Damage = Callable[[Path], object]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from descent.errors import DataError
 from descent.png_folder import read_folder
-from tests.faults.conftest import Tell
+from tests.faults.table import Tell
 from tests.test_png_folder import draw, fill
 
 

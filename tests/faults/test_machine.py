@@ -12,8 +12,8 @@ from time import time
 
 import pytest
 
-from tests.faults.conftest import Tell
-from tests.workspace import Workspace, cloned, share_cache
+from tests.faults.table import Tell
+from tests.workspace import Workspace, cloned, copy
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 
@@ -21,9 +21,7 @@ PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 @pytest.fixture
 def workspace(miniature: Workspace, tmp_path: Path) -> Workspace:
     """Return a clone with all data and models, in a folder whose name a careless shell would trip over."""
-    clone = cloned(miniature.folder, tmp_path / "dossier d'élève; $HOME & 数据")
-    share_cache(miniature, clone)
-    return clone
+    return copy(miniature, tmp_path / "dossier d'élève; $HOME & 数据")
 
 
 def attempt(workspace: Workspace, *command: str, limit: Callable[[], object] | None = None, **environment: str) -> str:
@@ -161,18 +159,20 @@ def test_no_network(miniature: Workspace, tmp_path: Path, tell: Tell) -> None:
 
 
 def test_an_old_python(workspace: Workspace, tmp_path: Path, tell: Tell) -> None:
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "sitecustomize.py").write_text("import sys\nsys.version_info = (3, 10, 4, 'final', 0)\n")
-    said = workspace.run(
-        *("make", "--no-print-directory", f"PYTHON={sys.executable}", "repro"),
-        status=2,
-        PYTHONPATH=str(tmp_path / "old"),
+    old = tmp_path / "python3.10"
+    program = (
+        "import runpy, sys; sys.version_info = (3, 10, 4); del sys.argv[:2]; "
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
-    tell("Python 3.10", "`make` says which it needs, and how to name it", said.splitlines()[0])
-    assert said.splitlines()[0] == "descent needs Python 3.11 or newer: make PYTHON=python3.11 ..."
+    old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{program}" "$@"\n', encoding="utf-8")
+    old.chmod(0o755)
+    said = workspace.run("make", "--no-print-directory", f"PYTHON={old}", "repro", status=2).splitlines()[0]
+    tell("Python 3.10", "`make` says which it needs, and how to name it", said)
+    assert said == "ERROR: descent needs Python 3.11 to 3.14, not 3.10.4: make PYTHON=python3.11 ..."
     assert not (workspace.folder / ".venv").exists()
 
 
+@pytest.mark.slow
 def test_no_git(workspace: Workspace, tmp_path: Path, tell: Tell) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -184,6 +184,7 @@ def test_no_git(workspace: Workspace, tmp_path: Path, tell: Tell) -> None:
     assert said.endswith("Data and pipelines are up to date.\n")
 
 
+@pytest.mark.slow
 def test_a_clock_that_runs_backwards(workspace: Workspace, tell: Tell) -> None:
     before = workspace.outputs()
     tomorrow = time() + 86_400
@@ -201,6 +202,7 @@ def test_a_clock_that_runs_backwards(workspace: Workspace, tell: Tell) -> None:
 
 
 @pytest.mark.parametrize("shell", ["/bin/sh", pytest.param("/bin/bash", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_any_shell(workspace: Workspace, shell: str, tell: Tell) -> None:
     said = workspace.run("dvc", "repro", "--force", "--single-item", "train@regression-lr-1e-4", SHELL=shell)
     tell(f"SHELL={shell}", "DVC's name of the stage reaches it", "so it does")

@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 from descent.errors import DownloadError
 from descent.fetch import fetch
 from descent.web import LIMIT
-from tests.faults.conftest import Tell
+from tests.faults.table import Tell
 from tests.imports import ROOT
 from tests.test_fetch import CONTENT, DIGEST, Play, cut, elsewhere, first, good, head, mirror, start
 

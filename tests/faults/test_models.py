@@ -14,8 +14,8 @@ from descent.errors import DataError
 from descent.models import build_model, load_model
 from descent.params import MLP
 from descent.tensors import save_tensors
-from tests.faults.conftest import Tell
-from tests.workspace import Workspace, cloned, share_cache
+from tests.faults.table import Tell
+from tests.workspace import Workspace, copy
 
 slow = partial(pytest.param, marks=pytest.mark.slow)
 SPEC = MLP(kind="mlp", hidden=[8])
@@ -24,9 +24,7 @@ SPEC = MLP(kind="mlp", hidden=[8])
 @pytest.fixture(scope="module")
 def workspace(miniature: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Return a clone with all data, whose files a test puts back as they were."""
-    clone = cloned(miniature.folder, tmp_path_factory.mktemp("damaged") / "project")
-    share_cache(miniature, clone)
-    return clone
+    return copy(miniature, tmp_path_factory.mktemp("damaged") / "project")
 
 
 def flip(path: Path) -> None:
@@ -112,9 +110,9 @@ def test_what_is_not_as_it_was_made_is_refused(
     assert not (file.parent / "pwned").exists()
 
 
+@pytest.mark.slow
 def test_the_remedy_that_is_named_helps(miniature: Workspace, tmp_path: Path, tell: Tell) -> None:
-    workspace = cloned(miniature.folder, tmp_path / "remedy")
-    share_cache(miniature, workspace)
+    workspace = copy(miniature, tmp_path / "remedy")
     expected = workspace.outputs()
     flip(workspace.folder / "models" / "mlp.safetensors")
     unnoticed = workspace.run("dvc", "status", "dvc.yaml")

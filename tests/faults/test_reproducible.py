@@ -6,8 +6,9 @@ import pytest
 
 from descent.files import load_metrics
 from descent.tolerance import differences
-from tests.faults.conftest import Elsewhere, Tell
-from tests.workspace import Workspace, cloned, locks, share_cache
+from tests.faults.conftest import Elsewhere
+from tests.faults.table import Tell
+from tests.workspace import Workspace, copy, locks
 
 CONDITIONS = (
     "one after the other instead of side by side",
@@ -19,6 +20,7 @@ CONDITIONS = (
 )
 
 
+@pytest.mark.slow
 def test_every_byte_of_every_output_is_the_same_elsewhere(
     miniature: Workspace, elsewhere: Elsewhere, tell: Tell
 ) -> None:
@@ -36,8 +38,7 @@ def test_every_byte_of_every_output_is_the_same_elsewhere(
 def test_with_other_threads_the_metrics_are_within_tolerance(
     miniature: Workspace, tmp_path: Path, run: str, tell: Tell
 ) -> None:
-    workspace = cloned(miniature.folder, tmp_path / "two threads")
-    share_cache(miniature, workspace)
+    workspace = copy(miniature, tmp_path / "two threads")
     workspace.set(threads=2)
     workspace.run("python", "-m", "stages.train", run)
     old, new = (load_metrics(each.folder / "metrics" / "train" / f"{run}.json") for each in (miniature, workspace))

@@ -6,9 +6,10 @@ import re
 import pytest
 from ruamel.yaml import YAML
 
-from tests.faults.conftest import Elsewhere, Tell
+from tests.faults.conftest import Elsewhere
+from tests.faults.table import Tell
 from tests.imports import ROOT, imports
-from tests.workspace import Workspace, cloned, share_cache
+from tests.workspace import Workspace, copy
 
 OURS = sorted(path for folder in ("src", "stages", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 # What can run code that it reads, or write where a name in an archive says.
@@ -20,6 +21,7 @@ def stage_of(words: list[str]) -> str | None:
     return next((word.removeprefix("stages.") for word in words if word.startswith("stages.")), None)
 
 
+@pytest.mark.slow
 def test_the_only_requests_are_those_to_the_mirrors(elsewhere: Elsewhere, tell: Tell) -> None:
     host, _, port = elsewhere.mirror.removeprefix("http://").partition(":")
     told = [heard for heard in elsewhere.heard if heard.event.startswith("socket.")]
@@ -33,6 +35,7 @@ def test_the_only_requests_are_those_to_the_mirrors(elsewhere: Elsewhere, tell: 
     assert {stage_of(heard.words) for heard in told} == {"download"}  # and the recorder works
 
 
+@pytest.mark.slow
 def test_no_stage_starts_another_program_or_loads_a_pickle(elsewhere: Elsewhere, tell: Tell) -> None:
     done = [heard for heard in elsewhere.heard if stage_of(heard.words) and not heard.event.startswith("socket.")]
     # Without a home there is no list of fonts either, and matplotlib asks for one.
@@ -67,9 +70,7 @@ def test_no_output_is_a_pickle_or_an_archive(miniature: Workspace, tell: Tell) -
 @pytest.fixture(scope="module")
 def workspace(miniature: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Return a clone with all data, where only what a test changes is due."""
-    clone = cloned(miniature.folder, tmp_path_factory.mktemp("hostile") / "project")
-    share_cache(miniature, clone)
-    return clone
+    return copy(miniature, tmp_path_factory.mktemp("hostile") / "project")
 
 
 def renamed(workspace: Workspace, name: str) -> None:
