@@ -22,6 +22,18 @@ settings.load_profile("same")
 
 pytest_plugins = ["tests.faults.table"]
 
+# Files with the longest tests: begun last, one of them would keep one worker while the other idles.
+LONGEST = (
+    "test_walkthroughs.py",
+    "test_benchmarks.py",
+    "test_pipeline.py",
+    "test_interruption.py",
+    "test_verify.py",
+    "test_study_pipeline.py",
+    "test_repro.py",
+    "test_reproducible.py",
+    "test_remote.py",
+)
 # Fixtures of a repository in which tests run stages and DVC.
 PIPELINES = {"committed", "miniature"}
 
@@ -40,7 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if PIPELINES & set(getattr(item, "fixturenames", ())):
             item.add_marker("pipeline")
-    items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (item.get_closest_marker("pipeline") is None, places.get(item.path.name, len(LONGEST))))
 
 
 @pytest.fixture

@@ -334,8 +334,15 @@ def test_without_a_script_a_static_strip_takes_the_sliders_place(page: Path) -> 
 
 
 @needs_chromium
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (390, "light"),
+        (1280, "dark"),
+        pytest.param(390, "dark", marks=pytest.mark.slow),
+        pytest.param(1280, "light", marks=pytest.mark.slow),
+    ],
+)
 def test_nobody_is_kept_from_reading_it(page: Path, width: int, scheme: Any) -> None:  # noqa: ANN401
 
     with browsing(width=width, scheme=scheme) as watched:

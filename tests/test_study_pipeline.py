@@ -69,6 +69,7 @@ def test_a_study_that_grows_performs_only_what_is_missing(studied: Workspace, tm
     assert before.items() <= after.items()
 
 
+@pytest.mark.slow
 def test_a_grid_with_mistakes_is_refused_before_the_first_trial(studied: Workspace, tmp_path: Path) -> None:
     workspace = copy(studied, tmp_path / "refused")
     before = workspace.outcomes()
@@ -93,7 +94,7 @@ def test_the_page_tells_every_study_with_their_figures(studied: Workspace) -> No
 
 
 @needs_chromium
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.slow)])
 def test_the_page_needs_nothing_but_itself_and_keeps_nobody_out(studied: Workspace, width: int) -> None:
     with browsing(width=width) as watched:
         watched.page.goto((studied.folder / "studies" / "index.html").as_uri())

@@ -281,7 +281,11 @@ def test_a_stage_waits_for_the_end_of_one_left_over(miniature: Workspace, tmp_pa
         patch.chdir(workspace.folder)
         with locked("report"):
             started = Started(workspace, sys.executable, "-m", "stages.report")
-            sleep(3)
+            deadline = monotonic() + 60
+            while "waiting" not in said_of(workspace).read_text():
+                assert monotonic() < deadline
+                sleep(0.01)
+            sleep(0.3)
             assert started.process.poll() is None
         said = started.end()
     tell("a stage is begun while the same one still runs", "it waits, and says so", said)
@@ -307,6 +311,7 @@ def test_a_stage_that_is_still_importing_ends_without_a_traceback(
     tell(f"{how.name} to a stage that imports torch", "it ends at once, in words", "so it did, at four moments")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kept",
     [0, *(pytest.param(kept, marks=pytest.mark.slow) for kept in (1, 0.3, 0.7, 0.999))],

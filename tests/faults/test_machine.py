@@ -58,6 +58,7 @@ def test_a_full_disk(workspace: Workspace, tell: Tell) -> None:
     assert not list(workspace.folder.rglob("*.part"))
 
 
+@pytest.mark.slow
 @needs_mount
 def test_a_disk_that_cannot_be_written(workspace: Workspace, tell: Tell) -> None:
     before = workspace.outputs()
@@ -68,6 +69,7 @@ def test_a_disk_that_cannot_be_written(workspace: Workspace, tell: Tell) -> None
     assert workspace.outputs().keys() == before.keys()
 
 
+@pytest.mark.slow
 def test_a_file_larger_than_allowed(workspace: Workspace, tell: Tell) -> None:
     before = workspace.outputs()
     limit = 100_000
@@ -110,6 +112,7 @@ def test_a_file_where_a_folder_should_be(workspace: Workspace, tell: Tell) -> No
     assert last(said) == "ERROR: [Errno 17] File exists: 'models'"
 
 
+@pytest.mark.slow
 def test_few_file_handles(workspace: Workspace, tell: Tell) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (5, 5))
@@ -121,12 +124,14 @@ def test_few_file_handles(workspace: Workspace, tell: Tell) -> None:
     assert "Too many open files" in last(said)
 
 
+@pytest.mark.slow
 def test_too_little_memory_to_begin(workspace: Workspace, tell: Tell) -> None:
     said = attempt(workspace, "python", "-m", "stages.train", "mlp", limit=memory(200))
     tell("200 MB of memory, too little to load torch", "one line that says what fails", "so it does")
     assert last(said).startswith("ERROR: ")
 
 
+@pytest.mark.slow
 def test_too_little_memory_to_go_on(workspace: Workspace, tell: Tell) -> None:
     workspace.set(train__mlp__model__hidden=[10_000, 10_000])
     said = attempt(workspace, "python", "-m", "stages.train", "mlp", limit=memory(1100))
@@ -141,6 +146,7 @@ def memory(megabytes: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
 
 
+@pytest.mark.slow
 def test_no_network(miniature: Workspace, tmp_path: Path, tell: Tell) -> None:
     workspace = cloned(miniature.folder, tmp_path / "offline")
     workspace.set(
@@ -214,9 +220,16 @@ def test_any_shell(workspace: Workspace, shell: str, tell: Tell) -> None:
     ("tried", "command", "said"),
     [
         ("a stage without the run that it asks for", "stages.train", "usage: python -m stages.train NAME"),
-        ("a word too many", "tools.repro 1 2", "usage: python -m tools.repro [JOBS]"),
+        pytest.param(
+            "a word too many", "tools.repro 1 2", "usage: python -m tools.repro [JOBS]", marks=pytest.mark.slow
+        ),
         ("a run that does not exist", "stages.train mpl", "ERROR: params.yaml: train has no run 'mpl'; it has mlp"),
-        ("a run that is a path", "stages.train ../x", "ERROR: params.yaml: train has no run '../x'; it has mlp"),
+        pytest.param(
+            "a run that is a path",
+            "stages.train ../x",
+            "ERROR: params.yaml: train has no run '../x'; it has mlp",
+            marks=pytest.mark.slow,
+        ),
         ("a number of jobs that is none", "tools.repro many", "ERROR: JOBS=many: how many stages run at once"),
     ],
     ids=lambda value: value,
@@ -234,6 +247,7 @@ def test_a_device_that_is_none(workspace: Workspace, tell: Tell) -> None:
     assert last(said) == "ERROR: DESCENT_DEVICE=tpu: expected cpu, cuda or auto"
 
 
+@pytest.mark.slow
 def test_torchvision_without_its_operators(tell: Tell) -> None:
     # The public wheel is one for CUDA, and fails beside a torch for the CPU: pytorch/vision#9337.
     program = "from descent.vision import torchvision; print(len(torchvision.datasets.FashionMNIST.classes))"

@@ -34,7 +34,9 @@ def test_every_byte_of_every_output_is_the_same_elsewhere(
     assert locks(elsewhere.workspace) == locks(miniature)
 
 
-@pytest.mark.parametrize("run", ["mlp", "convnet", "regression-lr-1e-2"])
+@pytest.mark.parametrize(
+    "run", ["mlp", *(pytest.param(run, marks=pytest.mark.slow) for run in ("convnet", "regression-lr-1e-2"))]
+)
 def test_with_other_threads_the_metrics_are_within_tolerance(
     miniature: Workspace, tmp_path: Path, run: str, tell: Tell
 ) -> None:

@@ -86,10 +86,10 @@ def renamed(workspace: Workspace, name: str) -> None:
     "name",
     [
         "a; touch pwned; echo ",
-        "../../pwned",
         *(
             pytest.param(name, marks=pytest.mark.slow)
             for name in (
+                "../../pwned",
                 "$(touch pwned)",
                 "`touch pwned`",
                 "a && touch pwned",
@@ -138,9 +138,8 @@ def test_no_parameter_is_pasted_into_a_command() -> None:
         "<script>alert(1)</script>",
         *(
             pytest.param(hostile, marks=pytest.mark.slow)
-            for hostile in ('"><img src=x onerror=alert(1)>', "</td></tr></table><iframe src=//evil>")
+            for hostile in ('"><img src=x onerror=alert(1)>', "</td></tr></table><iframe src=//evil>", "{{ 7*7 }}")
         ),
-        "{{ 7*7 }}",
     ],
 )
 def test_the_page_escapes_what_comes_from_parameters(workspace: Workspace, hostile: str, tell: Tell) -> None:
