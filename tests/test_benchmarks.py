@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ruamel.yaml import YAML
 from torch import nn
 
 from benchmarks.__main__ import main
@@ -141,9 +142,19 @@ def test_the_committed_page_shows_the_committed_figures(committed: Workspace) ->
     assert "the same bits" in results["sections"]["An epoch of convnet"]["note"]
 
 
+def keep_stages(workspace: Workspace, *names: str) -> None:
+    """Commit a pipeline of these stages alone."""
+    path, yaml = workspace.folder / "dvc.yaml", YAML()
+    stages = yaml.load(path.read_text(encoding="utf-8"))["stages"]
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump({"stages": {name: stages[name] for name in names}}, file)
+    workspace.commit("A short pipeline")
+
+
 @pytest.mark.slow
 def test_every_measurement_runs_and_is_written_down(miniature: Workspace, tmp_path: Path) -> None:
     workspace = copy(miniature, tmp_path / "measured")
+    keep_stages(workspace, "check", "download", "prepare")
     workspace.run("python", "-m", "benchmarks", "--rounds", "1")
     results = json.loads((workspace.folder / "benchmarks" / "results.json").read_text(encoding="utf-8"))
     sections = results["sections"]
@@ -155,7 +166,7 @@ def test_every_measurement_runs_and_is_written_down(miniature: Workspace, tmp_pa
         # One image of the 500 may lie at a boundary.
         assert all(row["accuracy differs by"] <= 0.002 for row in sections[sweep]["rows"].values())
     stages = sections["Stages, side by side in `make repro` from nothing"]["rows"]
-    assert {"download", "train@mlp", "attack@convnet", "report"} <= stages.keys()
+    assert stages.keys() == {"check", "download", "prepare"}
     whole = sections["make repro"]["rows"]
     assert whole["from nothing"]["stages' processor s"] < whole["from nothing"]["processor s"]
 

@@ -86,7 +86,7 @@ def test_the_page_on_export(miniature: Workspace, tmp_path: Path) -> None:
     def keep(typed: str) -> None:
         if typed == "make export":
             workspace.commit("Export")
-            workspace.run("git", "push", "--quiet")
+            workspace.run("git", "push", "--quiet", "origin", "main")
 
     printed = follow(workspace, page, skip=lambda typed: typed.startswith("dvc"), after=keep)
     others.mkdir()

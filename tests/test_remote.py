@@ -85,6 +85,7 @@ def add(workspace: Workspace, url: str, endpoint: str | None = None) -> None:
 def test_the_page_on_remotes_with_a_folder(workspace: Workspace, tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", "--bare", str(workspace.folder), str(tmp_path / "origin")], check=True)
     workspace.run("git", "remote", "add", "origin", str(tmp_path / "origin"))
+    workspace.run("git", "push", "--quiet", "--set-upstream", "origin", "main")
     page, others = ROOT / "docs" / "remote.md", "dvc repro --pull"
     typed = follow(
         workspace,

@@ -86,11 +86,7 @@ def _run(workspace: Workspace, words: list[str]) -> str:
         name, _, value = words.pop(0).partition("=")
         environment[name] = value
     if words[0] == "make":
-        for stamp in ("bin/python", "installed", "installed-for-tests", "installed-for-export"):
-            path = workspace.folder / ".venv" / stamp
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-        words[1:1] = ["--no-print-directory", f"BIN={Path(sys.executable).parent}"]
+        words[1:1] = ["--no-print-directory", "PYTHON=true", f"BIN={Path(sys.executable).parent}"]
     return workspace.run("env", *(f"{name}={value}" for name, value in environment.items()), *words)
 
 

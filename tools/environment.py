@@ -36,9 +36,7 @@ GROUPS = {
     "docs": Group((("--editable", ".[docs]"),), "mkdocs", ("run",)),
     "export": Group((("--editable", ".[onnx]"),), "onnx, onnxruntime", ("run",)),
     "test": Group((("--editable", ".[test]"), TORCHATTACKS), "mypy, pytest, torchattacks", ("run", "docs", "export")),
-    "test-all": Group(
-        (("--editable", ".[test-all]"), TORCHATTACKS), "keras, moto, ray", ("run", "docs", "export", "test")
-    ),
+    "test-all": Group((("--editable", ".[test-all]"), TORCHATTACKS), "moto, ray", ("run", "docs", "export", "test")),
 }
 # An empty value overrides one in the user's pip.conf, with which pip would install into another place.
 PIP_CONF = "".join(f"[{section}]\nuser =\ntarget =\nprefix =\nroot =\n" for section in ("global", "install"))

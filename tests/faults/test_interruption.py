@@ -23,7 +23,7 @@ from tests.workspace import Once, Workspace, copy, locks
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 TARGETS = ("stage", "dvc", "group")
-KILLS = 20
+KILLS = 5
 SLOW_INT, SLOW_TERM, SLOW_KILL = (pytest.param(how, marks=pytest.mark.slow) for how in SIGNALS)
 
 
@@ -42,19 +42,6 @@ def longer(miniature: Workspace, once: Once) -> Workspace:
         return workspace
 
     return once("longer", train)
-
-
-@pytest.fixture(scope="session")
-def whole(longer: Workspace, once: Once) -> Workspace:
-    """Return the same with all that depends on it."""
-
-    def run(folder: Path) -> Workspace:
-        workspace = copy(longer, folder)
-        workspace.run("python", "-m", "tools.repro", "2")
-        workspace.commit("All that depends on it")
-        return workspace
-
-    return once("whole", run)
 
 
 def said_of(workspace: Workspace) -> Path:
@@ -188,16 +175,16 @@ def trials(workspace: Workspace, seed: int, count: int, only: tuple[str, ...] = 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3])
 def test_after_random_kills_all_bytes_are_those_of_an_undisturbed_run(
-    whole: Workspace, tmp_path: Path, seed: int, tell: Tell
+    miniature: Workspace, tmp_path: Path, seed: int, tell: Tell
 ) -> None:
-    outcomes = trials(copy(whole, tmp_path / "killed"), seed, count=KILLS)
+    outcomes = trials(copy(miniature, tmp_path / "killed"), seed, count=KILLS)
     assert outcomes.total() == KILLS
     tell(
         f"{KILLS} kills of stages, DVC or both, with stage, target, signal and moment drawn from seed {seed}",
         "`dvc repro` finishes, all bytes those of an undisturbed run; or `make repro`, where DVC tore its own file",
         "so it was",
     )
-    assert sum(number for (_, _, by), number in outcomes.items() if by == "make repro") <= KILLS / 10
+    assert sum(number for (_, _, by), number in outcomes.items() if by == "make repro") <= 1
 
 
 @pytest.mark.parametrize("how", [SLOW_INT, signal.SIGTERM, SLOW_KILL], ids=lambda how: how.name)
@@ -312,21 +299,17 @@ def test_a_stage_that_is_still_importing_ends_without_a_traceback(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kept",
-    [0, *(pytest.param(kept, marks=pytest.mark.slow) for kept in (1, 0.3, 0.7, 0.999))],
-    ids=lambda kept: str(kept),
-)
+@pytest.mark.parametrize("kept", [0, 0.7])
 def test_make_repro_mends_what_a_killed_dvc_tore(miniature: Workspace, tmp_path: Path, kept: float, tell: Tell) -> None:
     workspace = copy(miniature, tmp_path / "torn")
     expected, lock = workspace.outputs(), workspace.folder / "dvc.lock"
     whole = lock.read_bytes()
-    lock.write_bytes(whole[: int(kept * len(whole)) if kept < 1 else 1])
+    lock.write_bytes(whole[: int(kept * len(whole))])
     (workspace.folder / ".dvc" / "tmp" / "rwlock").write_text("")
     said = workspace.run("python", "-m", "tools.repro", "2")
     lines = [line.removeprefix("WARNING: ") for line in said.splitlines() if "torn" in line]
     tell(
-        f"DVC killed while it writes dvc.lock, {kept:.1%} of it there" if kept < 1 else "the same, one byte there",
+        f"DVC killed while it writes dvc.lock, {kept:.1%} of it there",
         "`make repro` mends it and says so; all bytes as before",
         "\n".join(lines),
     )
@@ -339,8 +322,9 @@ def test_make_repro_mends_what_a_killed_dvc_tore(miniature: Workspace, tmp_path:
 def test_make_repro_waits_for_another(miniature: Workspace, tmp_path: Path, start: type[Started], tell: Tell) -> None:
     workspace = copy(miniature, tmp_path / "twice")
     expected = workspace.outputs()
-    workspace.set(train__mlp__epochs=4)
+    workspace.set(train__regression_lr_1e_4__epochs=4)
     workspace.run("git", "commit", "--quiet", "--all", "--message", "One more epoch")
+    shutil.rmtree(workspace.folder / ".ckpt")
     started = start(workspace, sys.executable, "-m", "tools.repro", "2")
     wait_for(workspace.folder / ".ckpt" / "repro.lock")
     second = workspace.run("python", "-m", "tools.repro", "2")
@@ -348,7 +332,7 @@ def test_make_repro_waits_for_another(miniature: Workspace, tmp_path: Path, star
     line = next((line for line in second.splitlines() if "another" in line), "")
     tell("two `make repro` at once in one folder", "the second waits, says so, and finds nothing to do", line)
     assert line == "WARNING: repro: another process is at it; waiting for its end"
-    assert "train@mlp | done" in first
+    assert "train@regression-lr-1e-4 | done" in first
     assert "runs" not in second
     assert second.endswith("Data and pipelines are up to date.\n")
     assert workspace.outputs() != expected

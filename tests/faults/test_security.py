@@ -4,8 +4,10 @@ import ast
 import re
 
 import pytest
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from descent.params import Params
 from tests.faults.conftest import Elsewhere
 from tests.faults.table import Tell
 from tests.imports import ROOT, imports
@@ -82,26 +84,29 @@ def renamed(workspace: Workspace, name: str) -> None:
         yaml.dump(params, file)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "a; touch pwned; echo ",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in (
-                "../../pwned",
-                "$(touch pwned)",
-                "`touch pwned`",
-                "a && touch pwned",
-                "a | touch pwned",
-                "a' ; touch pwned ; '",
-                'a" ; touch pwned ; "',
-                "a > pwned",
-                "-c touch",
-            )
-        ),
-    ],
+HOSTILE = (
+    "a; touch pwned; echo ",
+    "../../pwned",
+    "$(touch pwned)",
+    "`touch pwned`",
+    "a && touch pwned",
+    "a | touch pwned",
+    "a' ; touch pwned ; '",
+    'a" ; touch pwned ; "',
+    "a > pwned",
+    "-c touch",
 )
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_of_a_run_is_no_name(params: Params, name: str) -> None:
+    values = params.model_dump()
+    values["train"][name] = values["train"].pop("regression-lr-1e-4")
+    with pytest.raises(ValidationError, match="String should match pattern"):
+        Params.model_validate(values)
+
+
+@pytest.mark.parametrize("name", [HOSTILE[0], *(pytest.param(name, marks=pytest.mark.slow) for name in HOSTILE[1:3])])
 def test_a_hostile_name_of_a_run_reaches_no_shell(workspace: Workspace, name: str, tell: Tell) -> None:
     checked = workspace.folder / "data" / "checked.txt"
     passed = checked.read_text(encoding="utf-8")
