@@ -159,11 +159,12 @@ def project(tmp_path: Path) -> Path:
 
 def begun(project: Path, **environment: str) -> subprocess.Popen[str]:
     """Begin `make readme`, in a session of its own, for a user with hostile settings."""
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     hostile = HOSTILE | {"PYTHONPATH": str(project.parent), "XDG_CONFIG_HOME": str(project.parent)}
     return subprocess.Popen(  # noqa: S603
-        ["make", f"PYTHON={sys._base_executable}", "readme"],  # type: ignore[attr-defined] # noqa: S607
+        ["make", "--no-print-directory", f"PYTHON={sys._base_executable}", "readme"],  # type: ignore[attr-defined] # noqa: S607
         cwd=project,
-        env=os.environ | hostile | environment,
+        env=settings | hostile | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -44,6 +44,7 @@ def draw_fruit(folder: Path) -> None:
 @pytest.mark.slow
 def test_the_page_on_data_with_a_folder_of_pictures(clone: Workspace) -> None:
     draw_fruit(clone.folder / "images")
+    clone.set(attack__runs=["mlp"])
 
     typed = follow(clone, DOCS / "data.md", skip=lambda command: "kmnist" in command)
 
@@ -200,6 +201,7 @@ def test_the_readme(clone: Workspace, tmp_path: Path) -> None:
 TYPED_BY = {
     "make repro": "tests/test_repro.py",
     "make test": ".ci/run",
+    "make test-all": "tests/conftest.py",
     "make studies": "tests/test_study_pipeline.py",
     "dvc repro studies/dvc.yaml:study@weight-decay": "tests/test_study_pipeline.py",
     "DESCENT_MIRROR=~/fashion-mnist make repro": "tests/faults/test_mirrors.py",

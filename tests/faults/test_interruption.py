@@ -23,7 +23,7 @@ from tests.workspace import Once, Workspace, copy, locks
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 TARGETS = ("stage", "dvc", "group")
-KILLS = 5
+KILLS = 6
 SLOW_INT, SLOW_TERM, SLOW_KILL = (pytest.param(how, marks=pytest.mark.slow) for how in SIGNALS)
 
 
@@ -173,14 +173,13 @@ def trials(workspace: Workspace, seed: int, count: int, only: tuple[str, ...] = 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 3])
 def test_after_random_kills_all_bytes_are_those_of_an_undisturbed_run(
-    miniature: Workspace, tmp_path: Path, seed: int, tell: Tell
+    miniature: Workspace, tmp_path: Path, tell: Tell
 ) -> None:
-    outcomes = trials(copy(miniature, tmp_path / "killed"), seed, count=KILLS)
+    outcomes = trials(copy(miniature, tmp_path / "killed"), seed=2, count=KILLS)
     assert outcomes.total() == KILLS
     tell(
-        f"{KILLS} kills of stages, DVC or both, with stage, target, signal and moment drawn from seed {seed}",
+        f"{KILLS} kills of stages, DVC or both, with stage, target, signal and moment drawn from a seed",
         "`dvc repro` finishes, all bytes those of an undisturbed run; or `make repro`, where DVC tore its own file",
         "so it was",
     )
@@ -299,17 +298,16 @@ def test_a_stage_that_is_still_importing_ends_without_a_traceback(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kept", [0, 0.7])
-def test_make_repro_mends_what_a_killed_dvc_tore(miniature: Workspace, tmp_path: Path, kept: float, tell: Tell) -> None:
+def test_make_repro_mends_what_a_killed_dvc_tore(miniature: Workspace, tmp_path: Path, tell: Tell) -> None:
     workspace = copy(miniature, tmp_path / "torn")
     expected, lock = workspace.outputs(), workspace.folder / "dvc.lock"
     whole = lock.read_bytes()
-    lock.write_bytes(whole[: int(kept * len(whole))])
+    lock.write_bytes(whole[: len(whole) // 2])
     (workspace.folder / ".dvc" / "tmp" / "rwlock").write_text("")
     said = workspace.run("python", "-m", "tools.repro", "2")
     lines = [line.removeprefix("WARNING: ") for line in said.splitlines() if "torn" in line]
     tell(
-        f"DVC killed while it writes dvc.lock, {kept:.1%} of it there",
+        "DVC killed while it writes dvc.lock, half of it there",
         "`make repro` mends it and says so; all bytes as before",
         "\n".join(lines),
     )
