@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # The stages' `python` is the one of .venv, which is made from the one of the user's own PATH.
-export OUTSIDE := $(PATH)
+export OUTSIDE := $(subst $(CURDIR)/$(BIN):,,$(PATH))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # With these pip installs into another place, and Python imports from another one.
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONUSERBASE
@@ -80,7 +80,7 @@ lock: installed-run .venv/uv  ## write constraints.txt, for the oldest Python; U
 
 clean:  ## remove the environment and all that DVC can make again; results in git stay
 	git clean -fdXq -- data models dvc_plots report
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .dvc/cache .dvc/tmp
+	rm -rf .venv .venv.part .pytest_cache .mypy_cache .ruff_cache .dvc/cache .dvc/tmp
 
 # Tools in folders of their own, where their dependencies meet no others.
 .venv/audit .venv/uv: constraints.txt | installed-run

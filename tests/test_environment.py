@@ -8,13 +8,14 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 
 from tests.imports import ROOT
-from tools.environment import EnvironmentFault, fault, main, remove
+from tools.environment import EnvironmentFault, fault, install, main, remove
 
 NUMBER = ".".join(map(str, sys.version_info[:3]))
 
@@ -96,6 +97,38 @@ def test_what_make_did_not_make_is_left_alone(environment: Path, tmp_path: Path,
         remove(path, "it has no pip")
     assert path.exists()
     assert environment.exists()
+
+
+def test_a_link_to_the_environment_of_another_project_is_not_used(environment: Path, tmp_path: Path) -> None:
+    (tmp_path / ".venv").symlink_to(environment)
+    assert fault(tmp_path / ".venv") == f"it is a link to {environment}"
+
+
+def test_what_a_killed_removal_left_is_removed_too(
+    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".venv.part" / "bin").mkdir(parents=True)
+    environment.rename(".venv")
+    remove(Path(".venv"), "it has no pip")
+    assert not list(tmp_path.glob(".venv*"))
+
+
+@pytest.mark.parametrize("status", [0, 1, -9])
+def test_stamps_tell_of_what_is_installed(
+    environment: Path, tmp_path: Path, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group whose packages another constraints.txt may have changed has no stamp, whatever becomes of pip."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("pyproject.toml", "constraints.txt"):
+        Path(name).touch()
+    (environment / "installed-docs").write_text("of another constraints.txt")
+    done = subprocess.CompletedProcess([], status, "", "")
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: done)
+    with nullcontext() if status == 0 else pytest.raises(EnvironmentFault, match="pip could not install"):
+        install(environment, "run")
+    assert [path.name for path in environment.glob("installed-*")] == (["installed-run"] if status == 0 else [])
+    assert (environment / "installing").exists() == (status < 0)  # after a kill it is made again
 
 
 def test_an_empty_folder_counts_as_made_by_make(tmp_path: Path) -> None:

@@ -39,9 +39,10 @@ GROUPS = {
     "test-all": Group((("--editable", ".[test-all]"), TORCHATTACKS), "moto, ray", ("run", "docs", "export", "test")),
 }
 # An empty value overrides one in the user's pip.conf, with which pip would install into another place.
-PIP_CONF = "".join(f"[{section}]\nuser =\ntarget =\nprefix =\nroot =\n" for section in ("global", "install"))
+PIP_CONF = "".join(f"[{section}]\nuser =\ntarget =\nprefix =\nroot =\npython =\n" for section in ("global", "install"))
 # There as long as pip works, and from before the environment is made, so that a half-made one is known as ours.
 INSTALLING, MADE = "installing", "made-by-make"
+REMOVED = Path(".venv.part")
 
 
 class EnvironmentFault(Exception):
@@ -56,6 +57,8 @@ def fault(folder: Path, only: str = "") -> str | None:
         only: The one version of Python that will do, if not every supported one.
     """
     program = "import json, sys; print(json.dumps([sys.version_info[:3], sys.prefix]), flush=True); import pip"
+    if folder.is_symlink():
+        return f"it is a link to {folder.resolve()}"
     try:
         command = [str(folder / "bin" / "python"), "-I", "-c", program]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)  # noqa: S603 - no shell
@@ -69,10 +72,12 @@ def fault(folder: Path, only: str = "") -> str | None:
     if done.returncode or not pip.exists():
         return "it has no pip"
     # A script names the Python that it is for: in a renamed or copied folder, the one in the old place.
-    script = re.search(r'(/[^\n"]*)/bin/python', pip.read_text(encoding="utf-8", errors="replace"))
-    for path in (Path(prefix), Path(script[1] if script else "/")):
-        if not path.exists() or not path.samefile(folder):
-            return f"it was made for {path}"
+    script = pip.read_text(encoding="utf-8", errors="replace")
+    if f"{folder.absolute()}/bin/python" not in script:
+        named = re.search(r'(/[^\n"]*)/bin/python', script)
+        prefix = named[1] if named else prefix
+    if not Path(prefix).exists() or not Path(prefix).samefile(folder):
+        return f"it was made for {prefix}"
     return "its installation was interrupted" if (folder / INSTALLING).exists() else None
 
 
@@ -83,26 +88,26 @@ def remove(folder: Path, reason: str) -> None:
         EnvironmentFault: `make` did not make it.
     """
     files = list(folder.glob("*")) if folder.is_dir() and not folder.is_symlink() else [folder]
-    if files and not any(path.name == MADE or path.name.startswith("installed") for path in files):
+    if files and folder / MADE not in files:
         raise EnvironmentFault(
             f"{folder} cannot be used: {reason}; `make` did not make it, so remove it, or move it away"
         )
     print(f"Making {folder} again: {reason}.", flush=True)
-    shutil.rmtree(folder)
+    # Removed under another name: half of it, after a kill, would not be known as ours.
+    shutil.rmtree(REMOVED, ignore_errors=True)
+    folder.rename(REMOVED)
+    shutil.rmtree(REMOVED)
 
 
 def make(folder: Path) -> None:
     """Make an environment that has pip and no other package."""
-    if find_spec("ensurepip") is None:
-        raise EnvironmentFault("this Python has no ensurepip; on Debian and Ubuntu: apt install python3-venv")
     print(f"Installing into {folder}, once: a few minutes.", flush=True)
     folder.mkdir()
     (folder / MADE).touch()
     try:
-        venv.create(folder, with_pip=True)
+        venv.create(folder, symlinks=True, with_pip=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise EnvironmentFault(f"{folder} could not be made: {error}") from error
-    (folder / "pip.conf").write_text(PIP_CONF, encoding="utf-8")
 
 
 def install(folder: Path, name: str) -> None:
@@ -115,9 +120,17 @@ def install(folder: Path, name: str) -> None:
     python, installing = str(folder / "bin" / "python"), folder / INSTALLING
     options = ["--quiet", "--disable-pip-version-check", "--constraint", "constraints.txt"]
     installing.touch()
+    for stamp in folder.glob("installed-*"):
+        if stamp.read_text(encoding="utf-8") != asked:
+            stamp.unlink()  # its packages are about to change
+    if not (folder / "pip.conf").exists():
+        (folder / "pip.conf").write_text(PIP_CONF, encoding="utf-8")
     for requirement in group.requirements:
-        if subprocess.run([python, "-m", "pip", "install", *options, *requirement]).returncode:  # noqa: S603
-            installing.unlink()  # pip ended by itself: what was there before is whole
+        command = [python, "-I", "-m", "pip", "install", *options, *requirement]
+        status = subprocess.run(command, env={**os.environ, "PIP_USER": "0"}).returncode  # noqa: S603
+        if status:
+            if status > 0:
+                installing.unlink()  # pip was not killed: what was there before is whole
             raise EnvironmentFault("pip could not install the packages, see above")
     modules = ", ".join(GROUPS[each].modules for each in (name, *group.includes))
     done = subprocess.run([python, "-I", "-c", f"import {modules}"], capture_output=True, text=True)  # noqa: S603
@@ -135,9 +148,13 @@ def main(name: str, only: str = "") -> None:
     number = ".".join(map(str, sys.version_info[:3]))
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         raise EnvironmentFault(f"descent needs Python 3.11 to 3.14, not {number}: make PYTHON=python3.11 ...")
+    if find_spec("ensurepip") is None:
+        raise EnvironmentFault("this Python has no ensurepip; on Debian and Ubuntu: apt install python3-venv")
     fcntl.flock(here, fcntl.LOCK_EX)  # until this process ends: one `make` installs, and another waits
-    if (folder.exists() or folder.is_symlink()) and (reason := fault(folder, number if only else "")):
-        remove(folder, reason)
+    if folder.exists() or folder.is_symlink():
+        reason = fault(folder, number if only else "")
+        if reason:
+            remove(folder, reason)
     if not folder.exists():
         make(folder)
     install(folder, name)
@@ -146,7 +163,7 @@ def main(name: str, only: str = "") -> None:
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except EnvironmentFault as error:
+    except (EnvironmentFault, OSError, ValueError) as error:
         sys.exit(f"ERROR: {error}")
     except KeyboardInterrupt:
         sys.exit("Interrupted; the next `make` goes on.")
