@@ -42,7 +42,6 @@ GROUPS = {
 PIP_CONF = "".join(f"[{section}]\nuser =\ntarget =\nprefix =\nroot =\npython =\n" for section in ("global", "install"))
 # There as long as pip works, and from before the environment is made, so that a half-made one is known as ours.
 INSTALLING, MADE = "installing", "made-by-make"
-REMOVED = Path(".venv.part")
 
 
 class EnvironmentFault(Exception):
@@ -94,9 +93,10 @@ def remove(folder: Path, reason: str) -> None:
         )
     print(f"Making {folder} again: {reason}.", flush=True)
     # Removed under another name: half of it, after a kill, would not be known as ours.
-    shutil.rmtree(REMOVED, ignore_errors=True)
-    folder.rename(REMOVED)
-    shutil.rmtree(REMOVED)
+    removed = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(removed, ignore_errors=True)
+    folder.rename(removed)
+    shutil.rmtree(removed)
 
 
 def make(folder: Path) -> None:
