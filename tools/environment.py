@@ -148,14 +148,14 @@ def main(name: str, only: str = "") -> None:
     number = ".".join(map(str, sys.version_info[:3]))
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         raise EnvironmentFault(f"descent needs Python 3.11 to 3.14, not {number}: make PYTHON=python3.11 ...")
-    if find_spec("ensurepip") is None:
-        raise EnvironmentFault("this Python has no ensurepip; on Debian and Ubuntu: apt install python3-venv")
     fcntl.flock(here, fcntl.LOCK_EX)  # until this process ends: one `make` installs, and another waits
-    if folder.exists() or folder.is_symlink():
-        reason = fault(folder, number if only else "")
-        if reason:
+    there = folder.exists() or folder.is_symlink()
+    reason = fault(folder, number if only else "") if there else "there is none"
+    if reason:
+        if find_spec("ensurepip") is None:
+            raise EnvironmentFault("this Python has no ensurepip; on Debian and Ubuntu: apt install python3-venv")
+        if there:
             remove(folder, reason)
-    if not folder.exists():
         make(folder)
     install(folder, name)
 
