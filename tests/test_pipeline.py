@@ -92,12 +92,10 @@ def test_an_experiment_reruns_what_depends_on_its_parameter_and_every_diff_shows
     assert "metrics/train/mlp-weight-decay.json" in page
     assert "metrics/train/mlp.json" not in page  # nothing of it differs
     assert page.count("<figure>") == 2 * 1 + 4 * 2 + 4
-    same = compared(lab, "decay")
-    assert same.count("<p>None.</p>") == 2
     said = lab.run("python", "-m", "tools.compare", "nowhere", status=1)
     assert said.startswith("ERROR: cannot read 'nowhere': ")
     assert "Traceback" not in said
-    assert (lab.folder / "report" / "compare.html").read_text(encoding="utf-8") == same
+    assert (lab.folder / "report" / "compare.html").read_text(encoding="utf-8") == page
 
     lab.commit("More weight decay")
     # A newcomer's clone has neither cache nor remote, and sees the same.

@@ -67,8 +67,10 @@ def test_any_other_error_is_passed_on() -> None:
         ("check", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
         ("download", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
         ("train", {"torchvision", "sklearn", "matplotlib", "pandas"}),
-        ("attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}),
-        ("theory", {"torchvision", "sklearn", "matplotlib", "pandas"}),
+        pytest.param(
+            "attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}, marks=pytest.mark.slow
+        ),
+        pytest.param("theory", {"torchvision", "sklearn", "matplotlib", "pandas"}, marks=pytest.mark.slow),
         ("draw", {"torchvision", "sklearn", "torch._dynamo"}),
         ("report", {"torch", "torchvision", "sklearn", "matplotlib"}),
     ],

@@ -52,11 +52,11 @@ def bomb(path: Path) -> None:
     [
         ("the model is missing", "models/mlp.safetensors", Path.unlink, "attack mlp", "no such file; `dvc repro`"),
         ("one bit of the model", "models/mlp.safetensors", flip, "attack mlp", "expected SHA-256 "),
-        ("the model is a pickle", "models/mlp.safetensors", bomb, "attack mlp", "expected SHA-256 "),
+        slow("the model is a pickle", "models/mlp.safetensors", bomb, "attack mlp", "expected SHA-256 "),
         slow(
             "the model is cut short", "models/mlp.safetensors", lambda p: os.truncate(p, 900), "attack mlp", "expected"
         ),
-        ("one bit of the images", "data/images.safetensors", flip, "train mlp", "expected SHA-256 "),
+        slow("one bit of the images", "data/images.safetensors", flip, "train mlp", "expected SHA-256 "),
         slow("one bit of the patients", "data/diabetes.safetensors", flip, "theory", "expected SHA-256 "),
         ("one bit of a raw file", "data/raw/t10k-labels-idx1-ubyte.gz", flip, "prepare", "expected SHA-256 "),
         ("one bit of an adversarial set", "data/adversarial-sets/mlp.safetensors", flip, "transfer", "expected SHA-"),
