@@ -154,7 +154,7 @@ def keep_stages(workspace: Workspace, *names: str) -> None:
 @pytest.mark.slow
 def test_every_measurement_runs_and_is_written_down(miniature: Workspace, tmp_path: Path) -> None:
     workspace = copy(miniature, tmp_path / "measured")
-    keep_stages(workspace, "check", "download", "prepare", "train")
+    keep_stages(workspace, "check", "download", "prepare", "train", "report")
     workspace.run("python", "-m", "benchmarks", "--rounds", "1")
     results = json.loads((workspace.folder / "benchmarks" / "results.json").read_text(encoding="utf-8"))
     sections = results["sections"]
