@@ -3,6 +3,7 @@
 test_cluster_nodes.py does the same with a real cluster.
 """
 
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -189,6 +190,22 @@ def test_a_trial_on_a_node_gives_the_bytes_of_this_machine(trials: Mapping[str, 
         assert cluster._perform(name, trial, "diabetes.safetensors", content) == expected
     with pytest.raises(ClusterError, match="is other code, another torch or another processor than here"):
         cluster._perform("of other code", trial, "diabetes.safetensors", content)
+
+
+def test_a_driver_gives_the_nodes_its_environment_and_keeps_its_signal_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def init(address: str, **options: object) -> None:
+        asked.update(options, address=address)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray sets its own
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    before = signal.getsignal(signal.SIGTERM)
+    cluster._join(ADDRESS, quiet=False)
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert asked["address"] == ADDRESS
+    assert asked["runtime_env"]["env_vars"]["MKL_CBWR"] == "AVX2"
 
 
 def test_no_trial_needs_no_cluster(tmp_path: Path) -> None:

@@ -142,6 +142,15 @@ def test_drawn_data_is_announced_on_top_and_real_data_is_not() -> None:
     assert "Drawn stand-in" not in text(report(results()))
 
 
+def test_other_images_are_announced_with_their_name_and_source() -> None:
+    published = text(report(results(data={**results().data, "source": "kmnist"})))
+    assert "Kuzushiji-MNIST, not Fashion-MNIST: the write-up's claims are judged by other images." in published
+    assert "CC BY-SA 4.0), each file verified by its published hash" in published
+    own = text(report(results(data={**results().data, "source": "folder"})))
+    assert "Images of a folder, not Fashion-MNIST" in own
+    assert "those of the folder images/" in own
+
+
 def test_figures_are_numbered_in_order_and_missing_ones_leave_no_gap() -> None:
     page = report(results())
     assert re.findall(r"<b>Figure (\d+)\.</b>", page) == ["1", "2"]

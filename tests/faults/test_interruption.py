@@ -91,7 +91,7 @@ class Started:
         while self.process.poll() is None:
             assert monotonic() < deadline
             sleep(0.02)
-        deadline = monotonic() + 10  # for a stage that outlives its DVC
+        deadline = monotonic() + 60  # for a stage that outlives its DVC
         while left := self.of_session():
             assert monotonic() < deadline, [process.cmdline() for process in left]
             sleep(0.02)
