@@ -43,7 +43,7 @@ report: installed-run  ## build report/index.html from metrics/ and plots/, and 
 test: check  ## check the code, then run the tests, four minutes
 	$(PYTEST)
 
-test-all: installed-test-all check  ## the same with the slow tests, ten minutes; writes docs/faults.md
+test-all: installed-test-all check  ## the same with the slow tests, a quarter of an hour; writes docs/faults.md
 	$(PYTEST) -m "" --write-faults
 
 verify: installed-run  ## run everything again in a clone and compare every output with what is committed
