@@ -143,13 +143,13 @@ def forget(workspace: Workspace, stage: str) -> None:
     shutil.rmtree(workspace.folder / ".dvc" / "cache" / "runs", ignore_errors=True)
 
 
-def trials(workspace: Workspace, seed: int, count: int, only: tuple[str, ...] = ()) -> Counter[tuple[str, str, str]]:
+def trials(workspace: Workspace, seed: int, count: int) -> Counter[tuple[str, str, str]]:
     """Kill so often, each time a stage, a target, a signal and a moment drawn from the seed, and recover each time."""
     rng, outcomes = random.Random(seed), Counter[tuple[str, str, str]]()  # noqa: S311 - no secret
     expected, known = workspace.outputs(), locks(workspace)
     seconds = dict[str, float]()
     for _ in range(count):
-        stage = rng.choice(only or sorted(STAGES))
+        stage = rng.choice(sorted(STAGES))
         target, how, share = rng.choice(TARGETS), rng.choice(SIGNALS), rng.random()
         command = ("dvc", "repro", "--single-item", stage)
         forget(workspace, stage)
