@@ -12,6 +12,7 @@ from hypothesis import settings
 import stages  # noqa: F401 - sets OpenMP's environment before torch computes
 from descent.determinism import make_deterministic
 from descent.params import Params, load_params
+from descent.tensors import save_tensors
 from tests.imports import ROOT
 from tests.workspace import Once, Workspace, cloned, copied_code, copy
 
@@ -71,6 +72,17 @@ def params_file(tmp_path: Path) -> Path:
     path = tmp_path / "params.yaml"
     path.write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def data(tmp_path: Path, rng: torch.Generator) -> tuple[Path, str]:
+    """Return the folder of a little regression data, and its digest."""
+    parts = {
+        f"{part}_{name}": torch.randn(count, width, generator=rng, dtype=torch.float64)
+        for part, count in (("train", 40), ("test", 12))
+        for name, width in (("x", 5), ("y", 1))
+    }
+    return tmp_path / "data", save_tensors(tmp_path / "data" / "diabetes.safetensors", parts)
 
 
 @pytest.fixture(scope="session")

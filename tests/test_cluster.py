@@ -12,13 +12,11 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
-import torch
 
 from descent import cluster
 from descent.cluster import ATTEMPTS, ClusterError, on_cluster
 from descent.params import Params
 from descent.pool import Failure
-from descent.tensors import save_tensors
 from descent.trials import Trial, key, perform
 
 ADDRESS = "127.0.0.1:6379"
@@ -90,16 +88,10 @@ Run = Callable[[Ray], dict[str, list[bytes | Failure]]]
 
 
 @pytest.fixture
-def trials(params: Params, rng: torch.Generator, tmp_path: Path) -> Mapping[str, Trial]:
+def trials(params: Params, data: tuple[Path, str]) -> Mapping[str, Trial]:
     """Plan five short regressions on a few rows of data."""
-    parts = {
-        f"{part}_{name}": torch.randn(count, width, generator=rng, dtype=torch.float64)
-        for part, count in (("train", 40), ("test", 12))
-        for name, width in (("x", 5), ("y", 1))
-    }
-    digest = save_tensors(tmp_path / "diabetes.safetensors", parts)
     run = params.train["regression-lr-1e-2"].model_copy(update={"epochs": 2})
-    planned = [Trial(run, seed, params.evaluation, 1, digest) for seed in range(5)]
+    planned = [Trial(run, seed, params.evaluation, 1, data[1]) for seed in range(5)]
     return {key(trial): trial for trial in planned}
 
 
@@ -114,7 +106,7 @@ def run(trials: Mapping[str, Trial], tmp_path: Path, monkeypatch: pytest.MonkeyP
     def run(ray: Ray) -> dict[str, list[bytes | Failure]]:
         monkeypatch.setattr(cluster, "_connected", lambda address: ray)
         found: dict[str, list[bytes | Failure]] = {name: [] for name in trials}
-        for name, result in on_cluster(trials, ADDRESS, tmp_path):
+        for name, result in on_cluster(trials, ADDRESS, tmp_path / "data"):
             found[name].append(result)
         return found
 
@@ -184,8 +176,8 @@ def test_without_a_node_that_can_perform_trials_every_reason_is_given(run: Run) 
 
 def test_a_trial_on_a_node_gives_the_bytes_of_this_machine(trials: Mapping[str, Trial], tmp_path: Path) -> None:
     name, trial = next(iter(trials.items()))
-    content = (tmp_path / "diabetes.safetensors").read_bytes()
-    expected = perform(trial, tmp_path, tmp_path / "kept")
+    content = (tmp_path / "data" / "diabetes.safetensors").read_bytes()
+    expected = perform(trial, tmp_path / "data", tmp_path / "kept")
     for _ in range(2):  # the second finds the data in place
         assert cluster._perform(name, trial, "diabetes.safetensors", content) == expected
     with pytest.raises(ClusterError, match="is other code, another torch or another processor than here"):

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy import stats
 
 from descent.checkpoint import Checkpoint
@@ -19,21 +18,9 @@ from descent.params import Params, Run
 from descent.pool import Failure
 from descent.runs import begin, train
 from descent.studies import Setting, Study, settings
-from descent.tensors import save_tensors
 from descent.trials import Trial, parsed, perform
 
 Planned = Mapping[str, tuple[Setting, Trial]]
-
-
-@pytest.fixture
-def data(tmp_path: Path, rng: torch.Generator) -> tuple[Path, str]:
-    """Return the folder of a little regression data, and its digest."""
-    parts = {
-        f"{part}_{name}": torch.randn(count, width, generator=rng, dtype=torch.float64)
-        for part, count in (("train", 40), ("test", 12))
-        for name, width in (("x", 5), ("y", 1))
-    }
-    return tmp_path / "data", save_tensors(tmp_path / "data" / "diabetes.safetensors", parts)
 
 
 @pytest.fixture
