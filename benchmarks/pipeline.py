@@ -37,8 +37,7 @@ class Clone:
         python = self.folder / ".venv" / "bin" / "python"
         python.parent.mkdir(parents=True)
         words = [sys.executable, str(Path(__file__).with_name("measured.py")), str(self._log)]
-        source = shlex.quote(str(self.folder / "src"))
-        python.write_text(f'#!/bin/sh\nPYTHONPATH={source} exec {shlex.join(words)} "$@"\n', encoding="utf-8")
+        python.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
         python.chmod(0o755)
 
     def repro(self) -> tuple[Figures, list[Figures]]:

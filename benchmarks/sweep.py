@@ -12,7 +12,7 @@ from benchmarks.timing import Prepare, Section, alternate, beside
 from descent import vision
 from descent.data import Split
 from descent.image_sets import FASHION_CLASSES
-from descent.robustness import along, directions
+from descent.sweep import along, directions
 from descent.training import accuracy, predict
 
 assert vision  # noqa: S101 - torchattacks imports torchvision

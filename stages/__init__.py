@@ -1,6 +1,7 @@
 """The pipeline's programs: each reads files, calls the library and writes files.
 
-`python -m stages.NAME` imports this module first, and so before torch, which reads these once.
+`python -m stages.NAME` imports this module first: it sets where the library is imported from, and what torch reads from
+the environment.
 """
 
 import os
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from stages.ending import begin
 
+# The library of this checkout, whatever is installed: DVC runs an experiment in a copy of the project.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 if sys.argv[0] == "-m":  # so Python calls a program that it is still looking for
     begin()
 # With OMP_DYNAMIC=TRUE oneDNN's convolutions return wrong weight gradients, without a word.

@@ -296,6 +296,11 @@ def test_the_difference_of_logits_ratio_ignores_scale_and_shift_and_tells_errors
     assert ratio.abs().max() <= 1 + 1e-9 or (ratio > 1).any()
 
 
+def test_the_ratio_is_refused_for_two_classes() -> None:
+    with pytest.raises(ValueError, match="needs three classes; here are 2"):
+        dlr(torch.zeros(3, 2), torch.zeros(3).long())
+
+
 def test_the_ratio_has_a_gradient_where_cross_entropy_has_none(rng: torch.Generator) -> None:
     model = build_model(MLP(kind="mlp", hidden=[20]), IMAGES, 10, SEED).eval()
     for parameter in list(model.parameters())[-2:]:

@@ -14,7 +14,8 @@ from descent.checks import Findings, failed_checks
 from descent.data import Split
 from descent.models import build_model
 from descent.params import MLP, PGD
-from descent.robustness import directions, fgsm_accuracy, pgd_curve, sweep, zero_gradient_share
+from descent.robustness import pgd_curve
+from descent.sweep import directions, fgsm_accuracy, sweep, zero_gradient_share
 from descent.training import accuracy, predict
 
 EPSILON = 0.1

@@ -46,6 +46,16 @@ def test_the_gradient_of_the_pixels_and_of_the_weights_is_pytorchs(
         torch.testing.assert_close(own, other, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("options", [{"stride": 2}, {"padding": 1}, {"dilation": 2}, {"groups": 2}, {"kernel_size": 2}])
+def test_other_convolutions_have_pytorchs_gradient(options: dict[str, int], rng: torch.Generator) -> None:
+    options = {"kernel_size": 3} | options
+    ours, theirs = ImageConvolution(2, 4, **options).double(), nn.Conv2d(2, 4, **options).double()
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 2, 9, 9, generator=rng).double().requires_grad_()
+    found, expected = (torch.autograd.grad(layer(x).square().sum(), x)[0] for layer in (ours, theirs))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_outputs_and_gradients_of_weights_are_the_same_bits(rng: torch.Generator) -> None:
     ours, theirs = pair(1, 32, torch.float32)
     x = torch.rand(64, 1, 28, 28, generator=rng)

@@ -6,6 +6,7 @@ import torch
 from descent.data import Dataset, Split
 from descent.diagnostics import (
     describe,
+    largest_deviation,
     overfitting_epoch,
     share_of_rises,
     smooth,
@@ -92,6 +93,25 @@ def test_a_regression_is_described_by_its_distance_from_the_optimum(params: Para
     assert metrics["hovering_excess_over_least_squares"] == pytest.approx(0.15)
     assert metrics["learning_rate_over_threshold"] == pytest.approx(0.01 / stability_threshold(x, 16))
     assert metrics["test_r2"] == pytest.approx(1 - 2 * optimum / y.numpy().var())
+
+
+def test_a_batch_has_no_more_examples_than_there_are(params: Params, rng: torch.Generator) -> None:
+    x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
+    run = params.train["regression-lr-1e-2"].model_copy(update={"batch_size": 442})
+    metrics = describe(run, curve([1.0, 1.0]), Dataset(Split(x, y), Split(x, y)), params.evaluation)
+    assert metrics["stability_threshold"] == pytest.approx(stability_threshold(x, 30))
+
+
+def test_an_mlp_on_the_diabetes_data_is_no_linear_regression(params: Params, rng: torch.Generator) -> None:
+    x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
+    run = params.theory.parametrised_relu.run
+    metrics = describe(run, curve([1.0, 1.0]), Dataset(Split(x, y), Split(x, y)), params.evaluation)
+    assert "test_r2" in metrics
+    assert not [name for name in metrics if "least_squares" in name or "threshold" in name]
+
+
+def test_losses_that_are_all_0_do_not_deviate() -> None:
+    assert largest_deviation([0.0, 0.0]) == 0
 
 
 def test_a_classifier_is_described_by_its_gap(params: Params) -> None:

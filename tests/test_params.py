@@ -46,6 +46,18 @@ def test_parameters_cannot_be_changed(params: Params) -> None:
         ("epochs: 8\n", "epochs: 0\n", "train.convnet.epochs: .*greater than 0"),
         ("  convnet:\n    data", "  conv.net:\n    data", "train.conv.net: .*pattern"),
         ("  convnet:\n    data", "  ../convnet:\n    data", "train.../convnet: .*pattern"),
+        ("  convnet:\n    data", "  '10':\n    data", r"train.10: .*not a number, null, true or false"),
+        ("  convnet:\n    data", "  '1e5':\n    data", r"train.1e5: .*not a number, null, true or false"),
+        ("  convnet:\n    data", "  'inf':\n    data", r"train.inf: .*not a number, null, true or false"),
+        ("  convnet:\n    data", "  'nan':\n    data", r"train.nan: .*not a number, null, true or false"),
+        ("  convnet:\n    data", "  'null':\n    data", r"train.null: .*not a number, null, true or false"),
+        ("  convnet:\n    data", "  'true':\n    data", r"train.true: .*not a number, null, true or false"),
+        ("overfitting_window: 5", "overfitting_window: 4", r"evaluation.overfitting_window: .*odd.* \(got 4\)"),
+        (
+            "  - mlp\n  - mlp-weight-decay\n  - convnet\n  - convnet-adversarial\n",
+            "  []\n",
+            "attack.runs: .*at least 1",
+        ),
         (
             "kind: linear",
             "kind: convnet\n      channels: [5]\n      hidden: []",

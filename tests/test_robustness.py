@@ -11,19 +11,8 @@ from descent.data import Split
 from descent.examples import Flips, least_confident_flip, typical_of_each_class
 from descent.image_sets import FASHION_CLASSES as CLASSES
 from descent.params import PGD, Bench
-from descent.robustness import (
-    along,
-    assess,
-    confusion,
-    directions,
-    pgd_curve,
-    quantiles,
-    smallest_flips,
-    sweep,
-    wilson,
-    write_up,
-    zero_gradient_share,
-)
+from descent.robustness import assess, confusion, pgd_curve, quantiles, smallest_flips, write_up
+from descent.sweep import along, directions, sweep, wilson, zero_gradient_share
 
 
 class Brightness(nn.Module):

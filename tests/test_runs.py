@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from descent.checkpoint import Checkpoint, stamp
 from descent.data import Dataset, Split
+from descent.determinism import denormals_as_zero
 from descent.models import build_model
 from descent.optimizers import OPTIMIZERS
 from descent.params import MLP, Adversary, ConvNet, Evaluation, Linear, Run
-from descent.runs import train
+from descent.runs import begin, train
 
 EVALUATION = Evaluation(train_subset=20, batch_size=16, overfitting_window=1, overfitting_rise=0.1)
 
@@ -149,3 +150,23 @@ def test_a_run_that_diverges_is_left_at_its_last_finite_epoch(tmp_path: Path, ra
     assert all(abs(value) <= 1e100 for row in checkpoint.history for value in row.values())
     mean = (model(data.test.x) - data.test.y).square().mean().item()
     assert checkpoint.history[-1]["test_loss"] == pytest.approx(mean)
+
+
+def test_weights_below_the_range_of_float32_are_0_while_training_and_nowhere_else() -> None:
+    seen = list[float]()
+    with denormals_as_zero():
+        seen.append((torch.tensor(1e-30) * torch.tensor(1e-10)).item())
+    seen.append((torch.tensor(1e-30) * torch.tensor(1e-10)).item())
+    assert seen == [0.0, pytest.approx(1e-40, rel=1e-3)]
+
+
+def test_training_leaves_no_weight_below_the_range_of_float32(tmp_path: Path) -> None:
+    run = run_of(MLP(kind="mlp", hidden=[12]), weight_decay=0.0, epochs=1)
+    data = data_of(run)
+    model, optimizer, rng = begin(run, data, 0)
+    with torch.no_grad():
+        next(model.parameters()).fill_(1e-40)
+    with Checkpoint(tmp_path / "kept", "s", {**model.state_dict(), **optimizer.state}, rng) as checkpoint:
+        train(model, optimizer, data, run, EVALUATION, rng, checkpoint, lambda row: None)
+    weights = next(model.parameters()).abs()
+    assert not ((weights > 0) & (weights < torch.finfo(torch.float32).tiny)).any()

@@ -214,7 +214,7 @@ TYPED_BY = {
 }
 # What nobody types here, and why.
 NOBODY = {
-    ".venv/bin/pip install --constraint constraints.txt --editable '.[scale]'": "the tests' environment has it",
+    ".venv/bin/pip install --constraint constraints.txt ray": "the tests' environment has it",
     "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=…": "the tests of the cluster have a token",
     "tools/three_hosts.sh make studies": "tried by hand: it takes an hour",
     "sbatch --nodes=3 --cpus-per-task=16 tools/slurm.sh": "tried by hand: there is no Slurm here",

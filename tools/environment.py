@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,21 +23,22 @@ OLDEST, NEWEST = (3, 11), (3, 14)
 
 
 class Group(NamedTuple):
-    """What pip installs, one list of arguments per call, and modules that must import afterwards."""
+    """A target's packages: an optional dependency of pyproject.toml, or all that are not optional."""
 
-    requirements: tuple[tuple[str, ...], ...]
-    modules: str
+    extra: str
+    modules: str  # must import afterwards
     includes: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()  # arguments of a second call of pip
 
 
 # torchattacks requires an older `requests` than DVC does, and imports none.
 TORCHATTACKS = ("--no-deps", "torchattacks==3.5.1")
 GROUPS = {
-    "run": Group((("--editable", "."),), "descent, dvc, matplotlib, pandas, torch"),
-    "docs": Group((("--editable", ".[docs]"),), "mkdocs", ("run",)),
-    "export": Group((("--editable", ".[onnx]"),), "onnx, onnxruntime", ("run",)),
-    "test": Group((("--editable", ".[test]"), TORCHATTACKS), "mypy, pytest, torchattacks", ("run", "docs", "export")),
-    "test-all": Group((("--editable", ".[test-all]"), TORCHATTACKS), "moto, ray", ("run", "docs", "export", "test")),
+    "run": Group("", "dvc, matplotlib, pandas, torch"),
+    "docs": Group("docs", "mkdocs", ("run",)),
+    "export": Group("onnx", "onnx, onnxruntime", ("run",)),
+    "test": Group("test", "mypy, pytest, torchattacks", ("run", "docs", "export"), TORCHATTACKS),
+    "test-all": Group("test-all", "moto, ray", ("run", "docs", "export", "test"), TORCHATTACKS),
 }
 # An empty value overrides one in the user's pip.conf, with which pip would install into another place.
 PIP_CONF = "".join(f"[{section}]\nuser =\ntarget =\nprefix =\nroot =\npython =\n" for section in ("global", "install"))
@@ -110,6 +112,28 @@ def make(folder: Path) -> None:
         raise EnvironmentFault(f"{folder} could not be made: {error}") from error
 
 
+def requirements(extra: str) -> list[str]:
+    """Return what pyproject.toml asks for, with an optional dependency and all that this one names.
+
+    The project itself is not installed: its programs import the library of the checkout that they lie in.
+    """
+    import tomllib  # an old Python has none
+
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = project.get("optional-dependencies", {})
+
+    def expanded(asked: list[str]) -> Iterator[str]:
+        for requirement in asked:
+            name, _, extras = requirement.removesuffix("]").partition("[")
+            if name == project["name"]:
+                for own in extras.split(","):
+                    yield from expanded(optional[own])
+            else:
+                yield requirement
+
+    return list(expanded(project.get("dependencies", []) + optional.get(extra, [])))
+
+
 def install(folder: Path, name: str) -> None:
     """Install the packages of a group, unless they are there as pyproject.toml and constraints.txt say."""
     group = GROUPS[name]
@@ -125,7 +149,7 @@ def install(folder: Path, name: str) -> None:
             stamp.unlink()  # its packages are about to change
     if not (folder / "pip.conf").exists():
         (folder / "pip.conf").write_text(PIP_CONF, encoding="utf-8")
-    for requirement in group.requirements:
+    for requirement in filter(None, (requirements(group.extra), group.apart)):
         command = [python, "-I", "-m", "pip", "install", *options, *requirement]
         status = subprocess.run(command, env={**os.environ, "PIP_USER": "0"}).returncode  # noqa: S603
         if status:

@@ -189,10 +189,8 @@ def surroundings(clone: Path) -> dict[str, str]:
     if mirror := environment.get("DESCENT_MIRROR") or (str(RAW) if is_real(RAW) else ""):
         # A folder is meant from here; an address is none.
         environment["DESCENT_MIRROR"] = str(Path(mirror).resolve()) if Path(mirror).is_dir() else mirror
-    paths = [str(clone / "src"), *filter(None, [environment.get("PYTHONPATH")])]
     return environment | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]]),
-        "PYTHONPATH": os.pathsep.join(paths),  # before the editable installation, which is of the work tree
         "TMPDIR": str(clone.parent),  # torch leaves a folder there
     }
 

@@ -26,8 +26,13 @@ def dlr(logits: Float[Tensor, "n classes"], y: Labels) -> Float[Tensor, " n"]:
         −(z_y − max over i ≠ y of z_i) / (z_(1) − z_(3))      z_(k): the k-th largest logit
 
     It does not change when the logits are scaled or shifted, so that a confident model has gradients too
-    (Croce & Hein 2020, arXiv:2003.01690, §3.2). At least three classes are needed.
+    (Croce & Hein 2020, arXiv:2003.01690, §3.2).
+
+    Raises:
+        ValueError: There are fewer than three classes.
     """
+    if logits.shape[1] < 3:
+        raise ValueError(f"the difference-of-logits ratio needs three classes; here are {logits.shape[1]}")
     ranked = logits.sort(dim=1).values
     own = logits.gather(1, y[:, None])[:, 0]
     best_other = torch.where(own == ranked[:, -1], ranked[:, -2], ranked[:, -1])

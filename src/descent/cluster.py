@@ -143,7 +143,9 @@ def _connected(address: str) -> Any:  # noqa: ANN401 - the module `ray`, where t
     try:
         import ray  # half a second, and an extra
     except ImportError as error:
-        raise ClusterError("DESCENT_CLUSTER: Ray is not installed; `pip install 'descent[scale]'`") from error
+        raise ClusterError(
+            "DESCENT_CLUSTER: Ray is not installed; `.venv/bin/pip install --constraint constraints.txt ray`"
+        ) from error
     trying = multiprocessing.get_context("spawn").Process(target=_join, args=(address, True), daemon=True)
     trying.start()
     trying.join(SECONDS)
@@ -165,6 +167,8 @@ def _join(address: str, quiet: bool) -> None:
     import ray
 
     surroundings = {name: os.environ[name] for name in SURROUNDINGS if name in os.environ}
+    # A node has the code under the same path, unless it was started with another.
+    surroundings["PYTHONPATH"] = f"${{PYTHONPATH}}{os.pathsep}{Path(__file__).parents[1]}"
     on_sigterm = signal.getsignal(signal.SIGTERM)  # Ray takes its place
     ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": surroundings})
     signal.signal(signal.SIGTERM, on_sigterm)

@@ -12,12 +12,14 @@ class ImageConvolution(nn.Conv2d):
     """`nn.Conv2d` for images, which have one channel or three: other arithmetic only when they need a gradient.
 
     Training does not ask for the gradient with respect to the pixels, an attack asks for nothing else, and for one
-    channel the library's own leaves most of the processor idle. Stride 1, no padding.
+    channel the library's own leaves most of the processor idle. So it is for 3×3 filters of stride 1 without padding;
+    other ones take the library's way.
     """
 
     def forward(self, x: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n filters rows columns"]:
         """Return the convolution."""
-        if not x.requires_grad:
+        plain = self.kernel_size == (3, 3) and self.stride == self.dilation == (1, 1) and self.groups == 1
+        if not (x.requires_grad and plain and self.padding == (0, 0)):
             return super().forward(x)
         # The weights keep their own way back, which is not taken when only the pixels' gradient is asked for.
         output: Tensor = _ToPixels.apply(super().forward(x.detach()), x, self.weight.detach())  # type: ignore[no-untyped-call]

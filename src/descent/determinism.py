@@ -1,5 +1,8 @@
 """Make a computation give the same bits each time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 CPU = torch.device("cpu")
@@ -18,3 +21,18 @@ def make_deterministic(threads: int, device: torch.device = CPU) -> None:
     # Every new tensor would be filled with NaN first, to expose code that reads what it never wrote: a twentieth
     # of a ConvNet's time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@contextmanager
+def denormals_as_zero() -> Iterator[None]:
+    """Count numbers below float32's normal range, 1.2e-38, as 0.
+
+    Under weight decay the weights of pixels that are always black shrink to such numbers. Some processors need a
+    hundred times as long for them: an epoch of the MLP took 3.4 s instead of 0.6 s.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        # An attack asks for the sign of a gradient, however small it is.
+        torch.set_flush_denormal(False)

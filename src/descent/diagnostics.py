@@ -44,8 +44,9 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
 
 
 def largest_deviation(values: Sequence[float]) -> float:
-    """Return max |value/mean − 1|: how far a curve strays from the constant that it circles."""
-    return max(abs(value / mean(values) - 1) for value in values)
+    """Return max |value/mean − 1|: how far a curve strays from the constant that it circles; 0 where all are 0."""
+    centre = mean(values)
+    return max(abs(value / centre - 1) for value in values) if centre else 0.0
 
 
 def overfitting_epoch(history: Sequence[Row], window: int, rise: float) -> int | None:
@@ -69,9 +70,9 @@ def describe(run: Run, history: Sequence[Row], data: Dataset, evaluation: Evalua
     """Summarise a run's curve with what its kind of task adds.
 
     A classifier: overfitting, how far the test loss strays from its mean over the second half of the epochs, and
-    the gap between test and training at the end. A regression: how far above
-    the least-squares optimum its training loss ends, and hovers on average over the second half of the epochs;
-    its distance from instability; and R².
+    the gap between test and training at the end. A regression: R²; and where the model is linear, how far above
+    the least-squares optimum its training loss ends, and hovers on average over the second half of the epochs, and
+    its distance from instability.
     """
     last, metrics = history[-1], summarise(history)
     second_half = history[len(history) // 2 :]
@@ -83,13 +84,16 @@ def describe(run: Run, history: Sequence[Row], data: Dataset, evaluation: Evalua
             "generalization_gap_loss": last["test_loss"] - last["train_loss"],
             "generalization_gap_accuracy": last["train_accuracy"] - last["test_accuracy"],
         }
+    metrics["test_r2"] = 1 - last["test_loss"] / data.test.y.var(correction=0).item()
+    if run.model.kind != "linear":
+        return metrics
     optimum = least_squares_loss(*data.train)
-    threshold = stability_threshold(data.train.x, run.batch_size if run.reduction == "sum" else 1)
+    summed = min(run.batch_size, len(data.train.y)) if run.reduction == "sum" else 1
+    threshold = stability_threshold(data.train.x, summed)
     return metrics | {
         "least_squares_loss": optimum,
         "final_excess_over_least_squares": last["train_loss"] / optimum - 1,
         "hovering_excess_over_least_squares": mean(row["train_loss"] for row in second_half) / optimum - 1,
         "stability_threshold": threshold,
         "learning_rate_over_threshold": run.learning_rate / threshold,
-        "test_r2": 1 - last["test_loss"] / data.test.y.var(correction=0).item(),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -15,6 +16,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from descent.errors import ParamsError
@@ -25,8 +27,20 @@ Count = Annotated[int, Field(gt=0, le=1_000_000)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Widths = Annotated[list[Annotated[int, Field(gt=0, le=10_000)]], Field(max_length=10)]
+
+
+def _name(text: str) -> str:
+    """Refuse what a table or YAML reads as something else than a name: 10, 1e5, inf, nan, null, true."""
+    try:
+        float(text)
+    except ValueError:
+        if text not in ("null", "true", "false"):
+            return text
+    raise PydanticCustomError("name", "a run needs a name that is not a number, null, true or false")
+
+
 # A run's name becomes a file name, a word in DVC's environment and a key that DVC splits at dots.
-RunName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
+RunName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64), AfterValidator(_name)]
 
 
 class Section(BaseModel):
@@ -56,12 +70,18 @@ class Data(Section):
     diabetes_test_share: Annotated[float, Field(ge=0.01, le=0.9)]
 
 
+def _odd(count: int) -> int:
+    if count % 2 == 0:
+        raise PydanticCustomError("odd", "Input should be odd: the mean is centred on an epoch")
+    return count
+
+
 class Evaluation(Section):
     """How a model is measured after each epoch."""
 
     train_subset: Count
     batch_size: Count
-    overfitting_window: Count
+    overfitting_window: Annotated[Count, AfterValidator(_odd)]
     overfitting_rise: Positive
 
 
@@ -171,7 +191,7 @@ class Bench(Section):
 class Attack(Section):
     """Which runs are attacked, and how."""
 
-    runs: list[RunName]
+    runs: Annotated[list[RunName], Field(min_length=1)]
     bench: Bench
 
 

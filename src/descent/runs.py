@@ -7,6 +7,7 @@ from torch import nn
 
 from descent.checkpoint import Checkpoint
 from descent.data import Dataset, Split
+from descent.determinism import denormals_as_zero
 from descent.models import build_model
 from descent.optimizers import OPTIMIZERS, Optimizer
 from descent.params import Evaluation, Run
@@ -59,12 +60,13 @@ def train(
         The epoch in which the run diverged; None if it did not.
     """
     watched = Watched(model, data, run, evaluation, checkpoint.history)
-    for epoch in fit(model, data.train, run, rng, optimizer, len(checkpoint.history)):
-        row = watched.after(epoch)
-        if row is None:
-            return epoch
-        checkpoint.keep(row)
-        progress(row)
+    with denormals_as_zero():
+        for epoch in fit(model, data.train, run, rng, optimizer, len(checkpoint.history)):
+            row = watched.after(epoch)
+            if row is None:
+                return epoch
+            checkpoint.keep(row)
+            progress(row)
     return None
 
 

@@ -17,9 +17,9 @@ from descent.diagnostics import describe
 from descent.errors import DataError
 from descent.heap import keep_freed_memory
 from descent.params import Evaluation, Run
-from descent.robustness import along, directions
 from descent.runs import begin, train
 from descent.source import source_digest
+from descent.sweep import along, directions
 from descent.training import accuracy
 
 

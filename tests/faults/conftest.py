@@ -76,7 +76,7 @@ def elsewhere(miniature: Workspace, once: Once) -> Elsewhere:
                 "OMP_DYNAMIC": "TRUE",
                 "OMP_NUM_THREADS": "2",
                 "PYTHONHASHSEED": "4242",
-                "PYTHONPATH": f"{hooks}:{workspace.folder / 'src'}",
+                "PYTHONPATH": str(hooks),
                 "RECORD_IN": str(heard),
                 "TZ": "Pacific/Kiritimati",
                 "USER": "somebody",

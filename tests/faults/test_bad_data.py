@@ -233,7 +233,7 @@ def test_a_damaged_data_set_ends_the_stage_before_it_writes(folder: Path, params
     done = subprocess.run(
         [sys.executable, "-m", "stages.prepare"],
         cwd=home,
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

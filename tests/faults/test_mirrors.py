@@ -406,7 +406,7 @@ def test_the_stage_ends_in_words_where_no_mirror_delivers(tmp_path: Path, tell: 
         done = subprocess.run(
             [sys.executable, "-m", "stages.download"],
             cwd=tmp_path,
-            env=os.environ | {"DESCENT_MIRROR": address, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
+            env=os.environ | {"DESCENT_MIRROR": address, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             timeout=60,
