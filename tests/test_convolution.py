@@ -11,6 +11,8 @@ from descent.convolution import ImageConvolution
 from descent.models import build_model
 from descent.params import ConvNet
 
+OTHERS = [(3, 2, 0, 1, 1), (3, 1, 1, 1, 1), (3, 1, 0, 2, 1), (3, 1, 0, 1, 2), (2, 1, 0, 1, 1)]
+
 
 def pair(channels: int, filters: int, dtype: torch.dtype) -> tuple[ImageConvolution, nn.Conv2d]:
     """Return ours and PyTorch's with the same weights, in the layout of a ConvNet."""
@@ -46,10 +48,12 @@ def test_the_gradient_of_the_pixels_and_of_the_weights_is_pytorchs(
         torch.testing.assert_close(own, other, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("options", [{"stride": 2}, {"padding": 1}, {"dilation": 2}, {"groups": 2}, {"kernel_size": 2}])
-def test_other_convolutions_have_pytorchs_gradient(options: dict[str, int], rng: torch.Generator) -> None:
-    options = {"kernel_size": 3} | options
-    ours, theirs = ImageConvolution(2, 4, **options).double(), nn.Conv2d(2, 4, **options).double()
+@pytest.mark.parametrize(("size", "stride", "padding", "dilation", "groups"), OTHERS)
+def test_other_convolutions_have_pytorchs_gradient(
+    size: int, stride: int, padding: int, dilation: int, groups: int, rng: torch.Generator
+) -> None:
+    ours = ImageConvolution(2, 4, size, stride, padding, dilation, groups).double()
+    theirs = nn.Conv2d(2, 4, size, stride, padding, dilation, groups).double()
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 2, 9, 9, generator=rng).double().requires_grad_()
     found, expected = (torch.autograd.grad(layer(x).square().sum(), x)[0] for layer in (ours, theirs))

@@ -120,8 +120,8 @@ def test_stamps_tell_of_what_is_installed(
 ) -> None:
     """A group whose packages another constraints.txt may have changed has no stamp, whatever becomes of pip."""
     monkeypatch.chdir(tmp_path)
-    for name in ("pyproject.toml", "constraints.txt"):
-        Path(name).touch()
+    Path("pyproject.toml").write_text('[project]\nname = "descent"\ndependencies = ["torch"]\n')
+    Path("constraints.txt").touch()
     (environment / "installed-docs").write_text("of another constraints.txt")
     done = subprocess.CompletedProcess([], status, "", "")
     monkeypatch.setattr(subprocess, "run", lambda command, **_: done)
@@ -147,16 +147,16 @@ def test_a_python_that_is_not_supported_is_refused(version: tuple[int, ...], mon
 
 BACKEND = """
 import os, time, zipfile
-WHEEL = "descent-0-py3-none-any.whl"
-def build_editable(folder, *_):
+WHEEL = "packages-0-py3-none-any.whl"
+def build_wheel(folder, *_):
     time.sleep(float(os.environ.get("BUILDING", 0)))
-    files = {f"{name}.py": "" for name in ("descent", "dvc", "matplotlib", "pandas", "torch")}
-    files["descent-0.dist-info/METADATA"] = "Metadata-Version: 2.1\\nName: descent\\nVersion: 0\\n"
-    files["descent-0.dist-info/WHEEL"] = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+    files = {f"{name}.py": "" for name in ("dvc", "matplotlib", "pandas", "torch")}
+    files["packages-0.dist-info/METADATA"] = "Metadata-Version: 2.1\\nName: packages\\nVersion: 0\\n"
+    files["packages-0.dist-info/WHEEL"] = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
     with zipfile.ZipFile(os.path.join(folder, WHEEL), "w") as wheel:
         for name, text in files.items():
             wheel.writestr(name, text)
-        wheel.writestr("descent-0.dist-info/RECORD", "".join(f"{name},,\\n" for name in files))
+        wheel.writestr("packages-0.dist-info/RECORD", "".join(f"{name},,\\n" for name in files))
     return WHEEL
 """
 # Settings of a user with which pip installs into another place, or Python finds other modules.
@@ -172,7 +172,7 @@ HOSTILE = {
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Return a project with this one's Makefile, whose only package it builds itself."""
+    """Return a project with this one's Makefile, whose only dependency is built from a folder."""
     folder = tmp_path / "a project"
     (folder / "tools").mkdir(parents=True)
     for name in ("Makefile", "tools/environment.py"):
@@ -180,10 +180,13 @@ def project(tmp_path: Path) -> Path:
     (folder / "tools" / "results.py").write_text("import json")
     (tmp_path / "json.py").write_text("raise ImportError")
     (folder / "constraints.txt").touch()
-    (folder / "backend.py").write_text(BACKEND, encoding="utf-8")
-    (folder / "pyproject.toml").write_text(
+    (folder / "packages").mkdir()
+    (folder / "packages" / "backend.py").write_text(BACKEND, encoding="utf-8")
+    (folder / "packages" / "pyproject.toml").write_text(
         '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-        '[project]\nname = "descent"\nversion = "0"\n'
+    )
+    (folder / "pyproject.toml").write_text(
+        f'[project]\nname = "descent"\nversion = "0"\ndependencies = ["packages @ {(folder / "packages").as_uri()}"]\n'
     )
     (tmp_path / "pip").mkdir()
     (tmp_path / "pip" / "pip.conf").write_text("[install]\nuser = true\n[global]\ntarget = /proc/configured\n")

@@ -54,8 +54,8 @@ def test_parameters_cannot_be_changed(params: Params) -> None:
         ("  convnet:\n    data", "  'true':\n    data", r"train.true: .*not a number, null, true or false"),
         ("overfitting_window: 5", "overfitting_window: 4", r"evaluation.overfitting_window: .*odd.* \(got 4\)"),
         (
-            "  - mlp\n  - mlp-weight-decay\n  - convnet\n  - convnet-adversarial\n",
-            "  []\n",
+            "  runs:\n  - mlp\n  - mlp-weight-decay\n  - convnet\n  - convnet-adversarial\n",
+            "  runs: []\n",
             "attack.runs: .*at least 1",
         ),
         (

@@ -2,8 +2,9 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
-from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata, requires
+from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from ruamel.yaml import YAML
 
 from descent.params import Params
 from tests.imports import ROOT, closure, imports
+from tools.environment import requirements
 
 LIBRARY = sorted((ROOT / "src" / "descent").glob("*.py"))
 PROGRAMS = sorted((ROOT / "stages").glob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PIPELINE, STUDIES, EXPORT = (
     YAML(typ="safe").load((ROOT / folder / "dvc.yaml").read_text(encoding="utf-8"))
     for folder in (".", "studies", "export")
@@ -150,16 +153,17 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pinned}
 
 
-def test_the_constraints_pin_everything_that_is_asked_for() -> None:
+def test_the_constraints_pin_everything_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     versions = pins()
-    asked = [Requirement(line) for line in requires("descent") or [] if not line.startswith("descent[")]
-    assert len(asked) > 15
+    asked = [Requirement(line) for extra in ("", *PROJECT["optional-dependencies"]) for line in requirements(extra)]
+    assert len(asked) > 50
     for requirement in asked:
         assert versions[canonicalize_name(requirement.name)] in requirement.specifier
 
 
 def test_every_pin_supports_the_oldest_python() -> None:
-    oldest = metadata("descent")["Requires-Python"].partition(">=")[2].partition(",")[0] + ".0"
+    oldest = PROJECT["requires-python"].partition(">=")[2].partition(",")[0] + ".0"
     refusing = {
         name: supported
         for name, version in pins().items()
