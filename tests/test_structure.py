@@ -5,6 +5,7 @@ import re
 import tomllib
 import warnings
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,40 @@ def dotted(node: ast.AST) -> list[str]:
             return [*chain, "*"] if (chain := dotted(value)) else []
         case _:
             return []
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_lists_every_file_that_it_names(name: str) -> None:
+    stage = STAGES[name]
+    written = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    listed = {
+        re.sub(r"\$\{.*?\}", "*", path)
+        for path in [*stage["deps"], *(out if isinstance(out, str) else next(iter(out)) for out in written)]
+    }
+    for named in paths(ROOT / "stages" / f"{name}.py"):
+        assert any(overlap(named, path) for path in listed), f"{named} is not listed"
+
+
+def overlap(one: str, other: str) -> bool:
+    """Say whether two paths with stars can be the same, or one a folder of the other."""
+    pairs = zip(one.split("/"), other.split("/"), strict=False)
+    return all(fnmatch(a, b) or fnmatch(b, a) for a, b in pairs)
+
+
+def paths(path: Path) -> Iterator[str]:
+    """Yield the paths of data and results that a stage names; what is filled in becomes a star."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    parts_of_others = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if id(node) not in parts_of_others:
+                pass
+            case ast.JoinedStr(values=parts):
+                text = "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in parts)
+            case _:
+                continue
+        if re.match(r"(data|export|metrics|models|plots|report|studies)/\S+$", text):
+            yield text
 
 
 EACH_RUN = {f"train@{run}" for run in PARAMETERS["train"]}
