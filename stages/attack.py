@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from descent.adversarial_set import save_adversarial_set
+from descent.classifier import save_classifier
 from descent.data import load_dataset
 from descent.determinism import make_deterministic
 from descent.files import load_metrics, save_metrics, save_table
@@ -43,11 +44,13 @@ def main(name: str) -> None:
     images = save_adversarial_set(
         Path(f"data/adversarial-sets/{name}.safetensors"), shown.images, test.y, bench.epsilon
     )
+    # For `transfer`, which then depends on what was attacked, and not on every run.
+    attacked = save_classifier(Path(f"data/attacked/{name}.safetensors"), model, run.model, len(classes))
     save_metrics(
         Path(f"metrics/attack/{name}.json"),
         shown.metrics
         | {key: trained[key] for key in ("diverged", "diverged_epoch")}
-        | {"sha256_pictures": pictures, "sha256_adversarial_set": images},
+        | {"sha256_pictures": pictures, "sha256_adversarial_set": images, "sha256_classifier": attacked},
     )
 
 

@@ -1,12 +1,12 @@
-"""params.yaml, metrics, models, data/adversarial-sets/ → metrics/transfer.json, plots/transfer.csv."""
+"""params.yaml, metrics/attack/, data/attacked/, data/adversarial-sets/ → metrics/transfer.json, plots/transfer.csv."""
 
 from pathlib import Path
 
 from descent.adversarial_set import load_adversarial_set
+from descent.classifier import load_classifier
 from descent.determinism import make_deterministic
 from descent.files import load_metrics, save_metrics, save_table
 from descent.heap import keep_freed_memory
-from descent.models import load_model
 from descent.params import load_params
 from descent.transfer import stronger_from_elsewhere, transfer_matrix
 from stages.terminal import stage
@@ -15,13 +15,10 @@ from stages.terminal import stage
 def main() -> None:
     """Try the adversarial images crafted on each attacked classifier on every other."""
     params = load_params(Path("params.yaml"))
-    runs, names = params.train, params.attack.runs
+    names = params.attack.runs
     make_deterministic(params.threads)
     keep_freed_memory()
-    classes = load_metrics(Path("metrics/data.json"))["class_names"]
-    trained, attacked = (
-        {name: load_metrics(Path(f"metrics/{kind}/{name}.json")) for name in names} for kind in ("train", "attack")
-    )
+    attacked = {name: load_metrics(Path(f"metrics/attack/{name}.json")) for name in names}
     sets = {
         name: load_adversarial_set(
             Path(f"data/adversarial-sets/{name}.safetensors"), attacked[name]["sha256_adversarial_set"]
@@ -29,12 +26,8 @@ def main() -> None:
         for name in names
     }
     models = {
-        name: load_model(
-            Path(f"models/{name}.safetensors"),
-            runs[name].model,
-            sets[name].x.shape[1:],
-            len(classes),
-            trained[name]["sha256_model"],
+        name: load_classifier(
+            Path(f"data/attacked/{name}.safetensors"), sets[name].x.shape[1:], attacked[name]["sha256_classifier"]
         )
         for name in names
     }
@@ -47,7 +40,7 @@ def main() -> None:
         {f"{row['source']}_on_{row['target']}": row["accuracy"] for row in rows}
         | {
             "failed_checks": ", ".join(stronger_from_elsewhere(rows)) or "none",
-            "diverged": ", ".join(name for name in names if trained[name]["diverged"]) or "none",
+            "diverged": ", ".join(name for name in names if attacked[name]["diverged"]) or "none",
         },
     )
 

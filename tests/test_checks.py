@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from descent.attacks import cross_entropy, dlr, moved
-from descent.checks import Findings, failed_checks
+from descent.checks import Checks, Findings, check
 from descent.data import Split
 from descent.models import build_model
 from descent.params import MLP, PGD
@@ -52,10 +52,10 @@ class Wrapped(nn.Module):
 
 
 def judged(model: nn.Module, data: Split) -> list[str]:
-    """Attack a model as `assess` does, and return the checks that fail."""
+    """Attack a model as `assess` does, and return the checks that fail; every check applies."""
     rng = torch.Generator().manual_seed(0)
     direction = directions(model, data, 200)
-    return failed_checks(
+    checks = check(
         model,
         data,
         Findings(
@@ -67,6 +67,8 @@ def judged(model: nn.Module, data: Split) -> list[str]:
             pgd_images=SETTINGS.images,
         ),
     )
+    assert checks.not_applicable == []
+    return checks.failed
 
 
 def test_an_honest_model_passes_every_check(model: nn.Module, data: Split) -> None:
@@ -106,25 +108,68 @@ def test_pixels_that_are_normalised_are_named(model: nn.Module, data: Split) -> 
     assert "inputs_in_range" in judged(undone.eval(), normalised)
 
 
+FGSM = {"epsilon": EPSILON, "accuracy": 0.2, "noise_accuracy": 0.9}
+PGD_ROW = {"epsilon": 0.5, "accuracy": 0.1, "fgsm_accuracy": 0.2}
+FOUND = Findings([FGSM], [PGD_ROW], dlr_accuracy=0.2, zero_gradient_share=0.0, epsilon=EPSILON, pgd_images=200)
+
+
+def found(**changes: float) -> Findings:
+    """Return what attacks of which nothing is to be said have shown, with another last row of PGD."""
+    return FOUND._replace(pgd=[PGD_ROW | changes])
+
+
 def test_dropout_that_is_on_is_named(model: nn.Module, data: Split) -> None:
     noisy = nn.Sequential(deepcopy(model), nn.Dropout(0.5)).train()
-    rows = [{"epsilon": EPSILON, "accuracy": 0.0, "noise_accuracy": 1.0}]
-    found = failed_checks(
-        noisy, data, Findings(rows, [{"accuracy": 0.0, "fgsm_accuracy": 0.0}], 0.0, 0.0, EPSILON, 200)
-    )
-    assert {"evaluation_mode", "deterministic_forward"} <= set(found)
+    assert {"evaluation_mode", "deterministic_forward"} <= set(check(noisy, data, FOUND).failed)
 
 
-def test_what_cannot_be_is_named(model: nn.Module, data: Split) -> None:
-    fine = {"epsilon": EPSILON, "accuracy": 0.2, "noise_accuracy": 0.9}
-    weak = Findings([fine], [{"accuracy": 0.5, "fgsm_accuracy": 0.2}], 0.2, 0.0, EPSILON, 200)
-    assert failed_checks(model, data, weak) == ["pgd_not_weaker_than_fgsm", "large_epsilon_breaks"]
+def test_a_weak_attack_is_named(model: nn.Module, data: Split) -> None:
+    assert check(model, data, FOUND) == Checks([], [])
+    weak = found(accuracy=0.5)
+    assert check(model, data, weak).failed == ["pgd_not_weaker_than_fgsm", "large_epsilon_breaks"]
     # Among a few images such a difference may be chance.
-    assert failed_checks(model, data, weak._replace(pgd_images=20)) == ["large_epsilon_breaks"]
-    noise = Findings(
-        [fine | {"noise_accuracy": 0.05}], [{"accuracy": 0.0, "fgsm_accuracy": 0.2}], 0.2, 0.0, EPSILON, 200
-    )
-    assert failed_checks(model, data, noise) == ["noise_not_stronger"]
+    assert check(model, data, weak._replace(pgd_images=10)).failed == []
+    noise = FOUND._replace(fgsm=[FGSM | {"noise_accuracy": 0.05}])
+    assert check(model, data, noise).failed == ["noise_not_stronger"]
+
+
+def test_with_two_classes_the_logit_ratio_is_not_applicable(model: nn.Module, data: Split) -> None:
+    assert check(model, data, FOUND._replace(dlr_accuracy=None)) == Checks([], ["cross_entropy_not_saturated"])
+
+
+@pytest.mark.parametrize("epsilon", [0.02, 0.1, 0.3, 0.499])
+def test_below_one_half_a_robust_classifier_fails_no_check(model: nn.Module, data: Split, epsilon: float) -> None:
+    robust = found(epsilon=epsilon, accuracy=0.8, fgsm_accuracy=0.8)
+    assert check(model, data, robust) == Checks([], ["large_epsilon_breaks"])
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 0.75, 1.0])
+def test_from_one_half_on_every_image_can_be_grey_and_a_robust_classifier_is_suspect(
+    model: nn.Module, data: Split, epsilon: float
+) -> None:
+    assert ((data.x - 0.5).abs() <= epsilon).all()
+    suspect = found(epsilon=epsilon, accuracy=0.8, fgsm_accuracy=0.8)
+    assert check(model, data, suspect) == Checks(["large_epsilon_breaks"], [])
+
+
+@pytest.mark.parametrize(("classes", "share"), [(2, 1 / 2), (2, 0.7), (3, 1 / 3), (10, 0.1), (10, 0.6), (50, 1 / 50)])
+def test_chance_level_is_the_share_of_the_largest_class(model: nn.Module, classes: int, share: float) -> None:
+    largest = round(1000 * share)
+    y = torch.cat([torch.zeros(largest), torch.arange(1000 - largest) % (classes - 1) + 1]).long()
+    data = Split(torch.rand(1000, 1, 8, 8), y)
+    noise = 2 * (0.5 / 1000) ** 0.5
+    for kept, failed in ((share, []), (share + 0.9 * noise, []), (share + 1.1 * noise, ["large_epsilon_breaks"])):
+        findings = found(accuracy=kept, fgsm_accuracy=1.0)._replace(pgd_images=1000)
+        assert check(model, data, findings) == Checks(failed, [])
+
+
+@pytest.mark.parametrize(("images", "labels"), [(1, [3]), (2, [0, 1]), (100, [7] * 100)])
+def test_where_no_accuracy_is_above_chance_the_check_is_not_applicable(
+    model: nn.Module, images: int, labels: list[int]
+) -> None:
+    data = Split(torch.rand(images, 1, 8, 8), torch.tensor(labels))
+    checks = check(model, data, found(accuracy=1.0, fgsm_accuracy=1.0)._replace(pgd_images=images))
+    assert checks == Checks([], ["large_epsilon_breaks"])
 
 
 def test_random_noise_is_no_attack(model: nn.Module, data: Split) -> None:

@@ -29,7 +29,7 @@ def test_a_first_run_makes_every_output_and_says_that_the_data_is_drawn(miniatur
         *(f"plots/figures/{name}.svg" for name in ("regression-loss", "mlp-loss", "convnet-accuracy", "bag")),
         *(f"plots/sheets/{name}.png" for name in CLASSIFIERS),
         *(f"plots/{kind}/{name}.csv" for kind in ("attack", "pgd", "flips", "probabilities") for name in CLASSIFIERS),
-        *(f"data/adversarial-sets/{name}.safetensors" for name in CLASSIFIERS),
+        *(f"data/{kind}/{name}.safetensors" for kind in ("adversarial-sets", "attacked") for name in CLASSIFIERS),
         "metrics/transfer.json",
         "metrics/theory.json",
         "report/index.html",

@@ -88,7 +88,7 @@ def results(**changes: Any) -> Results:  # noqa: ANN401
         },
         attacked={
             "mlp": ATTACKED["mlp"]
-            | {"zero_gradient_share": 0.0003, "failed_checks": "none"}
+            | {"zero_gradient_share": 0.0003, "failed_checks": "none", "checks_not_applicable": "none"}
             | {"write_up_accuracy": 0.05, "write_up_mean_change": 0.9, "write_up_share_out_of_range": 0.7}
             | {"pgd_accuracy_at_0.1": 0.002, "pgd_low_at_0.1": 0.001, "pgd_high_at_0.1": 0.007}
         },
@@ -180,6 +180,15 @@ def test_a_failed_check_is_a_warning_by_its_name() -> None:
     page = text(report(results(attacked=warned, transfer={"failed_checks": "white_box_beats_transfer (a on b)"})))
     assert "✗ mlp: these checks fail, so distrust its numbers: gradients_not_zero, inputs_in_range." in page
     assert "these are fooled better by images crafted elsewhere: white_box_beats_transfer (a on b)." in page
+
+
+def test_a_check_that_does_not_apply_is_not_said_to_pass() -> None:
+    mlp, name = dict(results().attacked["mlp"]), "large_epsilon_breaks"
+    page = text(report(results(attacked={"mlp": mlp | {"checks_not_applicable": name}})))
+    assert f"✓ mlp: every applicable check passes; not applicable here: {name}." in page
+    both = mlp | {"failed_checks": "noise_not_stronger", "checks_not_applicable": name}
+    page = text(report(results(attacked={"mlp": both})))
+    assert f"distrust its numbers: noise_not_stronger; not applicable here: {name}." in page
 
 
 def test_without_an_attack_there_is_no_bench() -> None:

@@ -1,12 +1,17 @@
 """Robustness is counted right, on models whose answers are known beforehand."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
 import pytest
 import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
 import descent.robustness
-from descent.attacks import fgsm
+from descent.attacks import fgsm, moved
 from descent.data import Split
 from descent.examples import Flips, least_confident_flip, typical_of_each_class
 from descent.image_sets import FASHION_CLASSES as CLASSES
@@ -31,6 +36,22 @@ def grey(*levels: float) -> Tensor:
 DATA = Split(grey(0.30, 0.45, 0.60, 0.90), torch.tensor([0, 0, 1, 0]))  # the last is misclassified
 DIRECTION = grey(1.0, 1.0, -1.0, -1.0)
 EPSILONS = [0.0, 0.06, 0.15, 0.25]
+
+
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Fail instead of waiting for ever."""
+
+    def expired(number: int, frame: FrameType | None) -> None:
+        pytest.fail(f"still running after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, expired)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4])
@@ -89,6 +110,34 @@ def test_the_smallest_flip_is_found_to_the_tolerance(tolerance: float, rng: torc
     assert ((flips.epsilon - expected) <= tolerance + 1e-6).all()
     assert flips.becomes.tolist() == [1, 1, 0, 1]
     assert flips.confidence[:3].tolist() == pytest.approx([0.5] * 3, abs=20 * tolerance)
+
+
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-7, 1e-8, 1e-12, 1e-45, 1e-300])
+def test_bisection_ends_where_float32_has_no_value_between(tolerance: float, rng: torch.Generator) -> None:
+    _, predicted, _ = sweep(Brightness(), DATA, DIRECTION, EPSILONS, 3, rng)
+    with time_limit(10):
+        flips = smallest_flips(Brightness(), DATA, DIRECTION, EPSILONS, predicted, tolerance, batch_size=2)
+    for epsilon, flipped in ((flips.epsilon, True), (flips.epsilon - max(tolerance, 1e-7), False)):
+        images = moved(DATA.x, DIRECTION * epsilon.view(-1, 1, 1, 1), 1.0)
+        wrong = Brightness()(images).argmax(dim=1) != DATA.y
+        assert wrong.tolist() == [flipped] * 3 + [True]  # the last is misclassified unmoved
+
+
+@pytest.mark.parametrize("tolerance", [0.1, 0.01, 1e-4, 1e-6])
+def test_at_larger_tolerances_bisection_halves_until_the_widest_interval_is_small_enough(
+    tolerance: float, rng: torch.Generator
+) -> None:
+    epsilons = [0.0, 0.005, 0.06, 0.3]
+    _, predicted, _ = sweep(Brightness(), DATA, DIRECTION, epsilons, 3, rng)
+    flips = smallest_flips(Brightness(), DATA, DIRECTION, epsilons, predicted, tolerance, batch_size=2)
+
+    low, high = torch.tensor([0.06, 0.005, 0.06]), torch.tensor([0.3, 0.06, 0.3])
+    while (high - low).max() > tolerance:
+        middle = (low + high) / 2
+        images = moved(DATA.x[:3], DIRECTION[:3] * middle.view(-1, 1, 1, 1), 1.0)
+        flipped = Brightness()(images).argmax(dim=1) != DATA.y[:3]
+        low, high = torch.where(flipped, low, middle), torch.where(flipped, middle, high)
+    assert torch.equal(flips.epsilon[:3], high)
 
 
 def test_what_no_epsilon_flips_is_infinite_and_stays_what_it_is(rng: torch.Generator) -> None:
@@ -238,3 +287,103 @@ def test_an_assessment_without_such_a_bag_says_so(rng: torch.Generator) -> None:
     assert metrics["median_flipping_epsilon"] is None
     assert metrics["never_flipped_share"] == 1
     assert len(pictures["bag.label"]) == len(pictures["gallery.label"]) == 0
+
+
+class Dominant(nn.Module):
+    """Says k where pixel k, of 50, is the brightest of the first so many."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 20 * x.flatten(1)[:, : self.classes]
+
+
+def lit(shown: list[int]) -> Tensor:
+    """Return a dim image of 5 × 10 pixels for each number, in which the pixel of that number is bright."""
+    x = torch.full((len(shown), 50), 0.3)
+    x[torch.arange(len(shown)), shown] = 0.7
+    return x.view(-1, 1, 5, 10)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 50])
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_an_assessment_holds_for_unequal_classes_and_for_some_that_are_never_recognised(
+    classes: int, batch_size: int, rng: torch.Generator
+) -> None:
+    last = classes - 1
+    # Thirty of class 0, one single of the last, whose image looks like class 0; the others have two each.
+    labels = [0] * 30 + [label for label in range(1, last) for _ in range(2)] + [last]
+    data = Split(lit([*labels[:-1], 0]), torch.tensor(labels))
+    names = [f"class {label}" for label in range(classes)]
+    settings = SETTINGS.model_copy(
+        update={
+            "epsilons": [0.0, 0.1, 0.3, 0.5],
+            "pgd": PGD(images=1000, epsilons=[0.1, 0.3, 0.5], steps=3, step=0.5, restarts=2),
+        }
+    )
+
+    shown = assess(Dominant(classes), data, names, torch.full((1, 5, 10), 20.0), settings, batch_size, rng)
+
+    recognised = (len(labels) - 1) / len(labels)
+    assert shown.metrics["clean_accuracy"] == pytest.approx(recognised)
+    # The bright pixel and its rivals are 0.4 apart, and each moves by ε.
+    assert [row["accuracy"] for row in shown.curve] == pytest.approx([recognised, recognised, 0, 0])
+    assert [row["accuracy"] for row in shown.pgd_curve] == pytest.approx([recognised, 0, 0])
+    assert shown.metrics["median_flipping_epsilon"] == pytest.approx(0.2, abs=1e-3)
+    assert shown.metrics["failed_checks"] == "none"
+    assert shown.metrics["bag_index"] is None
+    # With two or three classes nearly all images are of the first: no accuracy is clearly above its share.
+    expected = {
+        2: "cross_entropy_not_saturated, large_epsilon_breaks",
+        3: "large_epsilon_breaks",
+        50: "none",
+    }
+    assert shown.metrics["checks_not_applicable"] == expected[classes]
+    assert len(shown.confusion) == classes**2
+    assert sum(int(row["images"]) for row in shown.confusion) == len(labels)
+    assert {row["series"] for row in shown.flips} == set(names[:-1])
+    assert shown.pictures["gallery.label"].tolist() == list(range(last))
+    assert shown.pictures["slider.clean"].shape[0] == classes
+    assert [row["series"] for row in shown.probabilities] == [name for name in names for _ in range(4)]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 50])
+def test_an_assessment_holds_where_no_image_is_recognised_and_a_class_has_none(
+    classes: int, rng: torch.Generator
+) -> None:
+    data = Split(lit([0, 0, 0]), torch.tensor([1, 1, 1]))
+    names = [f"class {label}" for label in range(classes)]
+
+    shown = assess(Dominant(classes), data, names, torch.full((1, 5, 10), 20.0), SETTINGS, 2, rng)
+
+    assert shown.metrics["clean_accuracy"] == 0
+    assert shown.metrics["median_flipping_epsilon"] is None
+    assert shown.metrics["never_flipped_share"] == 0
+    assert shown.flips == []
+    assert len(shown.pictures["gallery.label"]) == 0
+    assert shown.metrics["failed_checks"] == "none"
+    assert shown.pictures["slider.clean"].shape[0] == 1
+
+
+def test_an_assessment_holds_for_a_single_image_at_the_limits_of_every_setting(rng: torch.Generator) -> None:
+    settings = Bench(
+        epsilons=[0.0, 1.0],
+        tolerance=1e-9,
+        slider_stop=1.0,
+        slider_steps=1,
+        bag_confidence=0.999,
+        pgd=PGD(images=1_000_000, epsilons=[1.0], steps=1, step=1e6, restarts=1),
+        epsilon=1.0,
+        write_up_epsilon=1e6,
+    )
+    shown = assess(Dominant(2), Split(lit([1]), torch.tensor([1])), ["a", "b"], torch.ones(1, 5, 10), settings, 9, rng)
+
+    assert [row["accuracy"] for row in shown.curve] == [1, 0]
+    assert [row["accuracy"] for row in shown.pgd_curve] == [0]
+    assert 0 == shown.pgd_curve[0]["low"] < shown.pgd_curve[0]["high"] < 1
+    assert shown.metrics["median_flipping_epsilon"] == pytest.approx(0.2, abs=1e-6)
+    assert [row["epsilon"] for row in shown.probabilities] == [0, 1]
+    assert shown.images.min() >= 0
+    assert shown.images.max() <= 1

@@ -3,12 +3,18 @@
 import ast
 import re
 import tomllib
+import warnings
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import pytest
+from dvc.dependency import ParamsDependency
+from dvc.repo import Repo
+from dvc.stage import Stage
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -25,6 +31,7 @@ PIPELINE, STUDIES, EXPORT = (
     YAML(typ="safe").load((ROOT / folder / "dvc.yaml").read_text(encoding="utf-8"))
     for folder in (".", "studies", "export")
 )
+PARAMETERS = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 ALL = PIPELINE["stages"] | STUDIES["stages"] | EXPORT["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in ALL.items()}
 
@@ -95,6 +102,13 @@ def test_a_stage_lists_every_parameter_that_it_reads_and_no_other(name: str) -> 
     assert listed == set(read_parameters(ROOT / "stages" / f"{name}.py"))
 
 
+def parameters(stage: Stage) -> Iterator[str]:
+    """Yield the keys of params.yaml that a stage depends on."""
+    for dependency in stage.deps:
+        if isinstance(dependency, ParamsDependency) and dependency.def_path == "params.yaml":
+            yield from dependency.params
+
+
 def read_parameters(path: Path) -> Iterator[str]:
     """Yield the dotted name of each part of `params` that a stage reads; an index becomes a star.
 
@@ -124,6 +138,71 @@ def dotted(node: ast.AST) -> list[str]:
 
 
 @pytest.mark.parametrize("name", STAGES)
+def test_a_stage_lists_every_file_that_it_names(name: str) -> None:
+    stage = STAGES[name]
+    written = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    listed = {
+        re.sub(r"\$\{.*?\}", "*", path)
+        for path in [*stage["deps"], *(out if isinstance(out, str) else next(iter(out)) for out in written)]
+    }
+    for named in paths(ROOT / "stages" / f"{name}.py"):
+        assert any(overlap(named, path) for path in listed), f"{named} is not listed"
+
+
+def overlap(one: str, other: str) -> bool:
+    """Say whether two paths with stars can be the same, or one a folder of the other."""
+    pairs = zip(one.split("/"), other.split("/"), strict=False)
+    return all(fnmatch(a, b) or fnmatch(b, a) for a, b in pairs)
+
+
+def paths(path: Path) -> Iterator[str]:
+    """Yield the paths of data and results that a stage names; what is filled in becomes a star."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    parts_of_others = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if id(node) not in parts_of_others:
+                pass
+            case ast.JoinedStr(values=parts):
+                text = "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in parts)
+            case _:
+                continue
+        if re.match(r"(data|export|metrics|models|plots|report|studies)/\S+$", text):
+            yield text
+
+
+EACH_RUN = {f"train@{run}" for run in PARAMETERS["train"]}
+EACH_ATTACK = {f"attack@{run}" for run in PARAMETERS["attack"]["runs"]}
+END = {"check", "draw", "report"}  # every parameter is checked, and most are told or drawn
+
+
+@pytest.fixture(scope="module")
+def graph() -> nx.DiGraph:
+    """Return DVC's graph: an arrow from each stage to those whose outputs, files or folders of them, it reads."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of what DVC calls
+        return Repo(str(ROOT)).index.graph
+
+
+@pytest.mark.parametrize(
+    ("key", "stages"),
+    [
+        ("train.regression-lr-1e-2.epochs", {"train@regression-lr-1e-2"} | END),
+        ("train.mlp.epochs", {"train@mlp", "attack@mlp", "transfer"} | END),
+        ("attack.bench.pgd.steps", EACH_ATTACK | {"transfer"} | END),
+        ("theory.sigmoid.traced_at", {"theory"} | END),
+        ("evaluation.train_subset", EACH_RUN | EACH_ATTACK | {"transfer"} | END),
+    ],
+)
+def test_a_parameter_reruns_what_depends_on_it_and_nothing_else(graph: nx.DiGraph, key: str, stages: set[str]) -> None:
+    reading = {stage for stage in graph if any(f"{key}.".startswith(f"{read}.") for read in parameters(stage))}
+    # What `check` writes is the same for all parameters that pass.
+    without = graph.subgraph(stage for stage in graph if stage.addressing != "check")
+    later = set().union(*(nx.ancestors(without, stage) for stage in reading & without.nodes))
+    found = {stage.addressing for stage in reading | later if stage.path_in_repo == "dvc.yaml"}
+    assert found == stages
+
+
+@pytest.mark.parametrize("name", STAGES)
 def test_a_stage_says_what_it_does_and_keeps_text_in_git(name: str) -> None:
     stage = STAGES[name]
     assert len(stage["desc"]) > 20
@@ -137,9 +216,8 @@ def test_a_stage_says_what_it_does_and_keeps_text_in_git(name: str) -> None:
 
 def test_every_classifier_and_regression_has_its_overlay() -> None:
     overlaid = {path for plot in PIPELINE["plots"] for options in plot.values() for path in options["y"]}
-    params = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    curves = {f"plots/curves/{run}.csv" for run in params["train"]}
-    attacks = {f"plots/{kind}/{run}.csv" for run in params["attack"]["runs"] for kind in ("attack", "pgd")}
+    curves = {f"plots/curves/{run}.csv" for run in PARAMETERS["train"]}
+    attacks = {f"plots/{kind}/{run}.csv" for run in PARAMETERS["attack"]["runs"] for kind in ("attack", "pgd")}
     assert overlaid == curves | attacks
     for plot in PIPELINE["plots"]:
         (options,) = plot.values()

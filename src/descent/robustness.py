@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from descent.attacks import dlr, moved, pgd
-from descent.checks import Findings, failed_checks
+from descent.checks import Findings, check
 from descent.data import Split
 from descent.examples import (
     Flips,
@@ -78,13 +78,13 @@ def assess(
     recognised = flips.epsilon[correct]
     median = recognised.median().item() if len(recognised) else torch.inf
     zero_gradients = zero_gradient_share(direction)
-    failed = failed_checks(
+    checks = check(
         model,
         data,
         Findings(
             fgsm=curve,
             pgd=robust,
-            dlr_accuracy=fgsm_accuracy(model, data, settings.epsilon, dlr, batch_size),
+            dlr_accuracy=fgsm_accuracy(model, data, settings.epsilon, dlr, batch_size) if len(classes) > 2 else None,
             zero_gradient_share=zero_gradients,
             epsilon=settings.epsilon,
             pgd_images=min(settings.pgd.images, len(data.y)),
@@ -97,7 +97,8 @@ def assess(
         "zero_gradient_share": zero_gradients,
         "median_flipping_epsilon": median if median < torch.inf else None,
         "never_flipped_share": recognised.isinf().float().mean().item() if len(recognised) else 0.0,
-        "failed_checks": ", ".join(failed) or "none",
+        "failed_checks": ", ".join(checks.failed) or "none",
+        "checks_not_applicable": ", ".join(checks.not_applicable) or "none",
     }
     metrics |= {f"accuracy_at_{row['epsilon']:g}": row["accuracy"] for row in curve}
     metrics |= {
@@ -214,16 +215,19 @@ def smallest_flips(
 ) -> Flips:
     """Bisect, for each image, between the first ε of a sweep that flips it and the one before.
 
-    The ε found flips the image, and one smaller by the tolerance does not. Should the image flip and flip back
-    between two values of the sweep, that goes unseen.
+    The ε found flips the image, and one smaller by the tolerance does not, nor the next smaller float32 where that is
+    further away. Should the image flip and flip back between two values of the sweep, that goes unseen.
     """
     wrong = predicted != data.y
     first = torch.where(wrong.any(dim=0), wrong.int().argmax(dim=0), len(epsilons))
     ladder = torch.tensor([0.0, *epsilons, torch.inf])
     low, high = ladder[first], ladder[first + 1]
     left = _where((first > 0) & (first < len(epsilons)))
-    while len(left) and (high[left] - low[left]).max() > tolerance:
+    while True:
         middle = (low[left] + high[left]) / 2
+        # Between neighbours in float32 there is no middle.
+        if not ((high[left] - low[left] > tolerance) & (low[left] < middle) & (middle < high[left])).any():
+            break
         images = moved(data.x[left], direction[left] * middle.view(-1, 1, 1, 1), 1.0)
         flipped = predict(model, images, batch_size).argmax(dim=1) != data.y[left]
         high[left] = torch.where(flipped, middle, high[left])
