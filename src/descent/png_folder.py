@@ -178,15 +178,15 @@ def _shape(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def _shown(
-    folder: Path, images: Sequence[UInt8[np.ndarray, "height width"]]
-) -> UInt8[np.ndarray, "n height width"]:
+def _shown(folder: Path, images: Sequence[UInt8[np.ndarray, "height width"]]) -> UInt8[np.ndarray, "n height width"]:
     """Put the images of a part together, if they show anything."""
     stack = np.stack(images)
     if (stack == stack[0]).all():
         raise DataError(f"{folder}: all pictures are identical; nothing can be learned from them")
     if (stack == stack[:, :1, :1]).all():
-        raise DataError(f"{folder}: every picture is of one colour; what they should show was lost when they were saved")
+        raise DataError(
+            f"{folder}: every picture is of one colour; what they should show was lost when they were saved"
+        )
     return stack
 
 
