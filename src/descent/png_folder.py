@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from warnings import catch_warnings
 
 import numpy as np
 import torch
@@ -146,7 +147,8 @@ def _grey(path: Path, size: tuple[int, ...] | None) -> UInt8[np.ndarray, "height
     if not all(side in SIDES for side in shape):
         raise DataError(f"{_word(path)}: {_words(shape)} pixels; a side has {SIDES[0]} to {SIDES[-1]}")
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
+        # What Pillow only warns of is refused too.
+        with catch_warnings(action="error", category=UserWarning), Image.open(path, formats=["PNG"]) as picture:
             picture.load()
             if picture.has_transparency_data:
                 pixels = picture.convert("RGBA")
@@ -159,8 +161,11 @@ def _grey(path: Path, size: tuple[int, ...] | None) -> UInt8[np.ndarray, "height
             if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
                 raise DataError(f"{_word(path)}: to be turned, as its EXIF data says; save it as it is to be seen")
             grey = np.asarray(pixels.convert("L"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{_word(path)}: not a whole PNG file ({error})") from error
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # Pillow lets every kind through, AssertionError and struct.error among them
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{_word(path)}: not a whole PNG file ({reason})") from error
     if grey.shape != shape:
         raise DataError(f"{_word(path)}: not a whole PNG file (it has two sizes)")
     return grey
@@ -168,8 +173,11 @@ def _grey(path: Path, size: tuple[int, ...] | None) -> UInt8[np.ndarray, "height
 
 def _shape(path: Path) -> tuple[int, int]:
     """Read height and width of a picture before anything is unpacked."""
-    with path.open("rb") as file:
-        head = file.read(HEADER)
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEADER)
+    except OSError as error:
+        raise DataError(f"{_word(path)}: {error.strerror}") from error
     if len(head) < HEADER or not head.startswith(SIGNATURE):
         raise DataError(f"{_word(path)}: no PNG file")
     width, height, bits = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), head[24]

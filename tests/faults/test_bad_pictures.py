@@ -17,6 +17,9 @@ from tests.faults.conftest import in_its_place
 from tests.faults.table import Tell
 from tests.test_png_folder import draw, fill
 
+# Of a chunk of type zTXt: a key, the method, and a text that is short only as long as it is compressed.
+LONG = b"x\0\0" + zlib.compress(b"y" * 50_000_000)
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -98,6 +101,25 @@ def two_headed(path: Path) -> None:
     path.write_bytes(whole[:33] + chunk(b"IHDR", struct.pack(">II", 100000, 100000) + whole[24:29]) + whole[33:])
 
 
+def with_chunk(kind: bytes, content: bytes) -> Callable[[Path], object]:
+    """Insert a chunk after the header."""
+
+    def damage(path: Path) -> None:
+        whole = path.read_bytes()
+        path.write_bytes(whole[:33] + chunk(kind, content) + whole[33:])
+
+    return damage
+
+
+def without_palette(path: Path) -> None:
+    """Rename the chunk with the palette."""
+    with Image.open(path) as picture:
+        picture.convert("P").save(path)
+    whole = path.read_bytes()
+    start = whole.index(b"PLTE") - 4
+    path.write_bytes(whole[:start] + whole[start + 12 + int.from_bytes(whole[start : start + 4], "big") :])
+
+
 def linked(path: Path) -> None:
     """Move a folder away, and link to it."""
     path.rename(path.parent.parent / "elsewhere")
@@ -170,6 +192,15 @@ def flat(path: Path) -> None:
         ("a PNG that EXIF data turns", "train/apple/0.png", turned, "to be turned, .*"),
         ("a header that promises 10¹⁰ pixels", "train/apple/0.png", huge, "100000×100000 pixels; .*"),
         ("a second header of another size", "train/apple/0.png", two_headed, "not a whole PNG file .*"),
+        ("EXIF data that is none", "train/apple/0.png", with_chunk(b"eXIf", b"II*"), "not a whole PNG file .*"),
+        ("a palette that is missing", "train/apple/0.png", without_palette, "not a whole PNG file .*"),
+        ("a text of 50 MB", "train/apple/0.png", with_chunk(b"zTXt", LONG), "not a whole PNG file .*"),
+        (
+            "a picture that cannot be read",
+            "train/apple/0.png",
+            in_its_place(lambda path: path.symlink_to("/proc/self/mem")),
+            "Input/output error",
+        ),
         ("a pipe among the images", "train/apple/0.png", in_its_place(os.mkfifo), "not a file; move it away"),
         (
             "a link to nothing among the images",
