@@ -2,22 +2,24 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from descent.digests import digests
 from descent.errors import DownloadError
-from descent.fetch import fetch
+from descent.fetch import fetch, holds, restored
 from descent.files import save_metrics
 from descent.image_sets import DRAWN, FASHION_MNIST, FILES, FOLDER, PUBLISHED
 from descent.params import Drawn, load_params
 from stages.terminal import stage, transfer
 
 RAW, IMAGES = Path("data/raw"), Path("images")
+SOURCE = RAW / "source.json"
 
 
 def main() -> None:
-    """Fetch and verify the images, or read those of a folder.
+    """Fetch what is missing of the images and verify all of them, or read those of a folder.
 
     Where no mirror has Fashion-MNIST, a stand-in is drawn if `data.fallback` allows it.
     """
@@ -30,34 +32,87 @@ def main() -> None:
         try:
             download(name, mirrors.get(name, []))
         except DownloadError as error:
-            hint = "Set DESCENT_MIRROR to a folder or address that has the file"
-            if name != FASHION_MNIST:
-                raise DownloadError(f"{error}\n  {hint}; a stand-in there is for Fashion-MNIST only.") from error
-            if params.data.fallback == "none":
-                raise DownloadError(f"{error}\n  {hint}, or let data.fallback in params.yaml be `drawn`.") from error
+            if remedy := instead_of_garments(name, params.data.fallback):
+                raise DownloadError(f"{error}\n  {remedy}.") from error
             logging.warning(
                 "Going on with DRAWN GARMENTS, not Fashion-MNIST; every result will say so. Once it is within reach "
                 "(see DESCENT_MIRROR in the README): `dvc repro --force download`, then `make repro`."
             )
             draw_stand_in(params.data.drawn, params.seed)
             source = DRAWN
-    save_metrics(RAW / "source.json", {"source": source, "classes": classes, **digests(RAW)})
+    remove_strays()
+    save_metrics(SOURCE, {"source": source, "classes": classes, **digests(RAW)})
 
 
 def download(name: str, mirrors: Sequence[str]) -> None:
-    """Fetch the four files of a published set, from DESCENT_MIRROR first."""
-    own = os.environ.get("DESCENT_MIRROR")
-    for part, file in FILES.items():
+    """Keep the files of a published set that are here; take the others from DVC's cache, else from a mirror."""
+    wanted = PUBLISHED[name]
+    missing = {part: file for part, file in FILES.items() if not holds(RAW / file, wanted.sha256[part])}
+    cache = cache_folder() if missing else None
+    for part, file in missing.items():
+        md5, sha256 = wanted.md5[part], wanted.sha256[part]
+        if cache and restored(RAW / file, cache / md5[:2] / md5[2:], sha256):
+            continue
         with transfer(file) as progress:
-            fetch(file, PUBLISHED[name].sha256[part], [own, *mirrors] if own else mirrors, RAW, progress=progress)
+            fetch(file, sha256, [*own_mirrors(wanted.folder), *mirrors], RAW, progress=progress)
+
+
+def own_mirrors(folder: str) -> list[str]:
+    """Return the mirror that the user named; before it the folder of torchvision's data set, where it is the root."""
+    own = os.environ.get("DESCENT_MIRROR")
+    below = Path(os.path.expanduser(own or ""), folder, "raw")
+    return [*([str(below)] if own and below.is_dir() else []), *([own] if own else [])]
+
+
+def instead_of_garments(name: str, fallback: str) -> str | None:
+    """Say what to do where garments must not be drawn; they are for those who never had the images."""
+    files = ", ".join(FILES.values())
+    hint = f"Set DESCENT_MIRROR to a folder or address that has the files {files}"
+    kept = [file for part, file in FILES.items() if holds(RAW / file, PUBLISHED[name].sha256[part])]
+    if name != FASHION_MNIST:
+        return f"{hint}; a stand-in there is for Fashion-MNIST only"
+    if fallback == "none":
+        return f"{hint}, or let data.fallback in params.yaml be `drawn`"
+    if os.environ.get("DESCENT_MIRROR"):
+        return f"{hint}, or to torchvision's root; garments are drawn only where it is not set"
+    if kept:
+        return f"{hint}, or try again later; {', '.join(kept)} in {RAW} stays there"
+    return None
+
+
+def cache_folder() -> Path | None:
+    """Return the folder in which DVC keeps files by their MD5."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            return Path(repo.cache.local.path)
+    except DvcException:  # not in a repository
+        return None
+
+
+def hashed_files(folder: Path) -> set[Path]:
+    """Return the files that DVC hashes: none that .dvcignore names, none in a linked folder."""
+    from dvc.fs import localfs
+    from dvc.repo import Repo
+
+    with Repo(uninitialized=True) as repo:
+        return {Path(path) for path in repo.dvcignore.find(localfs, str(folder))}
 
 
 def pack(folder: Path) -> list[str]:
     """Write the pictures of a folder under the names of the published files; return the names of their classes."""
-    from descent.png_folder import read_folder
+    from descent.png_folder import PARTS, read_folder
     from descent.raw import write_raw
 
-    tensors, classes = read_folder(folder)
+    tensors, classes = read_folder(folder, hashed_files(folder))
+    if not all((folder / f"{part}.dvc").exists() for part in PARTS):
+        logging.warning(
+            "%s: not yet known to DVC; another clone or a queued experiment will not have these pictures. First type "
+            "`dvc add images/train images/test` and commit images/*.dvc (docs/data.md).",
+            folder,
+        )
     write_raw(RAW, tensors)
     return classes
 
@@ -69,6 +124,17 @@ def draw_stand_in(counts: Drawn, seed: int) -> None:
     from descent.raw import write_raw
 
     write_raw(RAW, draw_garments(counts.train, counts.test, seed))
+
+
+def remove_strays() -> None:
+    """Remove what does not belong into the output, which DVC does not empty."""
+    for path in RAW.iterdir():
+        if path.name in {SOURCE.name, *FILES.values()}:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 if __name__ == "__main__":

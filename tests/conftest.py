@@ -14,7 +14,7 @@ from descent.determinism import make_deterministic
 from descent.params import Params, load_params
 from descent.tensors import save_tensors
 from tests.imports import ROOT
-from tests.workspace import Once, Workspace, cloned, copied_code, copy
+from tests.workspace import NO_MIRROR, Once, Workspace, cloned, copied_code, copy
 
 make_deterministic(threads=1)
 # The same examples each time, remembered nowhere; a slow machine fails nothing.
@@ -140,7 +140,7 @@ def first_run(folder: Path) -> Workspace:
     """Run the whole pipeline on a few drawn garments, and commit."""
     workspace = copied_code(folder)
     workspace.set(
-        data__mirrors={},
+        data__mirrors={"fashion-mnist": [NO_MIRROR]},
         data__drawn__train=1000,
         data__drawn__test=500,
         evaluation__train_subset=200,

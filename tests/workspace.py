@@ -21,6 +21,8 @@ RESULTS = (
     *(f"export/{name}" for name in ("dvc.lock", "mlp", "convnet")),
     *(f"studies/{name}" for name in ("dvc.lock", "results/", "figures/", "index.html")),
 )
+# A port on which nothing listens.
+NO_MIRROR = "http://127.0.0.1:9"
 
 
 class Workspace:

@@ -3,9 +3,11 @@
 import logging
 import os.path
 import re
+import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -73,6 +75,21 @@ def fetch(
     raise DownloadError(f"no mirror delivered {name}{listed}")
 
 
+def holds(path: Path, digest: str) -> bool:
+    """Tell whether `path` is a file with this SHA-256."""
+    return path.is_file() and sha256(path) == digest
+
+
+def restored(path: Path, copy: Path, digest: str) -> bool:
+    """Copy `copy` to `path` if it has this SHA-256; tell whether it was so."""
+    with suppress(OSError):  # a copy that cannot be read is none
+        if holds(copy, digest):
+            with replacing(path) as temporary:
+                shutil.copyfile(copy, temporary)
+            return holds(path, digest)
+    return False
+
+
 def _url(mirror: str, name: str) -> str:
     # Not Path.expanduser, which raises for a user whom nobody knows.
     base = mirror if "://" in mirror else Path(os.path.expanduser(mirror)).absolute().as_uri()
@@ -116,6 +133,8 @@ def _read(url: str) -> Iterator[tuple[bytes, int | None]]:
         if urlsplit(url).netloc not in {"", "localhost"}:
             raise DownloadError("file:// is followed by a path, which begins with a third slash")
         path = Path(url2pathname(urlsplit(url).path))
+        if not path.exists() and path.suffix and path.with_suffix("").is_file():
+            raise DownloadError(f"only {path.stem} is there; its hash is that of the packed file, {path.name}")
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, a device may never end
             raise DownloadError("not a file")

@@ -20,15 +20,18 @@ class ImageSet(NamedTuple):
 
     title: str
     credit: str  # who made it, and under which licence
+    folder: str  # below the root of torchvision's data sets; in its subfolder `raw` are the four files
     hub: str | None  # its name on Hugging Face's hub
     classes: tuple[str, ...]
     sha256: Mapping[str, str]  # of the four files, as others published it, TensorFlow Datasets among them
+    md5: Mapping[str, str]  # the names of the same files in DVC's cache
 
 
 PUBLISHED: Mapping[str, ImageSet] = {
     FASHION_MNIST: ImageSet(
         title="Fashion-MNIST",
         credit="Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747; © 2017 Zalando SE, MIT licence",
+        folder="FashionMNIST",
         hub="zalando-datasets/fashion_mnist",
         classes=(
             "T-shirt/top",
@@ -48,10 +51,17 @@ PUBLISHED: Mapping[str, ImageSet] = {
             "test_images": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
             "test_labels": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
         },
+        md5={
+            "train_images": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "train_labels": "25c81989df183df01b3e8a0aad5dffbe",
+            "test_images": "bef4ecab320f06d8554ea6380940ec79",
+            "test_labels": "bb300cfdad3c16e7a12a480ee83cd310",
+        },
     ),
     "mnist": ImageSet(
         title="MNIST",
         credit="LeCun, Cortes & Burges, The MNIST database of handwritten digits; CC BY-SA 3.0",
+        folder="MNIST",
         hub="ylecun/mnist",
         classes=tuple("0123456789"),
         sha256={
@@ -60,11 +70,18 @@ PUBLISHED: Mapping[str, ImageSet] = {
             "test_images": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
             "test_labels": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
         },
+        md5={
+            "train_images": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "train_labels": "d53e105ee54ea40749a09fcbcd1e9432",
+            "test_images": "9fb629c4189551a2d022fa330f9573f3",
+            "test_labels": "ec29112dd5afa0611ce80d1b7f02629c",
+        },
     ),
     "kmnist": ImageSet(
         title="Kuzushiji-MNIST",
         credit="Clanuwat et al. 2018, arXiv:1812.01718; KMNIST Dataset (created by CODH), adapted from Kuzushiji "
         "Dataset (created by NIJL and others), doi:10.20676/00000341, CC BY-SA 4.0",
+        folder="KMNIST",
         hub=None,
         classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
         sha256={
@@ -72,6 +89,12 @@ PUBLISHED: Mapping[str, ImageSet] = {
             "train_labels": "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
             "test_images": "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
             "test_labels": "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+        },
+        md5={
+            "train_images": "bdb82020997e1d708af4cf47b453dcf7",
+            "train_labels": "e144d726b3acfaa3e44228e80efcd344",
+            "test_images": "5c965bf0a639b31b8f53240b1b52f4d7",
+            "test_labels": "7320c461ea6c1c855c0b718fb2a4b134",
         },
     ),
 }

@@ -1,10 +1,7 @@
 """The pipeline run with everything else different, and what several tests of faults need."""
 
 import json
-import threading
 from collections.abc import Callable
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,7 +45,6 @@ class Elsewhere(NamedTuple):
     """The pipeline run with everything else different, and what it did."""
 
     workspace: Workspace
-    mirror: str
     heard: list[Heard]
 
 
@@ -63,29 +59,23 @@ def elsewhere(miniature: Workspace, once: Once) -> Elsewhere:
         (hooks / "sitecustomize.py").write_text(RECORDER, encoding="utf-8")
         workspace = cloned(miniature.folder, folder)
         (workspace.folder / "dvc.lock").unlink()
-        handler = partial(SimpleHTTPRequestHandler, directory=str(heard))  # it has none of the files
-        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-            workspace.environment |= {
-                "DESCENT_MIRROR": f"http://127.0.0.1:{server.server_port}",
-                "HOME": "/proc/no-home",
-                "LANG": "tr_TR.UTF-8",
-                "LC_ALL": "tr_TR.UTF-8",
-                "LOGNAME": "somebody",
-                "MKL_NUM_THREADS": "2",
-                "OMP_DYNAMIC": "TRUE",
-                "OMP_NUM_THREADS": "2",
-                "PYTHONHASHSEED": "4242",
-                "PYTHONPATH": str(hooks),
-                "RECORD_IN": str(heard),
-                "TZ": "Pacific/Kiritimati",
-                "USER": "somebody",
-            }
-            workspace.first_run = f"{server.server_port}\n{workspace.run('dvc', 'repro')}"
-            server.shutdown()
+        workspace.environment |= {
+            "HOME": "/proc/no-home",
+            "LANG": "tr_TR.UTF-8",
+            "LC_ALL": "tr_TR.UTF-8",
+            "LOGNAME": "somebody",
+            "MKL_NUM_THREADS": "2",
+            "OMP_DYNAMIC": "TRUE",
+            "OMP_NUM_THREADS": "2",
+            "PYTHONHASHSEED": "4242",
+            "PYTHONPATH": str(hooks),
+            "RECORD_IN": str(heard),
+            "TZ": "Pacific/Kiritimati",
+            "USER": "somebody",
+        }
+        workspace.first_run = workspace.run("dvc", "repro")
         return workspace
 
     workspace = once("dossier d'élève; $HOME & 数据", run)
     lines = [line for path in heard.iterdir() for line in path.read_text("utf-8").splitlines()]
-    port = workspace.first_run.partition("\n")[0]
-    return Elsewhere(workspace, f"http://127.0.0.1:{port}", [Heard(*json.loads(line)) for line in lines])
+    return Elsewhere(workspace, [Heard(*json.loads(line)) for line in lines])

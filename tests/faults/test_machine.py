@@ -12,6 +12,7 @@ from time import time
 
 import pytest
 
+from descent.image_sets import FILES
 from tests.faults.table import Tell
 from tests.workspace import Workspace, cloned, copy
 
@@ -160,7 +161,8 @@ def test_no_network(miniature: Workspace, tmp_path: Path, tell: Tell) -> None:
     assert "https://mirror.example/a/train-images-idx3-ubyte.gz: " in said
     assert "http://127.0.0.1:9/b/train-images-idx3-ubyte.gz: " in said
     assert last(said) == (
-        "  Set DESCENT_MIRROR to a folder or address that has the file, or let data.fallback in params.yaml be `drawn`."
+        f"  Set DESCENT_MIRROR to a folder or address that has the files {', '.join(FILES.values())}, "
+        "or let data.fallback in params.yaml be `drawn`."
     )
 
 
