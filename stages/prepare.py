@@ -1,17 +1,14 @@
 """params.yaml, data/raw/ → data/images.safetensors, data/diabetes.safetensors, metrics/data.json."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from descent.diabetes import diabetes
 from descent.digests import verify_raw
-from descent.errors import DataError
 from descent.files import load_metrics, save_metrics
-from descent.models import build_model
-from descent.params import Run, load_params
+from descent.params import load_params
 from descent.raw import read_raw
 from descent.tensors import save_tensors
 from stages.terminal import stage
@@ -28,14 +25,13 @@ def main() -> None:
 
     classes = recorded["classes"]
     images = read_raw(RAW, len(classes))
-    train, (_, height, width) = params.train, images["train_images"].shape
-    try_models(train, (1, height, width), len(classes))
     table = diabetes(params.data.diabetes_test_share, torch.Generator().manual_seed(params.seed))
 
     kept = {
         "images": save_tensors(IMAGES, images, {"classes": json.dumps(classes)}),
         "diabetes": save_tensors(TABLE, table),
     }
+    _, height, width = images["train_images"].shape
     patients, columns = table["train_x"].shape
     save_metrics(
         Path("metrics/data.json"),
@@ -54,18 +50,6 @@ def main() -> None:
         | found
         | {f"sha256_{name}": digest for name, digest in kept.items()},
     )
-
-
-def try_models(runs: Mapping[str, Run], inputs: Sequence[int], classes: int) -> None:
-    """Refuse images for which the model of a run cannot be built, before any other run is trained."""
-    for name, run in runs.items():
-        if run.data == "images":
-            try:
-                with torch.device("meta"):  # takes no memory
-                    build_model(run.model, inputs, classes, seed=0)
-            except DataError as error:
-                remedy = "take larger images, or fewer channels for this run, or remove it"
-                raise DataError(f"params.yaml: train.{name}: {error}; {remedy}") from error
 
 
 if __name__ == "__main__":

@@ -64,7 +64,6 @@ def test_an_experiment_reruns_what_depends_on_its_parameter_and_every_diff_shows
 
     assert stages_run(said) == {
         "check",
-        "prepare",
         "train@mlp-weight-decay",
         "attack@mlp-weight-decay",
         "transfer",

@@ -13,9 +13,9 @@ from matplotlib.ft2font import FT2Font
 from PIL import ExifTags, Image
 
 from descent.errors import DataError
-from descent.params import ConvNet, Params
+from descent.models import build_model
+from descent.params import Params
 from descent.png_folder import read_folder
-from stages.prepare import try_models
 
 
 def draw(path: Path, size: tuple[int, int] = (12, 10), mode: str = "L", value: int = 200) -> None:
@@ -117,7 +117,8 @@ def test_sides_from_10_to_64_pixels_are_taken(tmp_path: Path, params: Params, si
     tensors, classes = read_folder(tmp_path)
     height, width = tensors["train_images"].shape[1:]
     assert (width, height) == sides
-    try_models(params.train, (1, height, width), len(classes))
+    for run in params.train.values():
+        build_model(run.model, (1, height, width), len(classes), seed=0)
 
 
 @pytest.mark.parametrize(("sides", "found"), [((9, 10), "10×9"), ((64, 65), "65×64")])
@@ -129,7 +130,7 @@ def test_other_sides_are_refused(folder: Path, sides: tuple[int, int], found: st
 
 
 @pytest.mark.parametrize("count", [1, 2, 50, 51])
-def test_2_to_50_classes_are_taken(tmp_path: Path, params: Params, count: int) -> None:
+def test_2_to_50_classes_are_taken(tmp_path: Path, count: int) -> None:
     for part in ("train", "test"):
         for number in range(count):
             draw(tmp_path / part / f"{number:02}" / "1.png", value=number + 100)
@@ -139,15 +140,6 @@ def test_2_to_50_classes_are_taken(tmp_path: Path, params: Params, count: int) -
     else:
         tensors, classes = read_folder(tmp_path)
         assert (len(classes), tensors["test_labels"].tolist()) == (count, list(range(count)))
-        try_models(params.train, (1, 10, 12), count)
-
-
-def test_images_too_small_for_a_model_are_refused_by_the_name_of_the_run(params: Params) -> None:
-    deep = params.train["convnet"].model_copy(update={"model": ConvNet(kind="convnet", channels=[4] * 3, hidden=[])})
-    runs = params.train | {"deep": deep}
-    with pytest.raises(DataError, match=r"^params.yaml: train.deep: .* larger images than 1×10×10; take larger images"):
-        try_models(runs, (1, 10, 10), 2)
-    try_models(runs, (1, 28, 28), 2)
 
 
 def test_more_pixels_than_are_read_again_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
