@@ -4,7 +4,7 @@ from pathlib import Path
 
 from descent.data import load_dataset
 from descent.determinism import make_deterministic
-from descent.export import compare, export
+from descent.export import compare, export, mean_border
 from descent.files import load_metrics, save_metrics, save_text
 from descent.model_card import Measured, model_card
 from descent.models import load_model
@@ -20,13 +20,13 @@ def main(name: str) -> None:
     data, trained, attacked = (
         load_metrics(Path("metrics", path)) for path in ("data.json", f"train/{name}.json", f"attack/{name}.json")
     )
-    _, test, classes = load_dataset(Path(f"data/{run.data}.safetensors"), data[f"sha256_{run.data}"])
+    train, test, classes = load_dataset(Path(f"data/{run.data}.safetensors"), data[f"sha256_{run.data}"])
     model = load_model(
         Path(f"models/{name}.safetensors"), run.model, test.x.shape[1:], len(classes), trained["sha256_model"]
     )
     path = Path(f"export/{name}.onnx")
     size = (data["height"], data["width"])
-    export(model, path, size, classes, f"{name} of descent, trained on {data['source']}")
+    export(model, path, size, classes, mean_border(train.x), f"{name} of descent, trained on {data['source']}")
     found = compare(model, path, test.x, evaluation.batch_size)
     save_metrics(Path(f"export/{name}.json"), found)
     measured = Measured(data, trained, attacked, found)

@@ -124,13 +124,19 @@ def test_the_root_of_torchvision_is_a_mirror(project: Workspace, mirrors: Path, 
     assert source(project) == "fashion-mnist"
 
 
+def of_mnist(folder: Path) -> None:
+    """Lay the files out as torchvision does those of MNIST."""
+    torchvisions(folder)
+    (folder / "FashionMNIST").rename(folder / "MNIST")
+
+
 @pytest.mark.parametrize(
     ("damage", "found"),
     [
         (shutil.rmtree, "No such file or directory"),
         (unpacked, "only train-images-idx3-ubyte is there; its hash is that of the packed file, train-images"),
         (lambda folder: (folder / FILES["test_labels"]).write_bytes(b"<p>Log in</p>"), "wrong file: expected SHA-256"),
-        (lambda folder: torchvisions(folder) or (folder / "FashionMNIST").rename(folder / "MNIST"), "No such file"),
+        (of_mnist, "No such file"),
     ],
 )
 def test_no_garments_are_drawn_where_a_named_mirror_fails(

@@ -1,10 +1,15 @@
 """An exported classifier is the trained one: any number of images, the same classes, their names inside."""
 
 import json
+import runpy
 import subprocess
 import sys
+import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -12,13 +17,14 @@ import torch
 from PIL import Image
 from ruamel.yaml import YAML
 
-from descent.export import compare, export
+from descent.data import load_dataset
+from descent.export import compare, export, mean_border
 from descent.files import load_metrics
 from descent.image_sets import FASHION_CLASSES as CLASSES
 from descent.model_card import Measured, model_card
 from descent.models import build_model
 from descent.params import MLP, ConvNet, Params
-from tests.imports import ROOT
+from tests.imports import ROOT, imports
 from tests.walkthrough import follow
 from tests.workspace import Workspace, copy
 
@@ -27,6 +33,11 @@ SPECS: list[MLP | ConvNet] = [
     MLP(kind="mlp", hidden=[9, 8]),
     ConvNet(kind="convnet", channels=[4, 3], hidden=[7]),
 ]
+SCRIPT = ROOT / "export" / "classify.py"
+# Light on black, with no symmetry.
+SHOWN = np.zeros((28, 28), dtype=np.uint8)
+SHOWN[4:20, 6:25] = np.arange(16 * 19).reshape(16, 19) % 200 + 50
+GREY = Image.fromarray(SHOWN)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
@@ -35,7 +46,7 @@ def test_an_exported_classifier_says_what_the_model_says(
 ) -> None:
     model = build_model(spec, (1, 28, 28), len(CLASSES), seed=1).eval()
     images = torch.randint(0, 256, (23, 1, 28, 28), generator=rng, dtype=torch.uint8)
-    export(model, tmp_path / "a.onnx", (28, 28), CLASSES, "of a test")
+    export(model, tmp_path / "a.onnx", (28, 28), CLASSES, 12.0, "of a test")
     found = compare(model, tmp_path / "a.onnx", images / 255, batch_size=10)
     assert (found["images"], found["other_classes"]) == (23, 0)
     assert found["largest_difference"] < 1e-5
@@ -53,7 +64,7 @@ def test_an_exported_classifier_says_what_the_model_says(
 def test_an_export_is_the_same_bytes_and_tells_nothing_of_this_machine(tmp_path: Path) -> None:
     model = build_model(SPECS[2], (1, 28, 28), len(CLASSES), seed=1).eval()
     for name in "ab":
-        export(model, tmp_path / f"{name}.onnx", (28, 28), CLASSES, "of a test")
+        export(model, tmp_path / f"{name}.onnx", (28, 28), CLASSES, 12.0, "of a test")
     content = (tmp_path / "a.onnx").read_bytes()
     assert content == (tmp_path / "b.onnx").read_bytes()
     assert str(ROOT).encode() not in content
@@ -61,18 +72,230 @@ def test_an_export_is_the_same_bytes_and_tells_nothing_of_this_machine(tmp_path:
     onnx.checker.check_model(onnx.load(tmp_path / "a.onnx"), full_check=True)
 
 
-def test_the_script_says_what_a_picture_shows(tmp_path: Path, rng: torch.Generator) -> None:
-    model = build_model(SPECS[1], (1, 28, 28), len(CLASSES), seed=1).eval()
-    export(model, tmp_path / "a.onnx", (28, 28), CLASSES, "of a test")
-    image = torch.randint(0, 256, (1, 1, 28, 28), generator=rng, dtype=torch.uint8)
-    Image.fromarray(image[0, 0].numpy()).save(tmp_path / "a.png")
-    paths = [ROOT / "export" / "classify.py", tmp_path / "a.onnx", tmp_path / "a.png"]
+def test_the_ir_version_is_the_oldest_that_the_opset_allows(classifier: Path) -> None:
+    made = onnx.load(classifier)
+    assert made.ir_version == onnx.helper.find_min_ir_version_for(made.opset_import) == 9
+
+
+def test_the_mean_border_is_that_of_the_four_edges() -> None:
+    x = torch.zeros(2, 1, 4, 4)
+    x[:, :, 1:3, 1:3] = 1
+    assert mean_border(x) == 0
+    x[0, 0, 0] = x[1, 0, :, -1] = 1  # of the four edges, one and the ends of two others
+    assert mean_border(x) == pytest.approx(255 * 6 / 16)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an exported classifier of images with a dark border."""
+    path = tmp_path_factory.mktemp("export") / "a.onnx"
+    model = build_model(SPECS[2], (1, 28, 28), len(CLASSES), seed=1).eval()
+    export(model, path, (28, 28), CLASSES, 12.0, "of a test")
+    return path
+
+
+@pytest.fixture
+def classify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return a function that runs the script, and returns its output or its message when it refuses."""
+
+    def run(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+        try:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        except SystemExit as end:
+            return f"{end.code} {capsys.readouterr().err}"
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_the_script_prints_the_most_probable_classes(classifier: Path, tmp_path: Path) -> None:
+    GREY.save(tmp_path / "a.png")
     said = subprocess.run(
-        [sys.executable, *map(str, paths)], capture_output=True, text=True, check=True
+        [sys.executable, SCRIPT, classifier, tmp_path / "a.png"], capture_output=True, text=True, check=True
     ).stdout.splitlines()
+    model = build_model(SPECS[2], (1, 28, 28), len(CLASSES), seed=1).eval()
     with torch.no_grad():
-        ranked = model(image / 255)[0].argsort(descending=True)
+        ranked = model(torch.from_numpy(SHOWN)[None, None] / 255)[0].argsort(descending=True)
     assert [line.split("%")[1].strip() for line in said] == [CLASSES[place] for place in ranked[:3]]
+
+
+def test_the_script_needs_three_packages_and_names_a_missing_one(
+    classify: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = {module.partition(".")[0] for module in imports(SCRIPT)} - sys.stdlib_module_names
+    assert others == {"PIL", "numpy", "onnxruntime"}
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert "pip install numpy onnxruntime pillow" in classify()
+
+
+def turned(orientation: int, transposition: Image.Transpose) -> tuple[Image.Image, dict[str, Any]]:
+    """Return the picture as a camera stores it that was held in another orientation."""
+    exif = Image.Exif()
+    exif[274] = orientation
+    return GREY.transpose(transposition), {"exif": exif}
+
+
+@pytest.mark.parametrize(
+    ("picture", "options"),
+    [
+        pytest.param(GREY.convert("RGB"), {}, id="RGB"),
+        pytest.param(GREY.convert("P"), {}, id="palette"),
+        pytest.param(GREY.convert("P"), {"transparency": b"\xff" * 256}, id="opaque palette"),
+        pytest.param(GREY.convert("LA"), {}, id="opaque LA"),
+        pytest.param(GREY.convert("RGBA"), {}, id="opaque RGBA"),
+        pytest.param(*turned(3, Image.Transpose.ROTATE_180), id="EXIF 3"),
+        pytest.param(*turned(6, Image.Transpose.ROTATE_90), id="EXIF 6"),
+        pytest.param(*turned(8, Image.Transpose.ROTATE_270), id="EXIF 8"),
+    ],
+)
+def test_the_output_does_not_depend_on_how_the_picture_is_stored(
+    picture: Image.Image, options: dict[str, Any], classifier: Path, classify: Callable[..., str], tmp_path: Path
+) -> None:
+    GREY.save(tmp_path / "grey.png")
+    picture.save(tmp_path / "other.png", **options)
+    assert classify(classifier, tmp_path / "other.png") == classify(classifier, tmp_path / "grey.png")
+
+
+def test_a_larger_picture_is_scaled_down(classifier: Path, classify: Callable[..., str], tmp_path: Path) -> None:
+    GREY.save(tmp_path / "grey.png")
+    GREY.resize((280, 281)).save(tmp_path / "large.png")  # nearly square, as a picture can be that was cropped by hand
+    ranked, expected = (
+        [line.split("%")[1] for line in classify(classifier, tmp_path / name).splitlines()]
+        for name in ("large.png", "grey.png")
+    )
+    assert ranked == expected
+
+
+def with_alpha(mode: str, alpha: int) -> Image.Image:
+    """Return the picture with one pixel of another opacity."""
+    picture = GREY.convert(mode)
+    picture.putpixel((14, 14), (*picture.getpixel((14, 14))[:-1], alpha))  # type: ignore[index]
+    return picture
+
+
+def animated(path: Path) -> None:
+    """Write an animated PNG file."""
+    GREY.save(path, save_all=True, append_images=[GREY.rotate(90)])
+
+
+def claims_20000(path: Path) -> None:
+    """Write a PNG file whose header promises 20,000×20,000 pixels."""
+    GREY.save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = (20_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+
+
+def half(path: Path) -> None:
+    """Write half a PNG file."""
+    GREY.save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("write", "refusal"),
+    [
+        (with_alpha("RGBA", 254).save, "transparent in places; flatten it on black first"),
+        (with_alpha("LA", 0).save, "transparent in places; flatten it on black first"),
+        (lambda path: GREY.convert("P").save(path, transparency=0), "transparent in places; flatten it on black first"),
+        (lambda path: GREY.save(path, transparency=0), "transparent in places; flatten it on black first"),
+        (Image.fromarray(SHOWN.astype(np.uint16)).save, "pixel type I;16; save it with 8 bits, as grey or RGB"),
+        (
+            lambda path: GREY.convert("CMYK").save(path, format="JPEG"),
+            "pixel type CMYK; save it with 8 bits, as grey or RGB",
+        ),
+        (animated, "animated; save one frame"),
+        (claims_20000, "more than 89,478,485 pixels; scale it down"),
+        (GREY.resize((1, 1)).save, "1×1 pixels; expected 28×28 at least"),
+        (GREY.resize((40, 30)).save, "40×30 pixels; expected the aspect ratio of 28×28: crop or pad it"),
+        (Image.new("L", (28, 28)).save, "all pixels are equal; there is nothing to classify"),
+        (lambda path: GREY.save(path, format="GIF"), "not a picture in one of the formats PNG, JPEG"),
+        (Path.touch, "not a picture in one of the formats PNG, JPEG"),
+        (half, "damaged (image file is truncated)"),
+        (Path.mkdir, "Is a directory"),
+        (lambda path: None, "No such file or directory"),
+    ],
+)
+def test_a_picture_that_would_be_misread_is_refused(
+    write: Callable[[Path], object], refusal: str, classifier: Path, classify: Callable[..., str], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    write(path)
+    assert classify(classifier, path) == f"ERROR: {path}: {refusal} "
+
+
+def test_inverted_pictures_are_refused_without_the_option(
+    classifier: Path, classify: Callable[..., str], tmp_path: Path
+) -> None:
+    light, dark = tmp_path / "light-on-black.png", tmp_path / "dark-on-white.png"
+    GREY.save(light)
+    Image.fromarray(255 - SHOWN).save(dark)
+    border = "its border has a mean brightness of 255 of 255, that of the training images 12"
+    assert f"{dark}: {border}; add --invert if light and dark" in classify(classifier, dark)
+    assert f"{light}: {border}; leave out --invert if light and dark" in classify("--invert", classifier, light)
+    assert classify("--invert", classifier, dark) == classify(classifier, light)
+
+
+def test_a_picture_can_have_a_name_that_is_not_utf8(
+    classifier: Path, classify: Callable[..., str], tmp_path: Path
+) -> None:
+    path = tmp_path / "\udcff.png"
+    GREY.save(path)
+    assert "%" in classify(classifier, path)
+
+
+@pytest.mark.parametrize("words", [(), ("a.onnx",), ("a.onnx", "a.png", "b.png"), ("--inverse", "a.onnx", "a.png")])
+def test_wrong_arguments_get_the_usage(words: tuple[str, ...], classify: Callable[..., str]) -> None:
+    assert classify(*words).startswith("2 usage: classify.py [-h] [--invert] model picture\n")
+
+
+def stripped(path: Path, classifier: Path) -> None:
+    """Write a classifier as it was before `border` was in the metadata."""
+    made = onnx.load(classifier)
+    del made.metadata_props[1:]
+    onnx.save(made, path)
+
+
+@pytest.mark.parametrize(
+    ("write", "refusal"),
+    [
+        (lambda path, _: path.write_bytes(b"not ONNX"), "not an ONNX file that onnxruntime "),
+        (lambda path, _: path.touch(), "not an ONNX file that onnxruntime "),
+        (lambda path, _: path.mkdir(), "Is a directory"),
+        (lambda path, _: None, "No such file or directory"),
+        (stripped, "its metadata lacks `classes` or `border`; write the file with `make export`"),
+    ],
+)
+def test_what_is_no_classifier_of_ours_is_refused(
+    write: Callable[[Path, Path], object],
+    refusal: str,
+    classifier: Path,
+    classify: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "b.onnx"
+    write(path, classifier)
+    said = classify(path, tmp_path / "a.png")
+    assert said.startswith(f"ERROR: {path}: {refusal}")
+    assert said.count("\n") == 0
+
+
+@pytest.mark.parametrize("name", ["mnist", "\u8863"])
+def test_names_of_classes_are_printed_in_any_encoding(name: str, classifier: Path, tmp_path: Path) -> None:
+    made = onnx.load(classifier)
+    made.metadata_props[0].value = json.dumps([name] * len(CLASSES))
+    onnx.save(made, tmp_path / "b.onnx")
+    GREY.save(tmp_path / "a.png")
+    said = subprocess.run(
+        [sys.executable, SCRIPT, tmp_path / "b.onnx", tmp_path / "a.png"],
+        env={"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said.split()[1] == name.encode("ascii", "backslashreplace").decode()
 
 
 @pytest.mark.slow
@@ -80,7 +303,7 @@ def test_the_page_on_export(miniature: Workspace, tmp_path: Path) -> None:
     workspace, others, origin = copy(miniature, tmp_path / "here"), tmp_path / "there", tmp_path / "origin"
     subprocess.run(["git", "clone", "--quiet", "--bare", str(workspace.folder), str(origin)], check=True)
     workspace.run("git", "remote", "add", "origin", str(origin))
-    Image.new("L", (28, 28)).save(workspace.folder / "garment.png")
+    GREY.save(workspace.folder / "garment.png")
     page = ROOT / "docs" / "export.md"
 
     def keep(typed: str) -> None:
@@ -101,6 +324,9 @@ def test_the_page_on_export(miniature: Workspace, tmp_path: Path) -> None:
     assert (len(printed), len(got)) == (4, 1)
     said = printed["python export/classify.py export/convnet.onnx garment.png"].splitlines()
     assert [line.split("%")[1].strip() in CLASSES for line in said] == [True] * 3
+    train, *_ = load_dataset(workspace.folder / "data" / "images.safetensors")
+    session = onnxruntime.InferenceSession(others / "convnet.onnx")
+    assert session.get_modelmeta().custom_metadata_map["border"] == f"{mean_border(train.x):.1f}"
     assert (others / "convnet.onnx").read_bytes() == (workspace.folder / "export" / "convnet.onnx").read_bytes()
     card = (workspace.folder / "export" / "convnet.md").read_text(encoding="utf-8")
     assert "drawn garments, not Fashion-MNIST: 1,000 images for training and 500 for the test" in card
@@ -111,6 +337,30 @@ def test_every_attacked_classifier_is_an_artifact(params: Params) -> None:
     assert {name: entry["path"] for name, entry in pipeline["artifacts"].items()} == {
         name: f"{name}.onnx" for name in params.attack.runs
     }
+
+
+@pytest.mark.parametrize(
+    ("source", "identifier", "credit"),
+    [
+        ("fashion-mnist", "mit", "Zalando SE, MIT licence"),
+        ("mnist", "cc-by-sa-3.0", "CC BY-SA 3.0"),
+        ("kmnist", "cc-by-sa-4.0", "CC BY-SA 4.0"),
+        ("drawn", "mit", ""),
+        ("folder", None, "The licence of the images is not known: add `license`"),
+    ],
+)
+def test_the_licence_on_the_card_follows_the_images(
+    params: Params, source: str, identifier: str | None, credit: str
+) -> None:
+    data, trained, attacked, exported = (
+        load_metrics(ROOT / path)
+        for path in ("metrics/data.json", "metrics/train/mlp.json", "metrics/attack/mlp.json", "export/mlp.json")
+    )
+    measured = Measured(data | {"source": source}, trained, attacked, exported)
+    card = model_card("mlp", params.train["mlp"], params.evaluation, params.attack.bench, measured)
+    assert YAML(typ="safe").load(card.split("---\n")[1]).get("license") == identifier
+    assert credit in card
+    assert ("licence of the images is not known" in card) == (identifier is None)
 
 
 @pytest.mark.parametrize("name", ["mlp", "mlp-weight-decay", "convnet", "convnet-adversarial"])

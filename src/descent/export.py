@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from descent.files import replacing
 from descent.training import predict
 
+# The exporter writes IR version 10, which onnxruntime reads from 1.18 on. Opset 20 needs only 9, read from 1.17 on.
+OPSET, IR_VERSION = 20, 9
+
 
 class FromBytes(nn.Module):
     """What is to be exported: a classifier that takes images as they are stored, and tells probabilities besides."""
@@ -29,18 +32,31 @@ class FromBytes(nn.Module):
         return logits, logits.softmax(dim=1)
 
 
-def export(model: nn.Module, path: Path, size: tuple[int, int], classes: Sequence[str], description: str) -> None:
-    """Write a classifier of grey images as ONNX; the bytes depend on nothing but what is given.
+def mean_border(x: Float[Tensor, "n 1 height width"]) -> float:
+    """Return the mean brightness of the four edges of all images, from 0 for black to 255 for white.
 
-    The file takes `images`, n × height × width bytes, light on black as in the data, and gives `logits` and
-    `probabilities`, n × classes. Its metadata has `classes`, their names in order as JSON.
+    Args:
+        x: Pixels in [0, 1].
+    """
+    edges = torch.cat([x[:, 0, 0], x[:, 0, -1], x[:, 0, :, 0], x[:, 0, :, -1]], dim=1)
+    return edges.double().mean().item() * 255
+
+
+def export(
+    model: nn.Module, path: Path, size: tuple[int, int], classes: Sequence[str], border: float, description: str
+) -> None:
+    """Write a classifier of grey images as ONNX; the bytes depend on the arguments alone.
+
+    The file takes `images`, n × height × width bytes, and gives `logits` and `probabilities`, n × classes. Its metadata
+    has `classes`, their names in order as JSON, and `border`, by which `classify.py` recognises inverted pictures.
 
     Args:
         model: Maps pixels in [0, 1] to logits; in evaluation mode.
-        path: Where to.
+        path: The file to write.
         size: Height and width of the images.
-        classes: Their names.
-        description: What it is, for those who open the file.
+        classes: Names of the classes.
+        border: `mean_border` of the training images.
+        description: Text for the file's `doc_string`.
     """
     example = torch.zeros(2, *size, dtype=torch.uint8)
     with warnings.catch_warnings():
@@ -52,6 +68,7 @@ def export(model: nn.Module, path: Path, size: tuple[int, int], classes: Sequenc
             output_names=["logits", "probabilities"],
             dynamic_shapes={"images": {0: torch.export.Dim("n")}},
             dynamo=True,
+            opset_version=OPSET,
             external_data=False,
             verbose=False,
         )
@@ -60,8 +77,10 @@ def export(model: nn.Module, path: Path, size: tuple[int, int], classes: Sequenc
     # The exporter notes where each operation stood in the code: paths of this machine.
     for part in (made, made.graph, *made.graph.node, *made.graph.input, *made.graph.output, *made.graph.value_info):
         del part.metadata_props[:]
+    made.ir_version = IR_VERSION
     made.doc_string = description
     made.metadata_props.add(key="classes", value=json.dumps(list(classes)))
+    made.metadata_props.add(key="border", value=f"{border:.1f}")
     onnx.checker.check_model(made, full_check=True)
     with replacing(path) as temporary:
         temporary.write_bytes(made.SerializeToString(deterministic=True))

@@ -21,6 +21,7 @@ class ImageSet(NamedTuple):
     title: str
     credit: str  # who made it, and under which licence
     folder: str  # below the root of torchvision's data sets; in its subfolder `raw` are the four files
+    license: str  # the identifier of that licence on Hugging Face's hub
     hub: str | None  # its name on Hugging Face's hub
     classes: tuple[str, ...]
     sha256: Mapping[str, str]  # of the four files, as others published it, TensorFlow Datasets among them
@@ -32,6 +33,7 @@ PUBLISHED: Mapping[str, ImageSet] = {
         title="Fashion-MNIST",
         credit="Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747; © 2017 Zalando SE, MIT licence",
         folder="FashionMNIST",
+        license="mit",
         hub="zalando-datasets/fashion_mnist",
         classes=(
             "T-shirt/top",
@@ -62,6 +64,7 @@ PUBLISHED: Mapping[str, ImageSet] = {
         title="MNIST",
         credit="LeCun, Cortes & Burges, The MNIST database of handwritten digits; CC BY-SA 3.0",
         folder="MNIST",
+        license="cc-by-sa-3.0",
         hub="ylecun/mnist",
         classes=tuple("0123456789"),
         sha256={
@@ -82,6 +85,7 @@ PUBLISHED: Mapping[str, ImageSet] = {
         credit="Clanuwat et al. 2018, arXiv:1812.01718; KMNIST Dataset (created by CODH), adapted from Kuzushiji "
         "Dataset (created by NIJL and others), doi:10.20676/00000341, CC BY-SA 4.0",
         folder="KMNIST",
+        license="cc-by-sa-4.0",
         hub=None,
         classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
         sha256={

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
-from descent.image_sets import PUBLISHED, title
+from descent.image_sets import DRAWN, PUBLISHED, title
 from descent.params import Bench, Evaluation, Run
 from descent.report import environment
 
@@ -36,15 +36,20 @@ def model_card(name: str, run: Run, evaluation: Evaluation, bench: Bench, measur
         Markdown after a head in YAML, as Hugging Face's hub reads it.
     """
     data, attacked = measured.data, measured.attacked
+    published = PUBLISHED.get(data["source"])
+    # The licence follows the images. The garments are this project's, MIT; of a user's own pictures none is known.
+    license_of_images = published.license if published else "mit" if data["source"] == DRAWN else None
     return (
         environment()
         .get_template("card.md")
         .render(
             measured._asdict(),
-            head=_head(name, data, measured.trained),
+            head=_head(name, data["source"], license_of_images, measured.trained["final_test_accuracy"]),
             name=name,
             run=run,
             images=title(data["source"]),
+            credit=published.credit if published else None,
+            licensed=license_of_images is not None,
             classes=data["class_names"],
             measured=min(evaluation.train_subset, data["train_images"]),
             pgd_images=min(bench.pgd.images, data["test_images"]),
@@ -56,17 +61,16 @@ def model_card(name: str, run: Run, evaluation: Evaluation, bench: Bench, measur
     )
 
 
-def _head(name: str, data: Metrics, trained: Metrics) -> str:
-    source = data["source"]
+def _head(name: str, source: str, license_of_images: str | None, test_accuracy: float) -> str:
     hub = PUBLISHED[source].hub if source in PUBLISHED else None
     dataset = {"type": hub or source, "name": title(source), "split": "test"}
-    accuracy = {"type": "accuracy", "value": trained["final_test_accuracy"]}
+    accuracy = {"type": "accuracy", "value": test_accuracy}
     head: dict[str, Any] = {
-        "license": "mit",
+        "license": license_of_images,
         "library_name": "onnx",
         "pipeline_tag": "image-classification",
         "tags": [source, "adversarial-robustness"],
-        "datasets": [hub],
+        "datasets": [hub] if hub else None,
         "metrics": ["accuracy"],
         "model-index": [
             {
@@ -78,5 +82,5 @@ def _head(name: str, data: Metrics, trained: Metrics) -> str:
         ],
     }
     written, yaml = StringIO(), YAML()
-    yaml.dump(head if hub else {key: value for key, value in head.items() if key != "datasets"}, written)
+    yaml.dump({key: value for key, value in head.items() if value is not None}, written)
     return written.getvalue()
