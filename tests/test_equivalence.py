@@ -1,10 +1,13 @@
 """What is shown of the parametrised ReLU is so."""
 
+from math import isfinite
+
 import pytest
 import torch
 
 from descent.data import Split
-from descent.equivalence import agreement, before_padding, random_mlp, training, without_bias
+from descent.equivalence import agreement, before_padding, random_mlp, relu_evidence, training, without_bias
+from descent.errors import ParamsError
 from descent.parametrised_relu import rewritten
 from descent.params import Params
 
@@ -57,6 +60,28 @@ def test_twins_start_from_the_same_function_and_part(params: Params, rng: torch.
     assert shown["final_loss_of_twin"] == twin[-1]["loss"]
     assert shown["final_loss_minus_twins"] == pytest.approx(shown["final_loss"] - shown["final_loss_of_twin"])
     assert all(row["low"] <= row["loss"] <= row["high"] for row in rows)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("changes", [{"learning_rate": 1e6}, {"weight_decay": 1e6}])
+def test_training_that_diverges_names_its_parameters(
+    params: Params, rng: torch.Generator, changes: dict[str, float]
+) -> None:
+    x = torch.randn(30, 4, generator=rng).double()
+    run = params.theory.parametrised_relu.run.model_copy(update={"epochs": 99, "batch_size": 2} | changes)
+    with pytest.raises(ParamsError, match=r"^params\.yaml: theory\.parametrised_relu\.run: .* diverges in epoch \d+"):
+        training(Split(x, x.square().sum(dim=1, keepdim=True)), run, seeds=2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_least_of_every_setting_gives_finite_numbers(params: Params, rng: torch.Generator, seed: int) -> None:
+    x = torch.randn(4, 2, generator=rng).double()
+    run = params.theory.parametrised_relu.run.model_copy(update={"epochs": 1, "batch_size": 1_000_000})
+    settings = params.theory.parametrised_relu.model_copy(
+        update={"networks": 1, "image_size": 5, "seeds": 2, "run": run}
+    )
+    shown = relu_evidence(Split(x, x[:, :1]), settings, seed)
+    assert all(isfinite(number) for number in shown.numbers.values())  # type: ignore[arg-type]
+    assert len(shown.tables["padding"]) == 25
 
 
 def test_a_drawn_network_has_the_depth_and_the_biases_asked_for(rng: torch.Generator) -> None:

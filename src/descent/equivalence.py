@@ -1,6 +1,7 @@
 """Does a parametrised ReLU define more functions than biases do? Random networks, counterexamples, training."""
 
 from itertools import count, pairwise
+from math import isfinite
 from statistics import fmean, stdev
 
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from descent.data import Split
+from descent.errors import ParamsError
 from descent.evidence import Evidence, Row
 from descent.models import build_model
 from descent.parametrised_relu import ParametrisedReLU, absorb, parametrised, rewritten
@@ -118,6 +120,9 @@ def training(data: Split, run: Run, seeds: int) -> tuple[Numbers, list[Row]]:
         The largest difference of any prediction before the first step, `start_difference`; mean and standard
         deviation over the seeds of the final training losses and of their difference; and for both kinds, from
         epoch 0 on, the mean training loss with the `low`est and the `high`est.
+
+    Raises:
+        ParamsError: Training diverges.
     """
     kinds: dict[str, list[list[float]]] = {"parametrised ReLU": [], "ReLU": []}
     differences = []
@@ -165,7 +170,15 @@ def _losses(model: nn.Sequential, data: Split, run: Run, seed: int) -> list[floa
     def loss() -> float:
         return evaluate(model, data, TASKS[run.data], len(data.y))["loss"]
 
-    return [loss(), *(loss() for _ in fit(model, data, run, torch.Generator().manual_seed(seed)))]
+    losses = [loss()]
+    for epoch in fit(model, data, run, torch.Generator().manual_seed(seed)):
+        losses.append(loss())
+        if not isfinite(losses[-1]):
+            raise ParamsError(
+                f"params.yaml: theory.parametrised_relu.run: training from seed {seed} diverges in epoch {epoch} "
+                f"(loss {losses[-1]}); lower its learning_rate or weight_decay"
+            )
+    return losses
 
 
 def _at_zero(network: nn.Sequential) -> float:
