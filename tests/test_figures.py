@@ -92,7 +92,7 @@ def test_every_figure_of_the_stand_in_says_so() -> None:
 def test_overfitting_is_marked_where_it_sets_in_and_nowhere_else() -> None:
     figure = of("fashion-mnist")["loss"]
     assert words(figure).count("overfits") == 1
-    assert "run overfits\n from epoch 2" in words(figure)
+    assert "run overfits from epoch 2" in words(figure)
 
 
 def test_the_regression_figures_show_optimum_and_threshold() -> None:
