@@ -45,7 +45,8 @@ def test_a_grid_is_every_combination_in_the_order_of_the_file(params: Params) ->
         ({"model__hidden": [[0]]}, "model.hidden = [0]: Input should be greater than 0"),
         ({"model__hidden__0": [7]}, "model.hidden.0: no such parameter of a run"),
         ({"optimizer": ["adagrad"]}, "optimizer = 'adagrad': Input should be 'sgd', 'adam' or 'adamw'"),
-        ({"epochs": [3, 3]}, "epochs: the same value twice"),
+        ({"epochs": [3, 3]}, "epochs: the same value twice, to six digits"),
+        ({"learning_rate": [0.01, 0.01000000001]}, "learning_rate: the same value twice, to six digits"),
         ({"learning_rate": ["fast"]}, "learning_rate = 'fast': Input should be a valid number"),
     ],
 )

@@ -98,8 +98,10 @@ def settings(name: str, study: Study, runs: Mapping[str, Run]) -> list[Setting]:
     if others:
         raise ParamsError(f"studies.yaml: studies.{name}.data: the run {others[0]} is trained on other data")
     for parameter, listed in study.grid.items():
-        if any(value in listed[:place] for place, value in enumerate(listed)):
-            mistakes[f"{parameter}: the same value twice"] = None
+        # The results hold six digits of a number.
+        written = [float(f"{value:.6g}") if isinstance(value, float) else value for value in listed]
+        if any(value in written[:place] for place, value in enumerate(written)):
+            mistakes[f"{parameter}: the same value twice, to six digits"] = None
     if mistakes:
         raise ParamsError("\n".join(f"studies.yaml: studies.{name}.grid.{one_line(words)}" for words in mistakes))
     return made
