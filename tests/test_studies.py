@@ -97,6 +97,16 @@ def test_an_epsilon_that_cannot_be_is_told(tmp_path: Path, data: str, epsilons: 
     assert said in str(caught.value)
 
 
+def test_two_settings_that_are_the_same_run_are_refused(params: Params) -> None:
+    both = study("mlp", "mlp-weight-decay", weight_decay=[0.0, 0.001])
+    with pytest.raises(ParamsError) as caught:
+        settings("s", both, params.train)
+    assert str(caught.value) == (
+        "studies.yaml: studies.s: the same run twice: run = mlp, weight_decay = 0.0; and run = mlp-weight-decay, "
+        "weight_decay = 0.0; leave one out"
+    )
+
+
 def test_mistakes_are_told_all_at_once(params: Params) -> None:
     with pytest.raises(ParamsError) as caught:
         settings("wide", study(weight_decay=[-1.0, -2.0], epochs=[0]), params.train)
