@@ -25,3 +25,7 @@ if CPUINFO.exists() and " avx2 " in CPUINFO.read_text(encoding="utf-8"):
     os.environ |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}
 # Without a workspace of its own for each stream, cuBLAS does not give the same bits each time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+# No figure depends on what the user set for matplotlib and networkx, or on the fonts of the machine.
+os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull, "MPL_IGNORE_SYSTEM_FONTS": "1"}
+for name in [name for name in os.environ if name.startswith("NETWORKX_")]:
+    del os.environ[name]

@@ -5,7 +5,18 @@ from pathlib import Path
 import pandas as pd
 
 from descent.drawing import save_pixels, svg
-from descent.figures import bag, confusion, flips, gallery, hovering, regression, robustness, sheet, training, transfer
+from descent.figures import (
+    bag,
+    confusion,
+    flips,
+    gallery,
+    linear_regressions,
+    regressions,
+    robustness,
+    sheet,
+    training,
+    transfer,
+)
 from descent.files import NAMED, load_metrics, save_text
 from descent.params import load_params
 from descent.tensors import load_tensors
@@ -37,9 +48,7 @@ def main() -> None:
         for name in attacked
     }
 
-    regressions = {name: curves[name] for name in runs if runs[name].data == "diabetes"}
-    rates = {name: runs[name].learning_rate for name in regressions}
-    over = [metrics[name]["learning_rate_over_threshold"] for name in regressions]
+    over = [metrics[name]["learning_rate_over_threshold"] for name in linear_regressions(runs)]
     figures = {
         "theory-twins": twins(tables["parametrised-relu"]),
         "theory-padding": padding(tables["padding"]),
@@ -50,20 +59,16 @@ def main() -> None:
         "robustness": robustness("Accuracy under the fast gradient sign method", attacks, len(classes), source),
         "robustness-pgd": robustness("Accuracy under projected gradient descent", pgd, len(classes), source),
         "flips": flips(flipped, classes, source),
-        "transfer": transfer(pd.read_csv("plots/transfer.csv"), params.attack.bench.epsilon, source),
+        "transfer": transfer(pd.read_csv("plots/transfer.csv", **NAMED), params.attack.bench.epsilon, source),
     }
-    if "Bag" in classes:
+    if {"Bag", "T-shirt/top"} <= set(classes):
         figures |= {
             "bag": bag("A bag becomes a T-shirt/top", "bag", pictures, classes, source),
             "write-up": bag(
                 "The same bags, ε in the write-up's units, unclipped", "write_up", pictures, classes, source
             ),
         }
-    if regressions:
-        figures |= {
-            "regression-loss": regression(regressions, metrics, rates),
-            "regression-hovering": hovering(regressions, metrics, rates),
-        }
+    figures |= regressions(runs, curves, metrics)
     for kind in dict.fromkeys(run.model.kind for run in runs.values() if run.data == "images"):
         chosen = {name: curves[name] for name, run in runs.items() if (run.data, run.model.kind) == ("images", kind)}
         for measure in ("loss", "accuracy"):

@@ -1,6 +1,8 @@
 """studies.yaml, studies/results/ → studies/figures/NAME-*.svg, studies/index.html."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -10,13 +12,16 @@ from descent.studies import load_studies
 from descent.study_page import Findings, drawn, page
 from stages.terminal import stage
 
+# What was varied may look like a number or like nothing; what is empty was not measured.
+WORDS: Mapping[str, Any] = {"dtype": {"run": str}, "keep_default_na": False, "na_values": [""]}
+
 
 def main() -> None:
     """Draw the figures of every study, and write the page with all of them."""
     findings, figures = list[Findings](), dict[str, str]()
     for name, study in load_studies(Path("studies.yaml")).items():
         folder = Path("studies/results", name)
-        tables = [pd.read_csv(folder / f"{table}.csv") for table in ("curves", "trials", "summary")]
+        tables = [pd.read_csv(folder / f"{table}.csv", **WORDS) for table in ("curves", "trials", "summary")]
         found = Findings(name, study.varied, load_metrics(folder / "metrics.json"), *tables)
         findings.append(found)
         figures |= {f"{name}-{figure}": svg(made) for figure, made in drawn(found).items()}

@@ -7,7 +7,6 @@ import pandas as pd
 from descent.files import NAMED, load_metrics, save_text
 from descent.params import load_params
 from descent.report import Results, report
-from descent.versions import versions
 from stages.terminal import stage
 
 
@@ -29,7 +28,6 @@ def main() -> None:
         },
         figures={path.stem: path.read_text(encoding="utf-8") for path in Path("plots/figures").glob("*.svg")},
         sheets={path.stem: path.read_bytes() for path in Path("plots/sheets").glob("*.png")},
-        versions=versions(),
     )
     save_text(Path("report/index.html"), report(results))
 

@@ -68,9 +68,11 @@ ATTACKED = {
 }
 
 
-def judge(theory: Metrics = THEORY, trained: Runs = TRAINED, attacked: Runs = ATTACKED) -> dict[str, Claim]:
+def judge(
+    source: str = "fashion-mnist", theory: Metrics = THEORY, trained: Runs = TRAINED, attacked: Runs = ATTACKED
+) -> dict[str, Claim]:
     """Return the claims by what they say."""
-    return {claim.says: claim for claim in claims(theory, trained, attacked)}
+    return {claim.says: claim for claim in claims(source, theory, trained, attacked)}
 
 
 def find(judged: dict[str, Claim], words: str) -> Claim:
@@ -205,6 +207,34 @@ def test_a_claim_about_a_run_that_diverged_is_not_measured(run: str, words: list
     assert {claim.shows for claim in open_ones} == {f"{run} diverged in epoch 3."}
     flipping = find(judge(attacked={"mlp": ATTACKED["mlp"] | diverged}), "flip when they are moved")
     assert (flipping.holds, flipping.shows) == (None, "mlp diverged in epoch 3.")
+
+
+@pytest.mark.parametrize(
+    ("source", "images"),
+    [
+        ("mnist", "MNIST"),
+        ("kmnist", "Kuzushiji-MNIST"),
+        ("folder", "images of a folder"),
+        ("drawn", "drawn garments, not Fashion-MNIST"),
+    ],
+)
+def test_claims_about_images_are_not_measured_on_other_images(source: str, images: str) -> None:
+    judged = judge(source)
+    about_images = list(STORY)[10:]
+    assert {words for words in STORY if find(judged, words).holds is None} == set(about_images)
+    assert {words: find(judged, words).holds for words in list(STORY)[:10]} == dict(list(STORY.items())[:10])
+    assert {find(judged, words).shows for words in about_images} == {
+        f"The images are {images}; the claim is about Fashion-MNIST."
+    }
+
+
+def test_a_claim_about_a_run_of_another_kind_is_not_measured() -> None:
+    mlp_on_diabetes = {"final_train_loss": 2000.0, "test_r2": 0.4, "share_of_epochs_with_rising_train_loss": 0.0}
+    judged = judge(trained=TRAINED | {"regression-lr-1e-4": mlp_on_diabetes, "mlp": mlp_on_diabetes})
+    smooth = find(judged, "falls smoothly")
+    assert (smooth.holds, smooth.shows) == (None, "regression-lr-1e-4 is no linear regression here.")
+    onset = find(judged, "from around epoch 15")
+    assert (onset.holds, onset.shows) == (None, "mlp is no classifier here.")
 
 
 def test_without_an_attack_its_claims_are_not_measured() -> None:

@@ -69,7 +69,9 @@ def test_every_claim_has_the_verdict_that_the_readme_and_the_decisions_tell(comm
         }
         for kind in ("train", "attack")
     )
-    judged = {claim.says: claim for claim in claims(metrics(committed, "theory.json"), trained, attacked)}
+    judged = {
+        claim.says: claim for claim in claims("fashion-mnist", metrics(committed, "theory.json"), trained, attacked)
+    }
     assert {words: find(judged, words).holds for words in STORY} == STORY
 
 

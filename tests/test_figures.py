@@ -1,17 +1,24 @@
 """Figures say of which data they are, and are the same bytes each time."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.image as mpimg
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from descent.drawing import save_pixels, svg
+from descent.drawing import plain, save_pixels, svg
 from descent.figures import (
     bag,
     confusion,
@@ -20,12 +27,15 @@ from descent.figures import (
     hovering,
     overlay,
     regression,
+    regressions,
     robustness,
     sheet,
     training,
     transfer,
 )
 from descent.image_sets import FASHION_CLASSES as CLASSES
+from descent.params import MLP, Params
+from tests.imports import ROOT
 
 CLASSIFIER = pd.DataFrame(
     {
@@ -47,7 +57,7 @@ TRANSFER = pd.DataFrame([(a, b, 0.25 if a == b else 0.75) for a in ("mlp", "net"
 TRANSFER.columns = pd.Index(["source", "target", "accuracy"])
 
 
-def pictures(shown: int) -> dict[str, torch.Tensor]:
+def pictures(shown: int, classes: int = 10) -> dict[str, torch.Tensor]:
     """Make up what an attack hands on."""
     one = {
         "clean": torch.rand(shown, 1, 28, 28),
@@ -55,8 +65,8 @@ def pictures(shown: int) -> dict[str, torch.Tensor]:
         "adversarial": torch.rand(shown, 1, 28, 28),
         "epsilon": torch.full((shown,), 0.1),
         "label": torch.arange(shown),
-        "clean_probabilities": torch.eye(10)[:shown],
-        "adversarial_probabilities": torch.eye(10).flip(0)[:shown],
+        "clean_probabilities": torch.eye(classes)[:shown],
+        "adversarial_probabilities": torch.eye(classes).flip(0)[:shown],
     }
     return {f"{group}.{name}": tensor for group in ("gallery", "bag") for name, tensor in one.items()}
 
@@ -90,9 +100,9 @@ def test_every_figure_of_the_stand_in_says_so() -> None:
 
 
 def test_overfitting_is_marked_where_it_sets_in_and_nowhere_else() -> None:
-    figure = of("fashion-mnist")["loss"]
-    assert words(figure).count("overfits") == 1
-    assert "run overfits\n from epoch 2" in words(figure)
+    (axes,) = of("fashion-mnist")["loss"].axes
+    marked = {str(line.get_label()): line.get_xdata()[0] for line in axes.lines if "overfits" in str(line.get_label())}  # type: ignore[index]
+    assert marked == {"run overfits from epoch 2": 2}
 
 
 def test_the_regression_figures_show_optimum_and_threshold() -> None:
@@ -104,6 +114,41 @@ def test_the_regression_figures_show_optimum_and_threshold() -> None:
     figure = hovering(curves, metrics, rates)
     assert "2/λmax =\n 0.0153" in words(figure)
     assert 0.0153 in [line.get_xdata()[0] for line in figure.axes[0].lines]  # type: ignore[index]
+
+
+def test_runs_with_thresholds_of_their_own_have_a_line_each() -> None:
+    metrics = {
+        name: {"least_squares_loss": 90.0, "stability_threshold": limit}
+        for name, limit in {"small": 0.0153, "large": 0.0077}.items()
+    }
+    figure = hovering(dict.fromkeys(metrics, REGRESSION), metrics, {"small": 0.01, "large": 0.005})
+    lines = [line.get_xdata()[0] for line in figure.axes[0].lines]  # type: ignore[index]
+    assert {0.0153, 0.0077} <= set(lines)
+    assert "large, 2/λmax = 0.0077" in words(figure)
+    assert "diverges" not in words(figure)
+
+
+def test_only_linear_models_are_drawn_as_linear_regressions(params: Params) -> None:
+    linear = params.train["regression-lr-1e-2"]
+    mlp = linear.model_copy(update={"model": MLP(kind="mlp", hidden=[8])})
+    known = {"least_squares_loss": 90.0, "stability_threshold": 0.0153}
+    made = regressions({"bent": mlp, "a": linear}, {"bent": REGRESSION, "a": REGRESSION}, {"bent": {}, "a": known})
+    assert list(made) == ["regression-loss", "regression-hovering"]
+    assert all("bent" not in words(figure) for figure in made.values())
+    assert regressions({"bent": mlp, "mlp": params.train["mlp"]}, {"bent": REGRESSION}, {"bent": {}}) == {}
+
+
+def test_a_cell_of_the_confusion_table_is_a_share_of_its_row() -> None:
+    counts = pd.DataFrame(
+        [("five", "one", 892), ("five", "five", 0), ("one", "one", 1135), ("one", "five", 0), ("none", "one", 0)],
+        columns=["actual", "predicted", "images"],
+    )
+    counts = pd.concat([counts, counts.assign(predicted="none", images=0)]).drop_duplicates(["actual", "predicted"])
+    (axes,) = confusion("run", counts, 0.1, "drawn").axes
+    shown = {(text.xy[1], text.xy[0]): text.get_text() for text in axes.texts if isinstance(text, Annotation)}
+    assert (shown[0, 1], shown[1, 1], shown[2, 1]) == ("100%", "100%", "0%")  # five and one as one; no image of none
+    colours = np.asarray(axes.images[0].get_array())
+    assert colours[:, 1].tolist() == [1, 1, 0]
 
 
 def test_no_run_is_left_out_however_many_there_are() -> None:
@@ -178,3 +223,145 @@ def test_the_bytes_are_the_same_each_time(name: str) -> None:
 
 def test_text_is_drawn_as_shapes_that_need_no_font() -> None:
     assert "<text" not in svg(of("drawn")["loss"])
+
+
+def of_classes(classes: Sequence[str]) -> dict[str, Figure]:
+    """Draw each figure that names classes."""
+    counts = pd.DataFrame([(a, b, 1 + (a == b)) for a in classes for b in classes])
+    counts.columns = pd.Index(["actual", "predicted", "images"])
+    few = pd.DataFrame([(name, share, share / 5) for name in classes for share in (0.25, 0.5, 0.75)])
+    few.columns = FLIPS.columns
+    shown = pictures(len(classes), len(classes))
+    return {
+        "flips": flips({"run": few}, classes, "folder"),
+        "confusion": confusion("run", counts, 0.1, "folder"),
+        "gallery": gallery("run", shown, classes, "folder"),
+        "bag": bag("bag", "bag", {"run": shown}, classes, "folder"),
+    }
+
+
+NAMES = (
+    "$x^2$",
+    "a $ b",
+    r"\frac{1}{2}",
+    "_x",
+    "{%s}",
+    "<b>&amp;",
+    "e\u0301 combined",
+    "\u05e9\u05dc\u05d5\u05dd",  # Hebrew
+    "\u0642\u0645\u064a\u0635",  # Arabic
+    "a\u200bb",  # of no width
+    "\ufb01n",  # a ligature
+    "nan",
+    "null",
+    "10",
+    "1e5",
+    "True",
+)
+
+
+@pytest.mark.filterwarnings("ignore:Glyph .* missing")
+def test_a_name_of_a_class_is_drawn_as_it_is() -> None:
+    for kind, figure in of_classes(NAMES).items():
+        said = words(figure)
+        for name in NAMES[:1] if kind == "bag" else NAMES:
+            assert name.replace("$", r"\$") in said, (kind, name)
+        svg(figure)
+    assert not any(is_math_text(plain(name)) for name in NAMES)
+
+
+def test_a_revision_with_any_name_is_in_the_legend() -> None:
+    figure = overlay("mlp", ["accuracy"], [("_a", ATTACK), ("$b$", ATTACK)], "data")
+    (shown,) = figure.legends
+    assert [text.get_text().strip() for text in shown.get_texts()] == ["_a", r"\$b\$"]
+
+
+@pytest.mark.parametrize("classes", [2, 50])
+def test_the_widest_names_overlap_nothing_and_stay_in_the_picture(classes: int) -> None:
+    for kind, figure in of_classes([f"{'W' * 18}{number:02d}" for number in range(classes)]).items():
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+                within([label for label in labels if "W" in label.get_text()], figure, kind)
+        titles = [axes.title for axes in figure.axes if axes.title.get_text()]
+        within([*titles, *figure.findobj(Annotation), *(text for text in [figure._suptitle] if text)], figure, kind)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("runs", [1, 9])
+def test_the_longest_names_of_runs_stay_in_the_picture(runs: int) -> None:
+    names = [f"{'wwwwwwwww-' * 6}-{number:02d}" for number in range(runs)]
+    metrics = dict.fromkeys(names, {"overfitting_epoch": 2, "diverged": True, "diverged_epoch": 9})
+    rows = pd.DataFrame([(a, b, 0.5) for a in names for b in names], columns=TRANSFER.columns)
+    for figure in (
+        training("MLP", "loss", dict.fromkeys(names, CLASSIFIER), metrics, "drawn"),
+        robustness("Accuracy", dict.fromkeys(names, ATTACK), 10, "drawn"),
+        transfer(rows, 0.1, "drawn"),
+    ):
+        figure.draw_without_rendering()
+        assert figure.axes[0].get_position().height * figure.get_figheight() > 0.9
+        within([text for legend in figure.legends for text in legend.get_texts()], figure, "legend")
+        within([label for label in figure.axes[0].get_yticklabels() if "w" in label.get_text()], figure, "table")
+
+
+def within(texts: Sequence[Any], figure: Figure, kind: str) -> None:
+    """See that texts lie in the figure, and none on another."""
+    boxes = [text.get_window_extent() for text in texts]
+    for text, box in zip(texts, boxes, strict=True):
+        assert figure.bbox.x0 - 1 <= box.x0 <= box.x1 <= figure.bbox.x1 + 1, (kind, text)
+        assert figure.bbox.y0 - 1 <= box.y0 <= box.y1 <= figure.bbox.y1 + 1, (kind, text)
+    for first, second in combinations(boxes, 2):
+        assert not first.padded(-3).overlaps(second.padded(-3)), kind
+
+
+HOSTILE = (
+    "font.family: serif\nfont.size: 30\nsvg.fonttype: none\naxes.facecolor: red\naxes.formatter.use_locale: True\n"
+)
+DRAW = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import stages
+from tests.test_figures import CONFUSION, svg, confusion
+from tests.test_theory_figures import nodes, sigmoid_graph
+print(svg(confusion("run", CONFUSION, 0.1, "fashion-mnist")), svg(sigmoid_graph(nodes(1.0), 1.0)))
+"""
+
+
+def drawn_with(folder: Path, **environment: str) -> str:
+    """Draw two figures in a process of their own, from a folder."""
+    folder.mkdir()
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MPL", "MATPLOTLIB", "NETWORKX"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW, str(ROOT)],
+        cwd=folder,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_no_setting_of_the_user_changes_a_figure(tmp_path: Path) -> None:
+    expected = drawn_with(tmp_path / "plain")
+    home = tmp_path / "home"
+    (home / "stylelib").mkdir(parents=True)
+    (home / "matplotlibrc").write_text(HOSTILE, encoding="utf-8")
+    changed = drawn_with(
+        tmp_path / "changed",
+        MPLCONFIGDIR=str(home),
+        MATPLOTLIBRC=str(home),
+        MPLBACKEND="nonsense",
+        NETWORKX_BACKEND_PRIORITY="nonsense",
+        PANDAS_FUTURE_INFER_STRING="0",
+        SOURCE_DATE_EPOCH="1",
+        LC_ALL="de_DE.UTF-8",
+    )
+    assert changed == expected
+
+
+def test_a_setting_in_the_folder_changes_no_figure() -> None:
+    first = svg(confusion("run", CONFUSION, 0.1, "drawn"))
+    mpl.rcParams.update({"font.family": ["serif"], "font.size": 30, "axes.facecolor": "red", "axes.linewidth": 5})
+    assert svg(confusion("run", CONFUSION, 0.1, "drawn")) == first

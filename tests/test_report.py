@@ -96,7 +96,6 @@ def results(**changes: Any) -> Results:  # noqa: ANN401
         probabilities={"mlp": probabilities()},
         figures={"mlp-loss": SVG, "robustness": SVG},
         sheets={"mlp": b"PNG", "mlp-direction": b"png"},
-        versions={"numpy": "2.4.6"},
     )
     return made._replace(**changes)
 
@@ -109,7 +108,7 @@ def text(html: str) -> str:
 def test_every_claim_stands_on_the_page_with_verdict_and_number() -> None:
 
     page, made = text(report(results())), results()
-    for claim in claims(made.theory, made.trained, made.attacked):
+    for claim in claims("fashion-mnist", made.theory, made.trained, made.attacked):
         assert page.count(claim.says) == 2  # in the summary and in its section
         assert claim.shows in page
     assert "Of 18 claims, 12 hold in this run and 4 do not; 2 were not measured." in page
@@ -144,7 +143,8 @@ def test_drawn_data_is_announced_on_top_and_real_data_is_not() -> None:
 
 def test_other_images_are_announced_with_their_name_and_source() -> None:
     published = text(report(results(data={**results().data, "source": "kmnist"})))
-    assert "Kuzushiji-MNIST, not Fashion-MNIST: the write-up's claims are judged by other images." in published
+    assert "Kuzushiji-MNIST, not Fashion-MNIST: the write-up's claims about images are not judged." in published
+    assert "The images are Kuzushiji-MNIST; the claim is about Fashion-MNIST." in published
     assert "CC BY-SA 4.0), each file verified by its published hash" in published
     own = text(report(results(data={**results().data, "source": "folder"})))
     assert "Images of a folder, not Fashion-MNIST" in own
@@ -159,9 +159,22 @@ def test_figures_are_numbered_in_order_and_missing_ones_leave_no_gap() -> None:
 
 def test_the_end_says_how_it_came_about() -> None:
     page = text(report(results()))
-    for words in ("Seed 7, 1 thread per process", "train images abc123", "numpy 2.4.6", "train.mlp.model.hidden 100"):
+    for words in ("Seed 7, 1 thread per process", "train images abc123", "train.mlp.model.hidden 100"):
         assert words in page
     assert "Trained with torch 2.13.0." in page
+
+
+def test_the_page_knows_no_machine_and_no_installed_package() -> None:
+    page = (ROOT / "stages" / "report.py").read_text(encoding="utf-8") + report(results())
+    assert not re.search("importlib|platform|hostname|getlogin|datetime|numpy", page)
+
+
+def test_a_regression_with_another_model_has_a_row_of_its_own_and_no_threshold() -> None:
+    other = {"final_train_loss": 2512.3, "final_test_loss": 3100.9, "test_r2": 0.412, "weights": 385, "torch": "2"}
+    page = text(report(results(trained={**results().trained, "mlp-on-diabetes": other})))
+    assert "mlp-on-diabetes 385 2512 3101 0.412" in page
+    assert "Regressions with another model on the same data" in page
+    assert "Regressions with another model" not in text(report(results()))
 
 
 def test_the_same_results_give_the_same_page() -> None:
@@ -170,7 +183,7 @@ def test_the_same_results_give_the_same_page() -> None:
 
 def test_names_from_the_parameters_cannot_become_markup() -> None:
     hostile = '</script><b onload="x">'
-    page = report(results(versions={hostile: "1"}, params={**results().params, "extra": hostile}))
+    page = report(results(params={**results().params, "extra": hostile}))
     assert hostile not in page
 
 

@@ -53,6 +53,16 @@ def test_each_kind_of_run_has_its_table() -> None:
     assert "not Fashion-MNIST" not in text
 
 
+def test_a_regression_that_is_not_linear_stands_in_a_table_of_its_own() -> None:
+    other = {"weights": 385, "final_train_loss": 2512.3, "final_test_loss": 3100.9, "test_r2": 0.412}
+    text = results({"source": "fashion-mnist"}, {"slow": REGRESSION, "bent": other}, {})
+    linear, others, *_ = text.split("\n\n")
+    assert "slow" in linear
+    assert "bent" not in linear
+    assert [cells(line) for line in others.splitlines()][2:] == [["bent", "385", "2512", "3101", "0.412"]]
+    assert "not linear" not in results({"source": "fashion-mnist"}, {"slow": REGRESSION}, {})
+
+
 def test_what_was_not_found_is_a_dash_or_none() -> None:
     text = results(
         {"source": "fashion-mnist"},

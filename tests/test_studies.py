@@ -45,7 +45,8 @@ def test_a_grid_is_every_combination_in_the_order_of_the_file(params: Params) ->
         ({"model__hidden": [[0]]}, "model.hidden = [0]: Input should be greater than 0"),
         ({"model__hidden__0": [7]}, "model.hidden.0: no such parameter of a run"),
         ({"optimizer": ["adagrad"]}, "optimizer = 'adagrad': Input should be 'sgd', 'adam' or 'adamw'"),
-        ({"epochs": [3, 3]}, "epochs: the same value twice"),
+        ({"epochs": [3, 3]}, "epochs: the same value twice, to six digits"),
+        ({"learning_rate": [0.01, 0.01000000001]}, "learning_rate: the same value twice, to six digits"),
         ({"learning_rate": ["fast"]}, "learning_rate = 'fast': Input should be a valid number"),
     ],
 )
@@ -94,6 +95,16 @@ def test_an_epsilon_that_cannot_be_is_told(tmp_path: Path, data: str, epsilons: 
     with pytest.raises(ParamsError) as caught:
         load_studies(path)
     assert said in str(caught.value)
+
+
+def test_two_settings_that_are_the_same_run_are_refused(params: Params) -> None:
+    both = study("mlp", "mlp-weight-decay", weight_decay=[0.0, 0.001])
+    with pytest.raises(ParamsError) as caught:
+        settings("s", both, params.train)
+    assert str(caught.value) == (
+        "studies.yaml: studies.s: the same run twice: run = mlp, weight_decay = 0.0; and run = mlp-weight-decay, "
+        "weight_decay = 0.0; leave one out"
+    )
 
 
 def test_mistakes_are_told_all_at_once(params: Params) -> None:

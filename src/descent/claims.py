@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from descent.image_sets import FASHION_MNIST, PUBLISHED, title
+
 Metrics = Mapping[str, Any]
 Runs = Mapping[str, Metrics]
 
@@ -22,6 +24,18 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 WORDS = {True: "holds", False: "does not hold", None: "not measured"}
 
 
+class Kind(NamedTuple):
+    """What a run must be for a claim, and the metric that only such a run has."""
+
+    words: str
+    metric: str
+
+
+REGRESSION = Kind("linear regression", "hovering_excess_over_least_squares")
+CLASSIFIER = Kind("classifier", "final_test_accuracy")
+ATTACKED = Kind("attacked classifier", "median_flipping_epsilon")
+
+
 class Claim(NamedTuple):
     """A sentence, whether this run bears it out (None: it was not measured), and the numbers that say so."""
 
@@ -37,29 +51,31 @@ class Claim(NamedTuple):
         return WORDS[self.holds]
 
 
-def claims(theory: Metrics, trained: Runs, attacked: Runs) -> list[Claim]:
+def claims(source: str, theory: Metrics, trained: Runs, attacked: Runs) -> list[Claim]:
     """Judge every claim.
 
     Args:
+        source: Of the images, as in `metrics/data.json`; the write-up speaks of Fashion-MNIST.
         theory: `metrics/theory.json`.
         trained: `metrics/train/RUN.json` by run; the write-up's are `regression-lr-1e-4`, `regression-lr-1e-2`,
             `mlp`, `mlp-weight-decay` and `convnet`.
         attacked: `metrics/attack/RUN.json` by run.
 
     Returns:
-        The claims in the order of the write-up. One whose run is missing or diverged is there too, as not measured.
+        The claims in the order of the write-up. One whose run is missing or diverged is there too, as not measured,
+        and so is each claim about images where these are others.
     """
+    of_images = [*_mlp(trained), *_weight_decay(trained), _convnet(trained), _flips(attacked), _bag(attacked)]
+    if source != FASHION_MNIST:
+        why = f"The images are {title(source)}; the claim is about {PUBLISHED[FASHION_MNIST].title}."
+        of_images = [Claim(claim.section, claim.says, None, why) for claim in of_images]
     return [
         *_parametrised_relu(theory),
         _sigmoid(theory),
         *_learning_rate(theory),
         _broadcasting(theory),
         *_regression(trained),
-        *_mlp(trained),
-        *_weight_decay(trained),
-        _convnet(trained),
-        _flips(attacked),
-        _bag(attacked),
+        *of_images,
     ]
 
 
@@ -158,7 +174,7 @@ def _regression(trained: Runs) -> list[Claim]:
         (small, "Linear regression: at learning rate 0.0001 the loss falls smoothly."),
         (large, "Linear regression: at learning rate 0.01 the loss is noisy."),
     ):
-        if why := _lacking(trained, run):
+        if why := _lacking(trained, run, kind=REGRESSION):
             found.append(Claim(section, says, None, why))
             continue
         m = trained[run]
@@ -177,7 +193,7 @@ def _mlp(trained: Runs) -> list[Claim]:
     onset = f"MLP: without weight decay the test loss rises from around epoch {ONSET}."
     memory = "MLP: meanwhile the training loss falls to 0.05, and the training accuracy rises to 0.98."
     accuracy = "MLP: the test accuracy is 0.88."
-    if why := _lacking(trained, run):
+    if why := _lacking(trained, run, kind=CLASSIFIER):
         return [Claim(section, says, None, why) for says in (onset, memory, accuracy)]
     m = trained[run]
     epoch = m["overfitting_epoch"]
@@ -205,7 +221,7 @@ def _weight_decay(trained: Runs) -> list[Claim]:
     section, run = "weight-decay", "mlp-weight-decay"
     circles = "MLP: with weight decay the test loss circles a constant."
     accuracy = "MLP: with weight decay the test accuracy is 0.866."
-    if why := _lacking(trained, run):
+    if why := _lacking(trained, run, kind=CLASSIFIER):
         return [Claim(section, says, None, why) for says in (circles, accuracy)]
     m = trained[run]
     stray, epoch = m["second_half_test_loss_deviation"], m["overfitting_epoch"]
@@ -223,7 +239,7 @@ def _weight_decay(trained: Runs) -> list[Claim]:
 
 def _convnet(trained: Runs) -> Claim:
     section, says = "convnet", "A ConvNet classifies better than the MLP."
-    if why := _lacking(trained, "convnet", "mlp"):
+    if why := _lacking(trained, "convnet", "mlp", kind=CLASSIFIER):
         return Claim(section, says, None, why)
     own, other = trained["convnet"]["final_test_accuracy"], trained["mlp"]["final_test_accuracy"]
     return Claim(section, says, own > other, f"Test accuracy {own:.4f} against {other:.4f}.")
@@ -232,7 +248,7 @@ def _convnet(trained: Runs) -> Claim:
 def _flips(attacked: Runs) -> Claim:
     section = "adversarial"
     says = "Images that are classified correctly flip when they are moved by ε · sign ∂loss/∂image."
-    if why := _lacking(attacked, "mlp"):
+    if why := _lacking(attacked, "mlp", kind=ATTACKED):
         return Claim(section, says, None, why)
     m = attacked["mlp"]
     middle = m["median_flipping_epsilon"]
@@ -243,7 +259,7 @@ def _flips(attacked: Runs) -> Claim:
 
 def _bag(attacked: Runs) -> Claim:
     section, says = "adversarial", "A bag, given 0.992, becomes a T-shirt/top, given 0.37."
-    if why := _lacking(attacked, "mlp"):
+    if why := _lacking(attacked, "mlp", kind=ATTACKED):
         return Claim(section, says, None, why)
     m = attacked["mlp"]
     if m["bag_index"] is None:
@@ -264,11 +280,13 @@ def _accuracy(section: str, says: str, m: Metrics, expected: float) -> Claim:
     return Claim(section, says, abs(own - expected) <= ACCURACY_TOLERANCE, shows)
 
 
-def _lacking(runs: Runs, *names: str) -> str | None:
+def _lacking(runs: Runs, *names: str, kind: Kind) -> str | None:
     """Say what stands in the way of a verdict on these runs."""
     for name in names:
         if name not in runs:
             return f"There is no {name} here: it was not trained, or not attacked."
+        if kind.metric not in runs[name]:
+            return f"{name} is no {kind.words} here."
         if runs[name].get("diverged"):
             return f"{name} diverged in epoch {runs[name]['diverged_epoch']}."
     return None

@@ -73,7 +73,8 @@ def judged(revision: Revision) -> list[Claim]:
         name = PurePosixPath(path)
         if name.parent.name in groups:
             groups[name.parent.name][name.stem] = metrics
-    return claims(revision.metrics["metrics/theory.json"], groups["train"], groups["attack"])
+    source = revision.metrics["metrics/data.json"]["source"]
+    return claims(source, revision.metrics["metrics/theory.json"], groups["train"], groups["attack"])
 
 
 def overlays(old: Revision, new: Revision) -> Iterator[tuple[str, Figure]]:

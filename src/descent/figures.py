@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle, product
+from math import ceil
 from typing import Any
 
 import pandas as pd
@@ -9,17 +10,50 @@ import torch
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from descent.attacks import moved
-from descent.drawing import DIABETES, bare, guessing, images, legend, logarithmic, panel, percent, start
+from descent.drawing import (
+    DIABETES,
+    bare,
+    fitted,
+    guessing,
+    images,
+    legend,
+    logarithmic,
+    panel,
+    percent,
+    plain,
+    start,
+    wide,
+)
 from descent.palette import COLOURS, INK, PAPER, PURPLE
+from descent.params import Run
 
 Curve = pd.DataFrame
 Metrics = Mapping[str, Any]
 Pictures = Mapping[str, Tensor]
 # What −1, 0 and +1 look like.
 SIGNS = torch.tensor([[33, 102, 172], [255, 255, 255], [178, 24, 43]], dtype=torch.uint8)
+# A table of more rows has no room for its numbers.
+MOST_NUMBERS = 20
+TICKS = 11
+
+
+def linear_regressions(runs: Mapping[str, Run]) -> list[str]:
+    """Name the linear regressions among the runs: the only ones with an optimum and a stability threshold."""
+    return [name for name, run in runs.items() if (run.data, run.model.kind) == ("diabetes", "linear")]
+
+
+def regressions(
+    runs: Mapping[str, Run], curves: Mapping[str, Curve], metrics: Mapping[str, Metrics]
+) -> dict[str, Figure]:
+    """Draw the figures of the linear regressions by name; none without a linear regression."""
+    chosen = {name: curves[name] for name in linear_regressions(runs)}
+    rates = {name: runs[name].learning_rate for name in chosen}
+    figures = {"regression-loss": regression, "regression-hovering": hovering}
+    return {name: draw(chosen, metrics, rates) for name, draw in figures.items()} if chosen else {}
 
 
 def regression(curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], rates: Mapping[str, float]) -> Figure:
@@ -30,7 +64,7 @@ def regression(curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], rate
             curve["epoch"],
             curve["train_loss"],
             color=colour,
-            label=f"learning rate {rates[name]:g}{_end(metrics[name])}",
+            label=f"{name}, learning rate {rates[name]:g}{_end(metrics[name])}",
         )
     _optimum(axes, metrics, curves)
     axes.set(xlabel="epoch", ylabel="mean squared error")
@@ -40,23 +74,28 @@ def regression(curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], rate
 
 
 def hovering(curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], rates: Mapping[str, float]) -> Figure:
-    """Draw where each linear regression hovers, and where its learning rate stands to the threshold."""
-    figure, axes = panel("Linear regression: second half of the epochs", DIABETES)
-    threshold = min(metrics[name]["stability_threshold"] for name in curves)
+    """Draw where each linear regression hovers, and where its learning rate stands to its threshold."""
+    figure, axes = panel("Linear regression: mean and range of the second half of the epochs", DIABETES)
+    thresholds = {name: metrics[name]["stability_threshold"] for name in curves}
+    one = len(set(thresholds.values())) == 1
     for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
         tail = curve["train_loss"].iloc[len(curve) // 2 :]
         spread = [[tail.mean() - tail.min()], [tail.max() - tail.mean()]]
-        label = f"{rates[name]:g}{_end(metrics[name])}"
+        words = name if one else f"{name}, 2/λmax = {thresholds[name]:.4f}"
+        label = f"{words}{_end(metrics[name])}"
         axes.errorbar(rates[name], tail.mean(), spread, fmt="o", ms=9, capsize=6, color=colour, label=label)
+        axes.axvline(thresholds[name], color=PURPLE if one else colour, linewidth=2, linestyle="-" if one else ":")
     _optimum(axes, metrics, curves)
-    axes.set(xlabel="learning rate", ylabel="mean squared error: mean, range", xscale="log")
+    axes.set(xlabel="learning rate", ylabel="mean squared error", xscale="log")
     logarithmic(axes, 1, 2, 3, 4, 5, 6)
-    axes.axvline(threshold, color=PURPLE, linewidth=2)
-    axes.set_xlim(min(rates.values()) / 3, threshold * 8)
-    axes.axvspan(threshold, threshold * 8, color=PURPLE, alpha=0.15, linewidth=0)
-    words = f" diverges\n beyond\n 2/λmax =\n {threshold:.4f}"
-    axes.annotate(words, (threshold, 0.97), xycoords=("data", "axes fraction"), va="top", fontsize=11.5)
-    legend(figure, axes, columns=3)
+    last = 8 * max(thresholds.values())
+    axes.set_xlim(min(*rates.values(), *thresholds.values()) / 3, max(last, *(2 * rate for rate in rates.values())))
+    if one:
+        threshold = last / 8
+        axes.axvspan(threshold, axes.get_xlim()[1], color=PURPLE, alpha=0.15, linewidth=0)
+        words = f" diverges\n beyond\n 2/λmax =\n {threshold:.4f}"
+        axes.annotate(words, (threshold, 0.97), xycoords=("data", "axes fraction"), va="top", fontsize=11.5)
+    legend(figure, axes)
     return figure
 
 
@@ -71,10 +110,8 @@ def training(
             curve["epoch"], curve[f"train_{measure}"], "--", color=colour, linewidth=1.7, label=f"{name}, training"
         )
         if (onset := metrics[name]["overfitting_epoch"]) is not None:
-            axes.axvline(onset, color=colour, linestyle=":", linewidth=1.8)
-            if measure == "loss":
-                words = f" {name} overfits\n from epoch {onset}"
-                axes.annotate(words, (onset, 0.99), xycoords=("data", "axes fraction"), va="top", fontsize=11.5)
+            words = f"{name} overfits from epoch {onset}"
+            axes.axvline(onset, color=colour, linestyle=":", linewidth=1.8, label=words)
     axes.set_xlabel("epoch")
     if measure == "loss":
         axes.set_ylabel("cross-entropy (nats)")
@@ -95,7 +132,7 @@ def robustness(title: str, curves: Mapping[str, Curve], classes: int, source: st
     guessing(axes, classes)
     axes.set(xlabel="ε, largest change of a pixel (white is 1)", ylabel="share classified correctly", ylim=(0, 1))
     percent(axes)
-    axes.legend()
+    legend(figure, axes)
     return figure
 
 
@@ -108,7 +145,7 @@ def overlay(title: str, columns: Sequence[str], curves: Sequence[tuple[str, Curv
             if column in curve:
                 part = {"train": ", training", "test": ", test"}.get(column.partition("_")[0], "")
                 style = "--" if part == ", training" else "-"
-                axes.plot(curve[x], curve[column], style, color=colour, label=f"{name}{part}")
+                axes.plot(curve[x], curve[column], style, color=colour, label=plain(f"{name}{part}"))
     axes.set(xlabel={"epsilon": "ε", "epoch": "epoch"}[x], ylabel=columns[0].rpartition("_")[2])
     legend(figure, axes)
     return figure
@@ -116,8 +153,9 @@ def overlay(title: str, columns: Sequence[str], curves: Sequence[tuple[str, Curv
 
 def flips(quantiles: Mapping[str, Curve], classes: Sequence[str], source: str) -> Figure:
     """Draw, class by class, the smallest ε that flips: median, and the ranges of half and nine tenths of the images."""
-    title, height = "Smallest ε that flips an image: median, half, nine tenths", 2.2 + 0.5 * len(classes)
-    figure = start(title, images(source), (6.2, height))
+    title, names = "Smallest ε that flips an image: median, half, nine tenths", [plain(name) for name in classes]
+    row = max(0.5 if len(classes) <= MOST_NUMBERS else 0.36, 0.09 * len(quantiles))
+    figure = start(title, images(source), (5.2 + max(1, wide(names, 13)), 2.2 + row * len(classes)))
     axes = figure.subplots()
     for index, (colour, (name, table)) in enumerate(zip(cycle(COLOURS), quantiles.items(), strict=False)):
         shift = 0.8 * ((index + 0.5) / len(quantiles) - 0.5)
@@ -130,7 +168,8 @@ def flips(quantiles: Mapping[str, Curve], classes: Sequence[str], source: str) -
             places = [place + shift for place in range(len(classes))]
             axes.plot(grid[0.5], places, "o", color=colour, ms=6, markeredgecolor=PAPER, label=name)
     axes.set(xlabel="ε, largest change of a pixel (white is 1)", xscale="log")
-    axes.set_yticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), names)
+    axes.set_ylim(-0.6, len(classes) - 0.4)
     axes.invert_yaxis()
     legend(figure, axes)
     return figure
@@ -138,50 +177,65 @@ def flips(quantiles: Mapping[str, Curve], classes: Sequence[str], source: str) -
 
 def transfer(accuracies: Curve, epsilon: float, source: str) -> Figure:
     """Draw the accuracy of each classifier on the images crafted on each, as a table with shades."""
-    figure, axes = panel(f"Accuracy on images moved by ε = {epsilon:g}", images(source))
     names = list(dict.fromkeys(accuracies["source"]))
     grid = accuracies.pivot_table(index="source", columns="target", values="accuracy").reindex(names)[names]
-    _table(axes, grid, "{:.1%}")
+    figure, axes = _table(f"Accuracy on images moved by ε = {epsilon:g}", grid, images(source), "{:.1%}", 0.85, 12)
     axes.set(xlabel="tried on", ylabel="crafted on")
     return figure
 
 
 def confusion(name: str, counts: Curve, epsilon: float, source: str) -> Figure:
-    """Draw what the images of each class are taken for when they are moved, as a table with shades."""
-    figure = start(f"{name}: moved by ε = {epsilon:g}, taken for", images(source), (6.2, 6.2))
-    axes = figure.subplots()
+    """Draw which share of the images of each class is taken for each class when they are moved, as a table."""
     classes = list(dict.fromkeys(counts["actual"]))
     grid = counts.pivot_table(index="actual", columns="predicted", values="images").reindex(classes)[classes]
-    _table(axes, grid / grid.sum(axis=1).max(), "{:.0%}", fontsize=8.5)
-    axes.set(xlabel="taken for", ylabel="true class")
+    shares = grid.div(grid.sum(axis=1).clip(lower=1), axis="index")  # of its row: classes differ in size
+    title = f"{name}: moved by ε = {epsilon:g}, share of each true class"
+    figure, axes = _table(title, shares, images(source), "{:.0%}", 0.45, 8.5)
+    axes.set(xlabel="predicted class", ylabel="true class")
     return figure
 
 
-def _table(axes: Axes, grid: Curve, words: str, fontsize: float = 12) -> None:
-    """Shade a table of shares and write them in."""
-    shares = grid.to_numpy()
-    axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="none")
-    for row, column in product(*map(range, shares.shape)):
+def _table(title: str, grid: Curve, data: str, words: str, cell: float, fontsize: float) -> tuple[Figure, Axes]:
+    """Shade a table of shares; write them in where there is room, each cell so many inches wide, or add a scale."""
+    shares, room = grid.to_numpy(), len(grid) <= MOST_NUMBERS
+    rows, columns = ([fitted(plain(name), 3.2, TICKS) for name in names] for names in (grid.index, grid.columns))
+    label = max(1, wide((line for name in rows for line in name.splitlines()), TICKS))
+    steep = label > 1.5 or not room
+    side = (cell if room else 0.23) * len(grid)
+    width = max(6.2, side + label + (0.7 if room else 1.7))
+    figure = start(title, data, (width, max(4.8, side + (label if steep else 0.6 * label) + 1.2)))
+    axes = figure.subplots()
+    shown = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="none")
+    for row, column in product(*map(range, shares.shape)) if room else ():
         colour = "#fefefe" if shares[row, column] < 0.6 else "#101014"
         text = words.format(shares[row, column])
         axes.annotate(text, (column, row), ha="center", va="center", color=colour, fontsize=fontsize)
-    axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=35, ha="right", fontsize=11)
-    axes.set_yticks(range(len(grid)), grid.index, fontsize=11)
+    if not room:
+        figure.colorbar(shown, ax=axes, shrink=0.5, format=PercentFormatter(1))
+    turned = {"rotation": 90} if steep else {"rotation": 35, "ha": "right"}
+    axes.set_xticks(range(len(columns)), columns, fontsize=TICKS, **turned)
+    axes.set_yticks(range(len(rows)), rows, fontsize=TICKS)
     axes.grid(visible=False)
+    return figure, axes
 
 
 def gallery(name: str, pictures: Pictures, classes: Sequence[str], source: str) -> Figure:
     """Draw the pictures named `gallery.…`, one image of each class: clean, signed perturbation, adversarial."""
     pictures = _named(pictures, "gallery")
     shown = len(pictures["label"])
+    captions = [_captions(pictures, index, classes, 1.6, 10.5) for index in range(shown)]
+    column = max(1.2, 0.2 + wide((line for each in captions for words in each for line in words.splitlines()), 10.5))
+    across = min(max(shown, 1), int(12 / column))
+    bands = max(1, ceil(shown / across))
     title = f"{name}: the image of each class whose smallest flipping ε is the median"
-    figure = start(title, images(source), (13, 6))
-    grid = figure.subplots(3, max(shown, 1), squeeze=False)
-    for column in range(shown):
-        _triptych(grid[:, column], pictures, column, classes, fontsize=10.5)
+    figure = start(title, images(source), (max(6.2, 1 + across * column), 0.9 + 5.1 * bands))
+    grid = figure.subplots(3 * bands, across, squeeze=False)
+    for index in range(shown):
+        band, place = divmod(index, across)
+        _triptych(grid[3 * band : 3 * band + 3, place], pictures, index, captions[index], fontsize=10.5)
     if not shown:
         grid[1, 0].set_title("no image is flipped")
-    for row, words in zip(grid, ("clean", "direction: +ε red,\n−ε blue, 0 white", "adversarial"), strict=True):
+    for row, words in zip(grid, cycle(("clean", "direction: +ε red,\n−ε blue, 0 white", "adversarial")), strict=False):
         row[0].set_ylabel(words, fontsize=11)
     for axes in grid.flat:
         bare(axes)
@@ -195,8 +249,8 @@ def bag(title: str, group: str, pictures: Mapping[str, Pictures], classes: Seque
     figure = start(title, images(source), (6.2, 0.9 + 2.4 * max(len(found), 1)))
     grid = figure.subplots(max(len(found), 1), 3, squeeze=False)
     for row, (name, picture) in zip(grid, found.items(), strict=False):
-        _triptych(row, picture, 0, classes, fontsize=12)
-        row[0].set_ylabel(name, fontsize=12)
+        _triptych(row, picture, 0, _captions(picture, 0, classes, 1.8, 12), fontsize=12)
+        row[0].set_ylabel(fitted(name, 2, 12), fontsize=12)
     if not found:
         grid[0, 1].set_title("no bag does so")
     for axes in grid.flat:
@@ -233,21 +287,22 @@ def _named(pictures: Pictures, group: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{group}."): tensor for name, tensor in pictures.items() if name.startswith(f"{group}.")}
 
 
-def _triptych(places: Iterable[Axes], pictures: Pictures, index: int, classes: Sequence[str], fontsize: float) -> None:
-    """Show a clean image, what is added to it, and the sum, with the class given and its probability."""
+def _triptych(places: Iterable[Axes], pictures: Pictures, index: int, captions: Sequence[str], fontsize: float) -> None:
+    """Show a clean image, what is added to it, and the sum."""
     clean, direction, adversarial = (pictures[name][index, 0] for name in ("clean", "direction", "adversarial"))
-    epsilon = pictures["epsilon"][index].item()
-    captions = (
-        _verdict(pictures["clean_probabilities"][index], classes),
-        f"ε = {epsilon:.3f}",
-        _verdict(pictures["adversarial_probabilities"][index], classes),
-    )
     for axes, image, caption in zip(places, (clean, direction, adversarial), captions, strict=True):
         low = -1 if image is direction else 0
         axes.imshow(image.numpy(), cmap="RdBu_r" if low else "gray", vmin=low, vmax=1, interpolation="none")
         axes.set_title(caption, fontsize=fontsize)
 
 
-def _verdict(probabilities: Float[Tensor, " classes"], classes: Sequence[str]) -> str:
-    confidence, label = probabilities.max(dim=0)
-    return f"{classes[int(label)]}\n{confidence.item():.3f}"
+def _captions(
+    pictures: Pictures, index: int, classes: Sequence[str], inches: float, fontsize: float
+) -> tuple[str, str, str]:
+    """Name the class given to an image, and its probability, before and after it is moved by ε."""
+
+    def verdict(kind: str) -> str:
+        confidence, label = pictures[f"{kind}_probabilities"][index].max(dim=0)
+        return f"{fitted(plain(classes[int(label)]), inches, fontsize)}\n{confidence.item():.3f}"
+
+    return verdict("clean"), f"ε = {pictures['epsilon'][index].item():.3f}", verdict("adversarial")

@@ -121,5 +121,5 @@ def warning(source: str) -> str | None:
         )
     if source != FASHION_MNIST:
         shown = title(source)
-        return f"{shown[0].upper()}{shown[1:]}, not Fashion-MNIST: the write-up's claims are judged by other images."
+        return f"{shown[0].upper()}{shown[1:]}, not Fashion-MNIST: the write-up's claims about images are not judged."
     return None

@@ -21,6 +21,7 @@ MEASURES: Mapping[str, Sequence[str]] = {
         "final_train_loss",
         "share_of_epochs_with_rising_train_loss",
         "learning_rate_over_threshold",
+        "test_r2",
     ),
     "images": (
         "final_test_loss",
@@ -117,17 +118,20 @@ def rows(planned: Mapping[str, tuple[Setting, Trial]], outcomes: Outcomes) -> It
 
 
 def results(planned: Mapping[str, tuple[Setting, Trial]], outcomes: Outcomes) -> Iterator[dict[str, Value]]:
-    """Yield a row for each trial: the setting, the seed, and every metric that the run has by itself."""
+    """Yield a row for each trial: the setting, the seed, and every metric; None for one that its run does not have."""
+    # A linear regression has metrics that another model on the same data lacks.
+    every = dict.fromkeys(metric for name in planned for metric in outcomes.read(name).metrics)
     for name, (setting, trial) in planned.items():
-        yield {**_words(setting), "seed": trial.seed, **outcomes.read(name).metrics}
+        yield {**_words(setting), "seed": trial.seed, **every, **outcomes.read(name).metrics}
 
 
 def summary(planned: Mapping[str, tuple[Setting, Trial]], outcomes: Outcomes) -> list[dict[str, Value]]:
     """Summarise each setting over its seeds, a row each.
 
     Of each measure of the run's data, and of the accuracy at each ε if it was attacked: `…_seeds` that have one (a
-    trial that diverged has none), `…_mean`, `…_median`, `…_low` and `…_high`, the 95 % interval of the mean by
-    Student's t; `…_difference`, `…_difference_low` and `…_difference_high` from the first setting, paired by seed.
+    trial that diverged has none, and a model that is not linear has no excess over the optimum); `…_mean`,
+    `…_median`, `…_low` and `…_high`, the 95 % interval of the mean by Student's t; `…_difference`,
+    `…_difference_low` and `…_difference_high` from the first setting, paired by seed.
     What a single seed cannot tell is left empty.
     """
     by_setting: dict[tuple[str, ...], tuple[Setting, dict[int, dict[str, Any]]]] = {}
@@ -159,7 +163,8 @@ def summary(planned: Mapping[str, tuple[Setting, Trial]], outcomes: Outcomes) ->
 
 
 def _values(metrics: Mapping[int, Mapping[str, Any]], measure: str) -> dict[int, float]:
-    return {seed: each[measure] for seed, each in metrics.items() if not each["diverged"] and each[measure] is not None}
+    found = {seed: each.get(measure) for seed, each in metrics.items() if not each["diverged"]}
+    return {seed: value for seed, value in found.items() if value is not None}
 
 
 def _words(setting: Setting) -> dict[str, Value]:

@@ -40,7 +40,6 @@ class Results(NamedTuple):
     probabilities: Mapping[str, Sequence[Mapping[str, Any]]]  # rows of plots/probabilities/RUN.csv, by run
     figures: Mapping[str, str]  # SVG, by name
     sheets: Mapping[str, bytes]  # PNG, by name
-    versions: Mapping[str, str]  # by package
 
 
 def report(results: Results) -> str:
@@ -49,7 +48,7 @@ def report(results: Results) -> str:
     Returns:
         HTML with styles, pictures, formulas and data in it; the same for the same results.
     """
-    judged = claims(results.theory, results.trained, results.attacked)
+    judged = claims(results.data["source"], results.theory, results.trained, results.attacked)
     return (
         environment()
         .get_template("report.html")

@@ -19,7 +19,10 @@ class Table(NamedTuple):
 
 
 def tables(trained: Mapping[str, Metrics], attacked: Mapping[str, Metrics]) -> dict[str, Table]:
-    """Lay out the metrics of all runs, each kind of run in a table of its own: regression, classifiers, attacks.
+    """Lay out the metrics of all runs, each kind of run in a table of its own.
+
+    `regression` has linear regressions alone; `others`, the regressions with another model, has no optimum to compare
+    with.
 
     Args:
         trained: `metrics/train/RUN.json` by run.
@@ -27,6 +30,7 @@ def tables(trained: Mapping[str, Metrics], attacked: Mapping[str, Metrics]) -> d
     """
     return {
         "regression": _regressions({name: m for name, m in trained.items() if "least_squares_loss" in m}),
+        "others": _others({n: m for n, m in trained.items() if "test_r2" in m and "least_squares_loss" not in m}),
         "classifiers": _classifiers({name: m for name, m in trained.items() if "best_test_accuracy" in m}),
         "attacks": _attacked(attacked),
     }
@@ -34,7 +38,8 @@ def tables(trained: Mapping[str, Metrics], attacked: Mapping[str, Metrics]) -> d
 
 def results(data: Metrics, trained: Mapping[str, Metrics], attacked: Mapping[str, Metrics]) -> str:
     """Write all tables in Markdown, after a warning if the images of `metrics/data.json` are not Fashion-MNIST."""
-    written = map(_markdown, tables(trained, attacked).values())
+    laid = tables(trained, attacked)
+    written = [_markdown(table) for name, table in laid.items() if table.rows or name != "others"]
     warned = warning(data["source"])
     return "\n\n".join([f"**{warned}**", *written] if warned else written)
 
@@ -59,6 +64,22 @@ def _regressions(runs: Mapping[str, Metrics]) -> Table:
                 f"{m['final_excess_over_least_squares']:.1%}",
                 f"{m['hovering_excess_over_least_squares']:.1%}",
                 f"{m['share_of_epochs_with_rising_train_loss']:.0%}",
+                f"{m['test_r2']:.3f}",
+            )
+            for name, m in runs.items()
+        ],
+    )
+
+
+def _others(runs: Mapping[str, Metrics]) -> Table:
+    return Table(
+        ("regression, not linear", "weights", "train loss", "test loss", "R²"),
+        [
+            (
+                _label(name, m),
+                f"{m['weights']:,}",
+                f"{m['final_train_loss']:.0f}",
+                f"{m['final_test_loss']:.0f}",
                 f"{m['test_r2']:.3f}",
             )
             for name, m in runs.items()

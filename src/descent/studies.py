@@ -77,8 +77,8 @@ def settings(name: str, study: Study, runs: Mapping[str, Run]) -> list[Setting]:
         runs: Those of `params.yaml`, by name.
 
     Raises:
-        ParamsError: A name is none of a run, or of a run's parameter, or a value is none for it, or is there twice; a
-            line for each.
+        ParamsError: A name is none of a run, or of a run's parameter, or a value is none for it, or is there twice, or
+            two settings are the same run; a line for each.
     """
     if (count := len(study.runs) * prod(map(len, study.grid.values()))) > MOST_SETTINGS:
         raise ParamsError(f"studies.yaml: studies.{name}.grid: {count:,} settings; {MOST_SETTINGS:,} are the most")
@@ -98,10 +98,19 @@ def settings(name: str, study: Study, runs: Mapping[str, Run]) -> list[Setting]:
     if others:
         raise ParamsError(f"studies.yaml: studies.{name}.data: the run {others[0]} is trained on other data")
     for parameter, listed in study.grid.items():
-        if any(value in listed[:place] for place, value in enumerate(listed)):
-            mistakes[f"{parameter}: the same value twice"] = None
+        # The results hold six digits of a number.
+        written = [float(f"{value:.6g}") if isinstance(value, float) else value for value in listed]
+        if any(value in written[:place] for place, value in enumerate(written)):
+            mistakes[f"{parameter}: the same value twice, to six digits"] = None
     if mistakes:
         raise ParamsError("\n".join(f"studies.yaml: studies.{name}.grid.{one_line(words)}" for words in mistakes))
+    seen = dict[str, Setting]()
+    for setting in made:
+        if (first := seen.setdefault(setting.run.model_dump_json(), setting)) is not setting:
+            one, other = (
+                ", ".join(f"{key} = {value}" for key, value in each.values.items()) for each in (first, setting)
+            )
+            raise ParamsError(f"studies.yaml: studies.{name}: the same run twice: {one}; and {other}; leave one out")
     return made
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from descent.drawing import DIABETES, guessing, images, legend, panel, percent
+from descent.drawing import DIABETES, fitted, guessing, images, legend, panel, percent
 from descent.palette import COLOURS, INK, PURPLE
 
 Table = pd.DataFrame
@@ -23,7 +23,7 @@ MOST_UPRIGHT = 7
 # What lies above is on its way to infinity.
 LARGEST_EXCESS = 1e3
 SMALLEST_EXCESS = 1e-6
-PARAMETERS = {"learning_rate": "learning rate", "weight_decay": "weight decay λ"}
+PARAMETERS = {"learning_rate": "learning rate", "weight_decay": "weight decay λ", "batch_size": "batch size"}
 
 
 def bands(curves: Table, parameters: Sequence[str], source: str) -> Figure:
@@ -134,7 +134,7 @@ def onsets(trials: Table, parameters: Sequence[str], source: str) -> Figure:
         shift = 0.5 * ((index + 0.5) / len(groups) - 0.5)
         for place, (_, of_value) in enumerate(part.groupby(parameters[-1], sort=False)):
             found = of_value["overfitting_epoch"].dropna()
-            words = label or "a trial"
+            words = None if place else label or "a trial"
             axes.plot([place + shift] * len(found), found, "o", ms=7, alpha=0.7, color=colour, label=words)
             if without := len(of_value) - len(found):
                 height = (1.08 + 0.09 * index) * top
@@ -146,33 +146,37 @@ def onsets(trials: Table, parameters: Sequence[str], source: str) -> Figure:
         xlim=(-0.6, trials[parameters[-1]].nunique() - 0.4),
     )
     _values(axes, trials, parameters[-1])
-    handles, labels = axes.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    figure.legend(unique.values(), unique.keys(), loc="outside lower center", ncols=2)
+    legend(figure, axes)
     return figure
 
 
 def threshold(trials: Table, parameters: Sequence[str]) -> Figure:
-    """Draw where a regression hovers above the optimum, against its learning rate and the stability threshold.
+    """Draw where linear regressions hover above the optimum, against their learning rate and stability thresholds.
 
     Args:
-        trials: A row for each trial, with `hovering_excess_over_least_squares`, `diverged`, `stability_threshold`.
+        trials: A row for each trial, with `hovering_excess_over_least_squares`, `diverged`, `stability_threshold`; of
+            linear regressions alone.
         parameters: The last is the learning rate.
     """
     figure, axes = panel("Linear regression: above the optimum, median and range", DIABETES)
-    limit, name = trials["stability_threshold"].iloc[0], parameters[-1]
+    name, one = parameters[-1], trials["stability_threshold"].nunique() == 1
     for colour, (label, part) in zip(cycle(COLOURS), series(trials, parameters), strict=False):
         ended = part[~part["diverged"]].groupby(name)["hovering_excess_over_least_squares"]
         words = ", ".join(filter(None, [f"{part['seed'].nunique()} seeds", label]))
         axes.plot(ended.median().index, ended.median(), marker="o", ms=4, color=colour, label=words)
         axes.fill_between(ended.min().index, ended.min(), ended.max(), color=colour, alpha=0.25, linewidth=0)
-    axes.axvline(limit, color=PURPLE, linewidth=2, label=f"2/λmax = {limit:.4f}")
+        if not one:
+            limit = part["stability_threshold"].iloc[0]
+            axes.axvline(limit, color=colour, linewidth=2, linestyle="--", label=f"{label}: 2/λmax = {limit:.4f}")
+    if one:
+        limit = trials["stability_threshold"].iloc[0]
+        axes.axvline(limit, color=PURPLE, linewidth=2, label=f"2/λmax = {limit:.4f}")
     axes.axhline(1, color=INK, linestyle=":", linewidth=1.5, label="1: twice the optimum")
     axes.set(xlabel=_name(name), ylabel="excess over the optimum / optimum", xscale="log")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     excesses = trials["hovering_excess_over_least_squares"].clip(lower=SMALLEST_EXCESS, upper=LARGEST_EXCESS)
-    axes.set_ylim(excesses.min() / 2, excesses.max())
+    axes.set_ylim(excesses.min() / 2, max(excesses.max(), 2))
     legend(figure, axes)
     return figure
 
@@ -183,7 +187,10 @@ def series(table: Table, parameters: Sequence[str]) -> Iterator[tuple[str, Table
         yield "", table
         return
     for values, part in table.groupby(list(parameters[:-1]), sort=False):
-        yield ", ".join(f"{_name(name)} {value}" for name, value in zip(parameters, values, strict=False)), part
+        yield (
+            ", ".join(f"{_name(name)} {written(value)}" for name, value in zip(parameters, values, strict=False)),
+            part,
+        )
 
 
 def written(value: object) -> str:
@@ -207,9 +214,10 @@ def _interval(part: Table, measure: str) -> tuple[pd.Series, pd.Series, pd.Serie
 
 def _values(axes: Axes, table: Table, name: str) -> None:
     """Give each value a place of its own: 0 has none on a logarithmic axis."""
-    values = map(written, table[name].unique())
-    labels = [value.replace("-", "-\n", 1) if name == "run" else value for value in values]
-    axes.set_xticks(range(len(labels)), labels, rotation=45 if len(labels) > MOST_UPRIGHT else 0)
+    values = [written(value) for value in table[name].unique()]
+    upright = len(values) <= MOST_UPRIGHT
+    labels = [fitted(value, 4.8 / len(values) if upright else 2, 13) for value in values]
+    axes.set_xticks(range(len(labels)), labels, rotation=0 if upright else 45, ha="center" if upright else "right")
     axes.set_xlabel(_name(name))
 
 

@@ -23,6 +23,7 @@ REGRESSIONS = (
     ("rate / (2/λmax)", "learning_rate_over_threshold", "{:.3f}"),
     ("hovers above the optimum", "hovering_excess_over_least_squares", "{:.2%}"),
     ("epochs that rise", "share_of_epochs_with_rising_train_loss", "{:.0%}"),
+    ("R²", "test_r2", "{:.3f}"),
 )
 
 # A mean beyond it is that of what grows without bound, and decided by a single trial.
@@ -49,7 +50,7 @@ def drawn(found: Findings) -> dict[str, Figure]:
     """Draw the figures of a study by name."""
     parameters, source = found.parameters, found.metrics["source"]
     if not found.classifies:
-        return {"threshold": threshold(found.trials, parameters)} if _rate(found) else {}
+        return {"threshold": threshold(_linear(found.trials), parameters)} if _rate(found) else {}
     attacked = (
         {"robustness": robustness(found.summary, parameters, found.metrics["classes"], source)}
         if epsilons(found.summary)
@@ -83,7 +84,8 @@ def page(findings: Sequence[Findings], figures: Mapping[str, str]) -> str:
                     "table": table(found),
                     "attacked": attacked(found),
                     "at": sharpest_attack(found),
-                    "story": story(found) if found.classifies else crossing(found) if _rate(found) else None,
+                    "story": story(found) if found.classifies else None,
+                    "crossings": crossings(found) if _rate(found) else [],
                 }
                 for found in findings
             ],
@@ -94,7 +96,10 @@ def page(findings: Sequence[Findings], figures: Mapping[str, str]) -> str:
 
 def table(found: Findings) -> Table:
     """Lay out a row for each setting: means with half their 95 % intervals, and how many overfit or diverge."""
-    columns = CLASSIFIERS if found.classifies else REGRESSIONS
+    measured = {name for name in found.summary if found.summary[name].notna().any()}
+    columns = [
+        column for column in (CLASSIFIERS if found.classifies else REGRESSIONS) if f"{column[1]}_mean" in measured
+    ]
     last = "overfit" if found.classifies else "diverge"
     rows = []
     for row in found.summary.to_dict("records"):
@@ -155,18 +160,24 @@ def story(found: Findings) -> dict[str, Any]:
     }
 
 
-def crossing(found: Findings) -> dict[str, Any]:
-    """Return the numbers of the paragraph on a study of learning rates.
+def crossings(found: Findings) -> list[dict[str, Any]]:
+    """Return the numbers of the paragraph on each series of learning rates; it has a threshold of its own.
 
     Returns:
-        `rate`, the parameter's name; `threshold`, 2/λmax; rows of the summary: `smallest`, that of the smallest rate;
-        `least`, the one that hovers nearest to the optimum; `near`, that of the largest rate whose mean is below twice
-        the optimum; `beyond`, that of the first rate above the threshold; `lost`, that of the smallest rate at which
-        every trial diverges. None where there is no such.
+        `label`, the series; `rate`, the parameter's name; `threshold`, 2/λmax; rows of the summary: `smallest`, that
+        of the smallest rate; `least`, the one that hovers nearest to the optimum; `near`, that of the largest rate
+        whose mean is below twice the optimum; `beyond`, that of the first rate above the threshold; `lost`, that of
+        the smallest rate at which every trial diverges. None where there is no such.
     """
+    parts = series(_linear(found.trials), found.parameters)
+    return [{"label": label, **_crossing(found, part)} for label, part in parts]
+
+
+def _crossing(found: Findings, trials: pd.DataFrame) -> dict[str, Any]:
     rate, measure = found.parameters[-1], "hovering_excess_over_least_squares_mean"
-    limit = float(found.trials["stability_threshold"].iloc[0])
-    settings = sorted(found.summary.to_dict("records"), key=lambda row: row[rate])
+    limit = float(trials["stability_threshold"].iloc[0])
+    chosen = found.summary.merge(trials[list(found.parameters)].drop_duplicates(), on=list(found.parameters))
+    settings = sorted(chosen.to_dict("records"), key=lambda row: row[rate])
     ended = [row for row in settings if not row["diverged"]]
     return {
         "rate": rate,
@@ -179,8 +190,14 @@ def crossing(found: Findings) -> dict[str, Any]:
     }
 
 
+def _linear(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials of linear regressions; no other model has a stability threshold."""
+    return trials[trials["stability_threshold"].notna()] if "stability_threshold" in trials else trials.head(0)
+
+
 def _rate(found: Findings) -> bool:
-    return found.parameters[-1] == "learning_rate"
+    """Say whether a study of linear regressions varies the learning rate last."""
+    return found.parameters[-1] == "learning_rate" and not _linear(found.trials).empty
 
 
 def _named(found: Findings, row: Mapping[Any, Any]) -> str:

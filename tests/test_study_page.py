@@ -1,0 +1,112 @@
+"""The page of the studies says what their trials measured, each model and each batch size by itself."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from descent.drawing import svg
+from descent.files import save_table
+from descent.outcomes import Outcomes, results, rows, summary, trials
+from descent.params import MLP, Params, Run
+from descent.studies import Study, settings
+from descent.study_page import Findings, drawn, page, table
+from descent.trials import perform
+from stages.publish import WORDS
+
+
+def found(
+    data: tuple[Path, str], params: Params, runs: dict[str, Run], grid: dict[str, list[Any]], name: str = "s"
+) -> Findings:
+    """Perform a study of two seeds and read its tables as `publish` does."""
+    folder, digest = data
+    study = Study(data="diabetes", runs=list(runs), seeds=2, grid=grid, epsilons=[])
+    chosen = settings(name, study, runs)
+    planned = trials(chosen, range(2), params.evaluation, 1, digest)
+    outcomes = Outcomes(folder.parent / "outcomes")
+
+    def engine(missing: Any) -> Any:  # noqa: ANN401
+        yield from ((key, perform(trial, folder, folder.parent / "kept")) for key, trial in missing.items())
+
+    outcomes.complete({key: trial for key, (_, trial) in planned.items()}, engine, lambda: None)
+    written = {"curves": rows(planned, outcomes), "trials": results(planned, outcomes)}
+    written |= {"summary": iter(summary(planned, outcomes))}
+    tables = []
+    for kind, content in written.items():
+        save_table(path := folder.parent / f"{kind}.csv", content)
+        tables.append(pd.read_csv(path, **WORDS))
+    metrics = {"source": "diabetes", "classes": None, "runs": ", ".join(runs), "settings": len(chosen)}
+    return Findings(name, study.varied, metrics | {"seeds": 2, "trials": len(planned), "diverged": 0}, *tables)
+
+
+def words(findings: Findings) -> str:
+    """Return what the page of one study says."""
+    figures = {f"{findings.name}-{name}": svg(figure) for name, figure in drawn(findings).items()}
+    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", page([findings], figures).partition("<main")[2]))
+
+
+@pytest.fixture
+def linear(params: Params) -> Run:
+    return params.train["regression-lr-1e-2"].model_copy(update={"epochs": 4})
+
+
+@pytest.fixture
+def bent(linear: Run) -> Run:
+    return linear.model_copy(update={"model": MLP(kind="mlp", hidden=[3])})
+
+
+def test_each_batch_size_has_the_threshold_of_its_own(data: tuple[Path, str], params: Params, linear: Run) -> None:
+    study = found(data, params, {"r": linear}, {"batch_size": [4, 8], "learning_rate": [0.001, 0.002]})
+    limits = study.trials.groupby("batch_size")["stability_threshold"].first()
+    assert limits[4] == pytest.approx(2 * limits[8], rel=1e-4)
+    (axes,) = drawn(study)["threshold"].axes
+    labels = [str(line.get_label()) for line in axes.lines]
+    assert [label for label in labels if "λmax" in label] == [
+        f"batch size {size}: 2/λmax = {limits[size]:.4f}" for size in (4, 8)
+    ]
+    said = words(study)
+    for size in (4, 8):
+        assert re.search(rf"With batch size {size}: over the second half .* 2/λmax, is {limits[size]:.4f}", said)
+
+
+def test_one_threshold_is_told_once(data: tuple[Path, str], params: Params, linear: Run) -> None:
+    study = found(data, params, {"r": linear}, {"learning_rate": [0.001, 0.002]})
+    assert words(study).count("2/λmax, is") == 1
+    (axes,) = drawn(study)["threshold"].axes
+    assert sum("λmax" in str(line.get_label()) for line in axes.lines) == 1
+
+
+@pytest.mark.parametrize("first", ["bent", "straight"])
+def test_another_model_beside_linear_regressions_has_no_threshold(
+    data: tuple[Path, str], params: Params, linear: Run, bent: Run, first: str
+) -> None:
+    runs = dict(sorted({"bent": bent, "straight": linear}.items(), reverse=first == "straight"))
+    study = found(data, params, runs, {"learning_rate": [0.001, 0.002]})
+    assert study.trials.set_index("run")["stability_threshold"].isna().to_dict() == {"bent": True, "straight": False}
+    (axes,) = drawn(study)["threshold"].axes
+    assert not any("bent" in str(line.get_label()) for line in axes.lines)
+    cells = {(row[0], row[1]): row for row in table(study).rows}
+    assert [cells["bent", rate][2:4] for rate in ("0.001", "0.002")] == [("–", "–")] * 2
+    assert "–" not in cells["straight", "0.001"][2:4]
+    assert "2/λmax, is" in words(study)
+
+
+def test_a_study_of_another_model_alone_has_its_table_and_no_threshold(
+    data: tuple[Path, str], params: Params, bent: Run
+) -> None:
+    study = found(data, params, {"bent": bent}, {"learning_rate": [0.001, 0.002]})
+    assert drawn(study) == {}
+    assert table(study).header == ("learning_rate", "epochs that rise", "R²", "diverge")
+    assert "λmax" not in words(study)
+
+
+def test_names_that_look_like_numbers_come_back_as_they_are(
+    data: tuple[Path, str], params: Params, linear: Run
+) -> None:
+    names = ("0x10", "1-2", "none", "na")
+    runs = {name: linear.model_copy(update={"batch_size": 4 + place}) for place, name in enumerate(names)}
+    study = found(data, params, runs, {"schedule": ["constant", "linear"]})
+    assert list(study.summary["run"].unique()) == list(runs)
+    assert [row[0] for row in table(study).rows[::2]] == list(runs)
