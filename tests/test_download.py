@@ -46,7 +46,6 @@ def project(tmp_path: Path, mirrors: Path) -> Workspace:
             text = text.replace(PUBLISHED[name].md5[part], hashlib.md5(content, usedforsecurity=False).hexdigest())
     module.write_text(text, encoding="utf-8")
     workspace.set(data__mirrors={name: [NO_MIRROR] for name in SETS}, data__drawn__train=20, data__drawn__test=20)
-    workspace.run("dvc", "init", "--quiet", "--force")
     return workspace
 
 
@@ -109,6 +108,12 @@ def torchvisions(folder: Path) -> None:
         (folder / file).rename(raw / file)
 
 
+def anothers(folder: Path) -> None:
+    """Move the files to where torchvision keeps those of another set."""
+    torchvisions(folder)
+    (folder / "FashionMNIST").rename(folder / "MNIST")
+
+
 def unpacked(folder: Path) -> None:
     """Unpack the files."""
     for file in FILES.values():
@@ -124,19 +129,13 @@ def test_the_root_of_torchvision_is_a_mirror(project: Workspace, mirrors: Path, 
     assert source(project) == "fashion-mnist"
 
 
-def of_mnist(folder: Path) -> None:
-    """Lay the files out as torchvision does those of MNIST."""
-    torchvisions(folder)
-    (folder / "FashionMNIST").rename(folder / "MNIST")
-
-
 @pytest.mark.parametrize(
     ("damage", "found"),
     [
         (shutil.rmtree, "No such file or directory"),
         (unpacked, "only train-images-idx3-ubyte is there; its hash is that of the packed file, train-images"),
         (lambda folder: (folder / FILES["test_labels"]).write_bytes(b"<p>Log in</p>"), "wrong file: expected SHA-256"),
-        (of_mnist, "No such file"),
+        (anothers, "No such file"),
     ],
 )
 def test_no_garments_are_drawn_where_a_named_mirror_fails(

@@ -86,7 +86,7 @@ def _classes(folder: Path) -> list[str]:
             "another clone have it only after `dvc add images/train images/test` (docs/data.md)"
         )
     paths = sorted(folder.iterdir())
-    if loose := [path for path in paths if path.suffix.lower() == ".png" and not path.is_dir()]:
+    if loose := [path for path in paths if _looks_like_a_picture(path) and not path.is_dir()]:
         raise DataError(f"{_word(loose[0])}: a picture outside a class; move it into the folder of its class")
     folders = [_real(path) for path in paths if path.is_dir()]
     cmap = _printable() if any(not path.name.isascii() for path in folders) else ()
@@ -123,7 +123,7 @@ def _printable() -> Collection[int]:
 def _pictures(folder: Path, hashed: Collection[Path] | None) -> list[Path]:
     found = []
     for path in sorted(folder.iterdir()):
-        picture = path.suffix.lower() == ".png" and not path.name.startswith(".")
+        picture = _looks_like_a_picture(path)
         if hashed is None or path in hashed:
             if not picture:
                 raise DataError(f"{_word(path)}: no PNG file; a picture's name ends in .png and begins without a dot")
@@ -136,6 +136,11 @@ def _pictures(folder: Path, hashed: Collection[Path] | None) -> list[Path]:
     if not found:
         raise DataError(f"{folder}: no image")
     return found
+
+
+def _looks_like_a_picture(path: Path) -> bool:
+    """Tell by its name whether a file is a picture; what programs leave beside one begins with a dot."""
+    return path.suffix.lower() == ".png" and not path.name.startswith(".")
 
 
 def _grey(path: Path, size: tuple[int, ...] | None) -> UInt8[np.ndarray, "height width"]:
