@@ -20,8 +20,8 @@ class ImageSet(NamedTuple):
 
     title: str
     credit: str  # who made it, and under which licence
-    license: str  # the identifier of that licence on Hugging Face's hub
     hub: str | None  # its name on Hugging Face's hub
+    license: str  # the identifier of its licence there
     classes: tuple[str, ...]
     sha256: Mapping[str, str]  # of the four files, as others published it, TensorFlow Datasets among them
 
@@ -30,8 +30,8 @@ PUBLISHED: Mapping[str, ImageSet] = {
     FASHION_MNIST: ImageSet(
         title="Fashion-MNIST",
         credit="Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747; © 2017 Zalando SE, MIT licence",
-        license="mit",
         hub="zalando-datasets/fashion_mnist",
+        license="mit",
         classes=(
             "T-shirt/top",
             "Trouser",
@@ -54,8 +54,8 @@ PUBLISHED: Mapping[str, ImageSet] = {
     "mnist": ImageSet(
         title="MNIST",
         credit="LeCun, Cortes & Burges, The MNIST database of handwritten digits; CC BY-SA 3.0",
-        license="cc-by-sa-3.0",
         hub="ylecun/mnist",
+        license="cc-by-sa-3.0",
         classes=tuple("0123456789"),
         sha256={
             "train_images": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -68,8 +68,8 @@ PUBLISHED: Mapping[str, ImageSet] = {
         title="Kuzushiji-MNIST",
         credit="Clanuwat et al. 2018, arXiv:1812.01718; KMNIST Dataset (created by CODH), adapted from Kuzushiji "
         "Dataset (created by NIJL and others), doi:10.20676/00000341, CC BY-SA 4.0",
-        license="cc-by-sa-4.0",
         hub=None,
+        license="cc-by-sa-4.0",
         classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
         sha256={
             "train_images": "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
