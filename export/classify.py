@@ -39,10 +39,12 @@ def load(path: str) -> tuple[onnxruntime.InferenceSession, list[str], float]:
 
 def read(path: str, height: int, width: int) -> np.ndarray:
     """Read a picture as height × width grey bytes; refuse what would lose more than colour and size."""
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    for refused in (Image.DecompressionBombWarning, UserWarning):  # Pillow warns of a damaged EXIF block, and goes on
+        warnings.simplefilter("error", refused)
     try:
         with Image.open(path, formats=FORMATS) as file:
-            if file.mode not in MODES:
+            # 16-bit RGB has the mode RGB, and RGB;16B in the decoder's arguments.
+            if file.mode not in MODES or "16" in str(file.tile[0][3]):
                 sys.exit(f"ERROR: {path}: pixel type {file.mode}; save it with 8 bits, as grey or RGB")
             if file.format == "PNG" and getattr(file, "is_animated", False):
                 sys.exit(f"ERROR: {path}: animated; save one frame")
@@ -52,7 +54,9 @@ def read(path: str, height: int, width: int) -> np.ndarray:
     except UnidentifiedImageError:
         sys.exit(f"ERROR: {path}: not a picture in one of the formats {', '.join(FORMATS)}")
     except Exception as error:  # a damaged picture can raise nearly anything in Pillow
-        sys.exit(f"ERROR: {path}: {getattr(error, 'strerror', None) or f'damaged ({error})'}")
+        sys.exit(
+            f"ERROR: {path}: {getattr(error, 'strerror', None) or 'damaged (' + ' '.join(str(error).split()) + ')'}"
+        )
     if picture.getchannel("A").getextrema() != (255, 255):
         sys.exit(f"ERROR: {path}: transparent in places; flatten it on black first")
     shape, expected = f"{picture.width}×{picture.height} pixels", f"{width}×{height}"

@@ -179,13 +179,17 @@ def animated(path: Path) -> None:
     GREY.save(path, save_all=True, append_images=[GREY.rotate(90)])
 
 
-def claims_20000(path: Path) -> None:
-    """Write a PNG file whose header promises 20,000×20,000 pixels."""
-    GREY.save(path)
-    content = bytearray(path.read_bytes())
-    content[16:24] = (20_000).to_bytes(4, "big") * 2
-    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
-    path.write_bytes(content)
+def headed(place: int, content: bytes) -> Callable[[Path], None]:
+    """Return what writes an RGB picture as PNG with other bytes at a place of its header."""
+
+    def write(path: Path) -> None:
+        GREY.convert("RGB").save(path)
+        changed = bytearray(path.read_bytes())
+        changed[place : place + len(content)] = content
+        changed[29:33] = zlib.crc32(changed[12:29]).to_bytes(4, "big")
+        path.write_bytes(changed)
+
+    return write
 
 
 def half(path: Path) -> None:
@@ -207,12 +211,17 @@ def half(path: Path) -> None:
             "pixel type CMYK; save it with 8 bits, as grey or RGB",
         ),
         (animated, "animated; save one frame"),
-        (claims_20000, "more than 89,478,485 pixels; scale it down"),
+        (headed(24, bytes([16])), "pixel type RGB; save it with 8 bits, as grey or RGB"),
+        (headed(16, (20_000).to_bytes(4, "big") * 2), "more than 89,478,485 pixels; scale it down"),
         (GREY.resize((1, 1)).save, "1×1 pixels; expected 28×28 at least"),
         (GREY.resize((40, 30)).save, "40×30 pixels; expected the aspect ratio of 28×28: crop or pad it"),
         (Image.new("L", (28, 28)).save, "all pixels are equal; there is nothing to classify"),
         (lambda path: GREY.save(path, format="GIF"), "not a picture in one of the formats PNG, JPEG"),
         (Path.touch, "not a picture in one of the formats PNG, JPEG"),
+        (
+            lambda path: GREY.save(path, exif=b"II*\0\x08\0\0\0\x09\0"),
+            "damaged (Corrupt EXIF data. Expecting to read 12 bytes but only got 0.)",
+        ),
         (half, "damaged (image file is truncated)"),
         (Path.mkdir, "Is a directory"),
         (lambda path: None, "No such file or directory"),
