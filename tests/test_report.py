@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from markupsafe import escape
 
 from descent.claims import claims
 from descent.errors import DataError
@@ -346,13 +347,62 @@ def test_the_slider_moves_picture_words_and_bars(page: Path) -> None:
             given = data[run]["probabilities"][image][step]
             place, words, bars = shown()
             assert place == f"#sheet-{run} {28 * step} {28 * image} 28 28"
-            assert words == f"{CLASSES[given.index(max(given))]}, {100 * max(given):.1f}\u00a0%"
+            assert words == f"\u2068{CLASSES[given.index(max(given))]}\u2069, {100 * max(given):.1f}\u00a0%"
             assert bars == [f"{100 * share:.1f}\u00a0%" for share in given]
             widths = bench.locator(".bar").evaluate_all("bars => bars.map(bar => parseFloat(bar.style.width))")
             assert widths == pytest.approx([100 * share for share in given], abs=0.01)
         bench.locator("input[type=range]").press("ArrowRight")
         assert bench.locator("output").inner_text() == f"{data['convnet']['epsilons'][13]:.3f}"
         assert watched.errors == []
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_widest_names_of_fifty_classes_fit_the_page(tmp_path: Path, width: int) -> None:
+    classes = [f"{'W' * 18}{number:02d}" for number in range(50)]
+    rows = [
+        {"series": image, "epsilon": epsilon, "true": 0.5} | {name: float(name == image) for name in classes}
+        for image in classes
+        for epsilon in (0.0, 0.1)
+    ]
+    data = {**results().data, "source": "folder", "classes": 50, "class_names": classes}
+    path = tmp_path / "index.html"
+    path.write_text(report(results(data=data, probabilities={"mlp": rows})), encoding="utf-8")
+    for scripts in (True, False):
+        with browsing(width=width, scripts=scripts) as watched:
+            watched.page.goto(path.as_uri())
+            assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+            beyond = watched.page.eval_on_selector_all(
+                ".bars th, .shown figcaption, .strip td",
+                "all => all.filter(cell => cell.scrollWidth > cell.clientWidth + 1).length",
+            )
+            assert beyond == 0
+
+
+def test_a_name_of_a_class_stands_on_the_page_as_it_is() -> None:
+    classes = [
+        "<b>&amp;",
+        "</script>",
+        "$x$",
+        "{{ 1 }}",
+        "\\u0041",
+        "\u0642\u0645\u064a\u0635",
+        "e\u0301",
+        "nan",
+        "1e5",
+        "True",
+    ]
+    rows = [
+        {"series": image, "epsilon": 0.0, "true": 1.0} | {name: float(name == image) for name in classes}
+        for image in classes
+    ]
+    data = {**results().data, "source": "folder", "class_names": classes}
+    html = report(results(data=data, probabilities={"mlp": rows}))
+    assert re.findall(r'<th scope="row"><bdi>(.*?)</bdi>', html) == [escape(name) for name in classes]
+    (told,) = re.findall(r'id="classes">(.*?)</script>', html)
+    assert json.loads(told) == classes
+    (bench,) = re.findall(r'id="probabilities">(.*?)</script>', html)
+    assert json.loads(bench)["mlp"]["images"] == classes
 
 
 @needs_chromium

@@ -8,6 +8,8 @@ const rows = [...bench.querySelectorAll(".bars tr")];
 const [WIDTH, HEIGHT] = [bench.dataset.width, bench.dataset.height].map(Number);
 
 const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
+// A name that is read from right to left turns no number beside it around.
+const named = (index) => `\u2068${classes[index]}\u2069`;
 const largest = (values) => values.indexOf(Math.max(...values));
 
 function view(selector, run, x, y, words) {
@@ -26,12 +28,12 @@ function show() {
   const clean = probabilities[image][0];
   const epsilon = epsilons[step].toFixed(3);
   const top = largest(given);
-  const words = `${classes[top]}, ${percent(given[top])}`;
+  const words = `${named(top)}, ${percent(given[top])}`;
   view(".clean", `sheet-${run}`, 0, HEIGHT * image, `${images[image]}, unmoved`);
   view(".moves", `sheet-${run}-direction`, 0, HEIGHT * image, "what is added: ε red, −ε blue");
   view(".moved", `sheet-${run}`, WIDTH * step, HEIGHT * image, `${images[image]}, moved by ε = ${epsilon}`);
   bench.querySelector(".moves use").style.opacity = epsilons[step] / epsilons.at(-1);
-  bench.querySelector(".clean-words").textContent = `${classes[largest(clean)]}, ${percent(Math.max(...clean))}`;
+  bench.querySelector(".clean-words").textContent = `${named(largest(clean))}, ${percent(Math.max(...clean))}`;
   bench.querySelector(".moves-words").textContent = `± ${epsilon}`;
   bench.querySelector(".moved-words").textContent = words;
   bench.querySelector("output").textContent = epsilon;
