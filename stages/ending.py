@@ -1,14 +1,18 @@
-"""How a program ends that cannot go on: in words that say what its user can mend, not in a traceback."""
+"""Report errors that a user can mend without a traceback. Needs the standard library alone: packages may be missing."""
+
+from __future__ import annotations  # so that an older Python gets as far as the message about its packages
 
 import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
+ENVIRONMENT = Path(__file__).resolve().parents[1] / ".venv"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -51,15 +55,19 @@ def raise_when_interrupted() -> None:
 
 def said(error: BaseException) -> str | None:
     """Return what to tell the user of an error; None of one that only a programmer can mend."""
-    # Imported when there is something to say: so that this module is there before anything else is.
-    from descent.errors import DescentError
-
     if isinstance(error, KeyboardInterrupt):
         return f"Interrupted by {error}. No file was left half-written."
-    if isinstance(error, DescentError | OSError):
+    if isinstance(error, OSError) or "DescentError" in (kind.__name__ for kind in type(error).__mro__):
         return f"ERROR: {error}"
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
         return "ERROR: not enough memory; a stage takes up to 1 GB, and `make repro JOBS=1` runs one at a time"
+    if isinstance(error, ModuleNotFoundError) and Path(sys.prefix).resolve() != ENVIRONMENT:
+        return (
+            f"ERROR: {error}: {sys.executable} is not the project's Python; `source .venv/bin/activate` takes that "
+            "one, and `make repro` makes it first where there is none or the folder was renamed"
+        )
+    if isinstance(error, ModuleNotFoundError):
+        return f"ERROR: {error}: {ENVIRONMENT} is not whole; `make clean` and then `make repro` installs all anew"
     if isinstance(error, ImportError):
         return f"ERROR: {error}; if memory is not short here, `make clean` and then `make repro` installs all anew"
     return None

@@ -65,6 +65,8 @@ def locked(name: str) -> Iterator[int]:
         except BlockingIOError:
             logging.warning("%s: another process is at it; waiting for its end", name)
             flock(file, LOCK_EX)
+        except OSError as error:  # some network file systems know no locks
+            logging.warning("%s cannot be locked (%s): run one `make` or `dvc` at a time here", path, error.strerror)
         yield file.fileno()
 
 

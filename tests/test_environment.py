@@ -1,5 +1,6 @@
 """`make` uses an environment only if it works, replaces its own and leaves those of others alone."""
 
+import errno
 import json
 import os
 import shutil
@@ -175,6 +176,7 @@ def project(tmp_path: Path) -> Path:
     """Return a project with this one's Makefile, whose only dependency is built from a folder."""
     folder = tmp_path / "a project"
     (folder / "tools").mkdir(parents=True)
+    (folder / ".git").touch()
     for name in ("Makefile", "tools/environment.py"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "tools" / "results.py").write_text("import json")
@@ -214,6 +216,30 @@ def test_settings_of_a_user_move_no_installation(project: Path) -> None:
     assert len(list(project.glob(".venv/lib/python*/site-packages/torch.py"))) == 1
     again, _ = (running := begun(project)).communicate(timeout=100)
     assert (running.returncode, again) == (0, ".venv/bin/python -m tools.results README.md\n")
+
+
+def test_a_folder_without_git_is_refused_before_anything_is_installed(project: Path) -> None:
+    (project / ".git").unlink()
+    said, _ = (running := begun(project)).communicate(timeout=100)
+    assert running.returncode == 2
+    assert said.startswith("ERROR: no git repository here, as in a ZIP, and DVC needs one: get the project with `git ")
+    assert not (project / ".venv").exists()
+
+
+def test_a_file_system_without_locks_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fcntl.flock", refuse)
+    monkeypatch.setattr("tools.environment.fault", lambda *_: None)
+    monkeypatch.setattr("tools.environment.install", lambda *_: None)
+    Path(".venv").mkdir()
+    main("docs")
+    said = "WARNING: this folder cannot be locked (Function not implemented): run one `make` at a time here\n"
+    assert capsys.readouterr().out == said
 
 
 @pytest.mark.slow

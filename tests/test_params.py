@@ -1,10 +1,11 @@
 """`params.yaml` is read strictly, and every mistake in it is named with its place."""
 
-from collections.abc import Callable
-from io import StringIO
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
@@ -195,9 +196,23 @@ def test_what_a_file_holds_cannot_command_the_terminal(params_file: Path, old: s
         assert len(line) < 600
 
 
-def test_the_file_has_the_layout_that_dvc_writes_back() -> None:
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    yaml, written = YAML(), StringIO()  # as DVC does: round trip, nothing set
-    yaml.dump(yaml.load(text), written)
+def scalars(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of every key that holds no list and no section."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from scalars(value, f"{prefix}{key}.")
+        elif not isinstance(value, list):
+            yield f"{prefix}{key}", value
 
-    assert written.getvalue() == text
+
+@pytest.mark.parametrize("name", ["params.yaml", "studies.yaml"])
+def test_dvc_exp_run_changes_one_line_for_each_parameter(tmp_path: Path, name: str) -> None:
+    path, before = tmp_path / name, (ROOT / name).read_text(encoding="utf-8")
+    path.write_text(before, encoding="utf-8")
+    found = dict(scalars(YAML(typ="safe").load(before)))
+    others = {key: "other" if isinstance(value, str) else value + 1 for key, value in found.items()}
+    apply_overrides(path, [f"{key}={value}" for key, value in others.items()])  # as `--set-param` does
+    after = path.read_text(encoding="utf-8")
+    assert dict(scalars(YAML(typ="safe").load(after))) == others
+    pairs = zip(before.splitlines(), after.splitlines(), strict=True)
+    assert sum(old != new for old, new in pairs) == len(found)

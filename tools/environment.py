@@ -172,7 +172,15 @@ def main(name: str, only: str = "") -> None:
     number = ".".join(map(str, sys.version_info[:3]))
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         raise EnvironmentFault(f"descent needs Python 3.11 to 3.14, not {number}: make PYTHON=python3.11 ...")
-    fcntl.flock(here, fcntl.LOCK_EX)  # until this process ends: one `make` installs, and another waits
+    if name in ("run", "export") and not any((each / ".git").exists() for each in (Path.cwd(), *Path.cwd().parents)):
+        raise EnvironmentFault(
+            "no git repository here, as in a ZIP, and DVC needs one: get the project with `git clone`, or make one "
+            "with `git init && git add --all && git commit --message Start`"
+        )
+    try:
+        fcntl.flock(here, fcntl.LOCK_EX)  # until this process ends: one `make` installs, and another waits
+    except OSError as error:  # some network file systems know no locks
+        print(f"WARNING: this folder cannot be locked ({error.strerror}): run one `make` at a time here", flush=True)
     there = folder.exists() or folder.is_symlink()
     reason = fault(folder, number if only else "") if there else "there is none"
     if reason:

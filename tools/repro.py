@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,17 +19,17 @@ import psutil
 from dvc.cli import main as dvc
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
-from dvc.utils.serialize import ParseError
-from dvc.utils.strictyaml import YAMLValidationError
-from scmrepo.exceptions import SCMError
+from dvc.scm import Git
 
-from descent.errors import ParamsError
-from descent.files import save_text
+from descent.errors import DataError, ParamsError
+from descent.params import load_params
 from stages.terminal import command, locked
 
 # How long an interrupted stage may take to end before it is killed.
 GRACE = 10.0
-PIPELINE, LOCK, BUSY = "dvc.yaml", Path("dvc.lock"), Path(".dvc/tmp/rwlock")
+PARAMS, PIPELINE, LOCK, BUSY = Path("params.yaml"), Path("dvc.yaml"), Path("dvc.lock"), Path(".dvc/tmp/rwlock")
+# DVC with its errors and warnings, without its running commentary; a stage's own words come through whole.
+DVC = "import os, sys; sys.stdout = open(os.devnull, 'w'); from dvc.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
 class Jobs:
@@ -52,7 +53,7 @@ class Jobs:
                 return False
             # Without the flag another stage's lock is an error; without --single-item so is one of a shared parent.
             process = self._running[stage] = subprocess.Popen(  # noqa: S603 - DVC's name of a stage, and no shell
-                [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", "--single-item", stage],
+                [sys.executable, "-c", DVC, "--wait-for-lock", "repro", "--single-item", stage],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -96,16 +97,6 @@ def say(stage: str, words: str) -> None:
     sys.stdout.flush()
 
 
-def due() -> dict[str, set[str]]:
-    """Return the stages of dvc.yaml that changed and all that depend on them, each with those that it awaits."""
-    repo = Repo()
-    ours = [stage for stage in repo.index.graph if stage.path_in_repo == PIPELINE]
-    graph = nx.relabel_nodes(repo.index.graph.subgraph(ours), lambda stage: stage.addressing)
-    changed = graph.nodes & repo.status([PIPELINE]).keys()
-    stages = changed.union(*(nx.ancestors(graph, stage) for stage in changed))
-    return {stage: stages & set(graph.successors(stage)) for stage in graph.nodes if stage in stages}
-
-
 def side_by_side(stages: dict[str, set[str]], count: int, jobs: Jobs) -> bool:
     """Run every stage as soon as those that it awaits are done; stop at the first that fails."""
     order = TopologicalSorter(stages)
@@ -132,48 +123,70 @@ def side_by_side(stages: dict[str, set[str]], count: int, jobs: Jobs) -> bool:
             jobs.stop()
 
 
-def planned() -> dict[str, set[str]]:
-    """Return what is due, after putting right what a killed DVC leaves half-written: it writes its files in place."""
-    if BUSY.exists():
+def due() -> dict[str, set[str]]:
+    """Return the stages of dvc.yaml that changed and all that depend on them, each with those that it awaits.
+
+    Raises:
+        DataError: dvc.lock cannot be read.
+    """
+    try:
+        repo = Repo()
+        warn_of_detached_head(repo)
+        ours = [stage for stage in repo.index.graph if stage.path_in_repo == str(PIPELINE)]
+        graph = nx.relabel_nodes(repo.index.graph.subgraph(ours), lambda stage: stage.addressing)
+        changed = graph.nodes & repo.status([str(PIPELINE)]).keys()
+    except DvcException as error:
+        path = Path(getattr(error, "path", ""))
+        if path.name == LOCK.name:
+            raise DataError(
+                f"{path}: DVC cannot read it; one that was killed while it wrote leaves it so: "
+                f"`git checkout HEAD -- {path}` brings the committed one back"
+            ) from error
+        return {}  # `dvc repro` meets the same mistake, and says what it is
+    stages = changed.union(*(nx.ancestors(graph, stage) for stage in changed))
+    return {stage: stages & set(graph.successors(stage)) for stage in graph.nodes if stage in stages}
+
+
+def warn_of_detached_head(repo: Repo) -> None:
+    """Say that a killed `dvc exp run` left the branch; it does not go back by itself."""
+    exists = isinstance(repo.scm, Git) and repo.scm.get_ref("refs/exps/exec/EXEC_BASELINE")
+    if exists and not (repo.scm.get_ref("HEAD", follow=False) or "").startswith("refs/"):
+        logging.warning(
+            "HEAD is detached, as a killed `dvc exp run` leaves it: a commit here would be on no branch; "
+            "`git switch -` goes back to yours"
+        )
+
+
+def check_files() -> None:
+    """Refuse what a merge or a killed DVC left half done; nothing is repaired here.
+
+    Raises:
+        DataError: It says which file, and what to do.
+    """
+    for path in (PARAMS, PIPELINE, LOCK):
+        if path.exists() and re.search(rb"^<{7} ", path.read_bytes(), re.MULTILINE):
+            raise DataError(
+                f"{path}: conflict marks of a merge; edit params.yaml and dvc.yaml, take one side's results with "
+                "`git checkout --ours -- dvc.lock metrics plots`, then `make repro` makes what is missing"
+            )
+    with suppress(FileNotFoundError):
         try:
             json.loads(BUSY.read_bytes())
-        except ValueError:
-            BUSY.unlink()
-            logging.warning("%s is torn, as a killed DVC leaves it: removed", BUSY)
-    try:
-        return due()
-    except (ParseError, YAMLValidationError) as error:
-        if LOCK.name in str(error):
-            restore()
-            return planned()
-        return {}
-    except DvcException:
-        return {}  # `dvc repro` meets the same mistake, and says what it is
-
-
-def restore() -> None:
-    """Take dvc.lock from the last commit, or away where there is none: what it does not know is made again."""
-    from dvc.api import read  # slow, and hardly ever needed
-
-    try:
-        committed = read(LOCK.name, rev="HEAD")
-        if LOCK.read_text(encoding="utf-8", errors="replace") == committed:
-            raise FileNotFoundError
-        save_text(LOCK, committed)
-        logging.warning("%s is torn, as a killed DVC leaves it: taken from the last commit", LOCK)
-    except (DvcException, SCMError, OSError):
-        LOCK.unlink()
-        logging.warning("%s is torn, as a killed DVC leaves it, and in no commit: removed", LOCK)
+        except ValueError as error:
+            raise DataError(
+                f"{BUSY}: not whole, as a killed DVC leaves it; where no other DVC runs, `rm {BUSY}` mends it"
+            ) from error
 
 
 def main(jobs: str = "") -> None:
-    """Run the pipeline with so many stages at once, by default one a processor core; 1: plain `dvc repro`."""
+    """Run the pipeline with so many stages at once, by default as many as there are cores for; 1: plain `dvc repro`."""
     if jobs and (not jobs.isdecimal() or int(jobs) == 0):
         raise ParamsError(f"JOBS={jobs}: how many stages run at once, a number from 1 on")
-    count = int(jobs) if jobs else len(os.sched_getaffinity(0))
     logging.getLogger("dvc").propagate = False  # it prints by itself
     with locked("repro") as lock:
-        stages = planned()
+        check_files()
+        count = int(jobs or len(os.sched_getaffinity(0)) // load_params(PARAMS).threads or 1)
+        stages = due()
         if count > 1 and not side_by_side(stages, count, Jobs(lock)):
             sys.exit(1)
         sys.exit(dvc(["repro"]))

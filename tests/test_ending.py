@@ -1,0 +1,62 @@
+"""A program that cannot go on says what its user can do, whatever is missing."""
+
+import errno
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages.terminal import locked
+from tests.imports import ROOT
+
+
+def checkout(folder: Path) -> Path:
+    """Copy the programs and nothing else."""
+    shutil.copytree(ROOT / "stages", folder / "stages")
+    shutil.copytree(ROOT / "tools", folder / "tools")
+    return folder
+
+
+def said_by(folder: Path, *command: Path | str) -> str:
+    """Return what a program says that must fail with status 1 and without a traceback."""
+    done = subprocess.run(command, cwd=folder, env={}, capture_output=True, text=True)  # noqa: S603
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("program", ["stages.check", "stages.train", "tools.repro", "tools.compare"])
+def test_a_python_without_the_packages_is_told_which_python_has_them(tmp_path: Path, program: str) -> None:
+    said = said_by(checkout(tmp_path), sys.executable, "-S", "-m", program)  # -S: no packages
+    assert said.startswith("ERROR: No module named '")
+    assert f"{sys.executable} is not the project's Python; `source .venv/bin/activate` takes that one" in said
+
+
+def test_an_environment_without_a_package_is_made_again_by_make_clean(tmp_path: Path) -> None:
+    folder = checkout(tmp_path)
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    (folder / ".venv" / "pyvenv.cfg").write_text(f"home = {Path(sys._base_executable).parent}\n")  # type: ignore[attr-defined]
+    python = folder / ".venv" / "bin" / "python"
+    python.symlink_to(sys._base_executable)  # type: ignore[attr-defined]
+    said = said_by(folder, python, "-m", "stages.check")
+    assert said.endswith(f"{folder}/.venv is not whole; `make clean` and then `make repro` installs all anew\n")
+
+
+def test_a_file_system_without_locks_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr("stages.terminal.flock", refuse)
+    with locked("report"):
+        pass
+    assert caplog.messages == [
+        ".ckpt/report.lock cannot be locked (Function not implemented): run one `make` or `dvc` at a time here"
+    ]
