@@ -1,6 +1,6 @@
 """An adversarial test set that breaks a rule is told which."""
 
-import runpy
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-import descent.adversarial_set
 from descent.adversarial_set import broken_rules, load_adversarial_set, save_adversarial_set
 from descent.data import Split
-from descent.errors import DataError
+from descent.errors import DataError, DescentError
 from descent.tensors import save_tensors
+from tests.imports import ROOT
+from tools.validate import main
 
 CLEAN = Split(torch.linspace(0, 1, 4 * 9).view(4, 1, 3, 3), torch.tensor([3, 1, 4, 1]))
 MOVED = (CLEAN.x + 0.1).clamp(0, 1)
@@ -65,15 +66,10 @@ def test_other_tensors_and_other_files_are_refused(tmp_path: Path) -> None:
         broken_rules(tmp_path / "text.safetensors", CLEAN)
 
 
-def test_anybody_can_run_it_on_a_file_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anybody_can_validate_a_file_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-
-    def refused(*words: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["adversarial_set", *words])
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(descent.adversarial_set.__file__), run_name="__main__")
-        return str(end.value)
-
     pixels = (CLEAN.x[:, 0] * 255).round().to(torch.uint8)
     images = {f"{part}_images": pixels.clone() for part in ("train", "test")}
     labels = {f"{part}_labels": CLEAN.y.to(torch.uint8).clone() for part in ("train", "test")}
@@ -82,12 +78,19 @@ def test_anybody_can_run_it_on_a_file_of_their_own(tmp_path: Path, monkeypatch: 
     save_adversarial_set(tmp_path / "good.safetensors", (clean + 0.1).clamp(0, 1), CLEAN.y, 0.1)
     save_adversarial_set(tmp_path / "bad.safetensors", (clean + 0.2).clamp(0, 1), CLEAN.y, 0.1)
 
-    good = [sys.executable, "-m", "descent.adversarial_set", "good.safetensors"]
-    assert subprocess.run(good, capture_output=True, text=True, check=True).stdout == (
-        "good.safetensors: keeps to every rule\n"
-    )
-    assert refused("bad.safetensors").startswith(
-        "ERROR: bad.safetensors: expected no pixel to move by more than 0.1, found 0.2"
-    )
-    assert refused() == "usage: python -m descent.adversarial_set FILE"
-    assert "no such file" in refused("absent").lower()
+    main("good.safetensors")
+    assert capsys.readouterr().out == "good.safetensors: keeps to every rule\n"
+    with pytest.raises(DescentError, match=r"^bad\.safetensors: expected no pixel to move by more than 0\.1"):
+        main("bad.safetensors")
+    with pytest.raises(DataError, match="absent: no such file"):
+        main("absent")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [([], "usage: python -m tools.validate FILE\n"), (["absent"], "ERROR: .*: no such file; .*\n")]
+)
+def test_a_mistake_of_the_user_is_one_line(words: list[str], said: str) -> None:
+    program = [sys.executable, "-m", "tools.validate", *words]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(said, done.stderr)

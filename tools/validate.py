@@ -1,0 +1,22 @@
+"""An adversarial test set, of ours or of others → whether it keeps to the rules."""
+
+import sys
+from pathlib import Path
+
+from descent.adversarial_set import broken_rules
+from descent.data import load_dataset
+from descent.errors import DescentError
+from stages.terminal import command
+
+CLEAN = Path("data/images.safetensors")
+
+
+def main(file: str) -> None:
+    """Compare a file with the test images of the folder `data`."""
+    if broken := broken_rules(Path(file), load_dataset(CLEAN).test):
+        raise DescentError("\n".join(f"{file}: {line}" for line in broken))
+    sys.stdout.write(f"{file}: keeps to every rule\n")
+
+
+if __name__ == "__main__":
+    command(main)
