@@ -26,7 +26,7 @@ def main() -> None:
     params = load_params(Path("params.yaml"))
     name, mirrors = params.data.images, params.data.mirrors
     if name == "folder":
-        source, classes = FOLDER, pack(IMAGES)
+        source, classes = FOLDER, pack(IMAGES, params.seed)
     else:
         source, classes = name, list(PUBLISHED[name].classes)
         try:
@@ -101,9 +101,9 @@ def hashed_files(folder: Path) -> set[Path]:
         return {Path(path) for path in repo.dvcignore.find(localfs, str(folder))}
 
 
-def pack(folder: Path) -> list[str]:
+def pack(folder: Path, seed: int) -> list[str]:
     """Write the pictures of a folder under the names of the published files; return the names of their classes."""
-    from descent.png_folder import PARTS, read_folder
+    from descent.png_folder import PARTS, read_folder, shuffled
     from descent.raw import write_raw
 
     tensors, classes = read_folder(folder, hashed_files(folder))
@@ -113,7 +113,7 @@ def pack(folder: Path) -> list[str]:
             "`dvc add images/train images/test` and commit images/*.dvc (docs/data.md).",
             folder,
         )
-    write_raw(RAW, tensors)
+    write_raw(RAW, shuffled(tensors, seed))
     return classes
 
 

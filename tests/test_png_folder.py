@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 from descent.errors import DataError
 from descent.models import build_model
 from descent.params import Params
-from descent.png_folder import read_folder
+from descent.png_folder import read_folder, shuffled
 
 
 def draw(path: Path, size: tuple[int, int] = (12, 10), mode: str = "L", value: int = 200) -> None:
@@ -127,6 +127,18 @@ def test_other_sides_are_refused(folder: Path, sides: tuple[int, int], found: st
         draw(path, size=sides)
     with pytest.raises(DataError, match=f"{found} pixels; a side has 10 to 64"):
         read_folder(folder)
+
+
+def test_the_first_images_are_of_all_classes() -> None:
+    labels = (torch.arange(2000) // 200).to(torch.uint8)
+    tensors = {f"{part}_labels": labels for part in ("train", "test")}
+    tensors |= {f"{part}_images": labels[:, None, None].expand(-1, 10, 10) for part in ("train", "test")}
+    mixed = shuffled(tensors, 0)
+    for part in ("train", "test"):
+        assert mixed[f"{part}_labels"][:100].unique().numel() == 10
+        assert torch.equal(mixed[f"{part}_images"][:, 0, 0], mixed[f"{part}_labels"])
+        assert torch.equal(mixed[f"{part}_labels"].sort().values, labels)
+    assert not torch.equal(mixed["train_labels"], shuffled(tensors, 1)["train_labels"])
 
 
 @pytest.mark.parametrize("count", [1, 2, 50, 51])

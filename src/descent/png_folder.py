@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from warnings import catch_warnings
 
@@ -70,6 +70,18 @@ def read_folder(
         tensors[f"{part}_images"] = torch.from_numpy(_shown(folder / part, images))
         tensors[f"{part}_labels"] = torch.tensor(labels, dtype=torch.uint8)
     return tensors, classes[0]
+
+
+def shuffled(tensors: Mapping[str, UInt8[Tensor, "..."]], seed: int) -> dict[str, UInt8[Tensor, "..."]]:
+    """Put the images of each part, and their labels, in random order.
+
+    Curves and PGD are measured on the first so many images, which would be those of the first classes.
+    """
+    rng, mixed = torch.Generator().manual_seed(seed), dict[str, UInt8[Tensor, "..."]]()
+    for part in PARTS:
+        order = torch.randperm(len(tensors[f"{part}_labels"]), generator=rng)
+        mixed |= {name: tensors[name][order] for name in (f"{part}_images", f"{part}_labels")}
+    return mixed
 
 
 def _real(folder: Path) -> Path:
