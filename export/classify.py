@@ -54,9 +54,8 @@ def read(path: str, height: int, width: int) -> np.ndarray:
     except UnidentifiedImageError:
         sys.exit(f"ERROR: {path}: not a picture in one of the formats {', '.join(FORMATS)}")
     except Exception as error:  # a damaged picture can raise nearly anything in Pillow
-        sys.exit(
-            f"ERROR: {path}: {getattr(error, 'strerror', None) or 'damaged (' + ' '.join(str(error).split()) + ')'}"
-        )
+        reason = getattr(error, "strerror", None) or f"damaged ({' '.join(str(error).split())})"
+        sys.exit(f"ERROR: {path}: {reason}")
     if picture.getchannel("A").getextrema() != (255, 255):
         sys.exit(f"ERROR: {path}: transparent in places; flatten it on black first")
     shape, expected = f"{picture.width}×{picture.height} pixels", f"{width}×{height}"
