@@ -199,7 +199,8 @@ def test_what_file_managers_and_editors_leave_changes_nothing_and_pictures_do(pr
     shutil.copy(images / "train" / "pear" / "0.png", images / "train" / "pear" / "2.png")
     assert project.ran("download") == {"download"}
     (images / "train" / "pear" / "2.png").unlink()
-    (project.folder / ".dvcignore").open("a", encoding="utf-8").write("1.png\n")
+    with (project.folder / ".dvcignore").open("a", encoding="utf-8") as file:
+        file.write("1.png\n")
     said = project.run("dvc", "repro", "download", status=255)
     assert "images/train/apple/1.png: DVC would not notice a change of it" in said
 
@@ -238,11 +239,13 @@ def test_pictures_that_dvc_knows_are_in_every_experiment_and_not_in_git(project:
     project.run("dvc", "add", "images/train", "images/test")
     project.run("git", "add", "images")
     project.run("git", "commit", "--quiet", "--message", "Pictures")
-    for options in (["--temp"], []):
-        said = project.run(
-            "dvc", "exp", "run", *options, "--name", f"e{len(options)}", "-S", "data.images=folder", "download"
-        )
-        assert "not yet known" not in said
-        files = project.run("git", "ls-tree", "-r", "--name-only", f"e{len(options)}") if not options else ""
-    assert ".png" not in project.run("git", "status", "--porcelain", "--untracked-files=all") + files
+    for name, options in (("elsewhere", ["--temp"]), ("here", [])):
+        said = project.run("dvc", "exp", "run", *options, "--name", name, "-S", "data.images=folder", "download")
+        assert "not yet known to DVC" not in said
+    assert {*project.run("dvc", "exp", "list", "--name-only").split()} >= {"elsewhere", "here"}
+    commits = project.run("git", "for-each-ref", "--format=%(objectname)", "refs/exps").split()
+    assert commits
+    for commit in commits:
+        assert ".png" not in project.run("git", "ls-tree", "-r", "--name-only", commit)
+    assert ".png" not in project.run("git", "status", "--porcelain", "--untracked-files=all")
     assert source(project) == "folder"
