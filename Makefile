@@ -4,8 +4,10 @@ BIN := .venv/bin
 # The stages' `python` is the one of .venv, which is made from the one of the user's own PATH.
 export OUTSIDE := $(subst $(CURDIR)/$(BIN):,,$(PATH))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# With these pip installs into another place, and Python imports from another one.
-unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONUSERBASE
+# With these pip installs into another place, and Python imports from another one or does not end.
+unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONUSERBASE PYTHONINSPECT
+# With these, which a git hook or a stage sets, git and DVC work on another repository.
+unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE DVC_ROOT DVC_STAGE
 ONLY := $(if $(findstring command,$(origin PYTHON)),only)
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
@@ -33,8 +35,10 @@ docs: installed-docs  ## build the documentation, site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@$(BIN)/python -c 'from pathlib import Path; print(Path("site/index.html").resolve().as_uri())'
 
-experiments: installed-run  ## show in which parameters and results the experiments of this commit differ
-	@$(BIN)/python -m tools.experiments
+# Columns of `dvc exp show`: the parameters, and of hundreds of metrics those that say most.
+KEPT := Experiment|State|seed|threads|[^/]+\.[^/]+|.*:(final_test_(accuracy|loss)|overfitting_epoch|(pgd_)?accuracy_at_0\.1)
+experiments: installed-run  ## show in which parameters and results experiments differ; ALL=1 those of every commit
+	@$(BIN)/python -m dvc exp show $${ALL:+--all-commits} --only-changed --md --drop '(?!($(KEPT))$$)'
 
 report: installed-run  ## build report/index.html from metrics/ and plots/, and name it; REV=… compares with a revision
 	@if [ -n "$$REV" ]; then $(BIN)/python -m tools.compare "$$REV"; else $(BIN)/python -m dvc repro --single-item report \

@@ -12,7 +12,7 @@ import pytest
 
 from tests.test_pipeline import STAGES
 from tests.workspace import Workspace, copy
-from tools.repro import Jobs, side_by_side
+from tools.repro import Jobs, due, side_by_side
 
 DIAMOND: dict[str, set[str]] = {
     "top": set(),
@@ -77,6 +77,82 @@ def test_a_first_run_side_by_side_names_each_stage_and_leaves_nothing_to_do(mini
 def test_a_number_of_jobs_that_is_none_is_refused(miniature: Workspace, jobs: str) -> None:
     said = miniature.run("python", "-m", "tools.repro", jobs, status=1)
     assert said == f"ERROR: JOBS={jobs}: how many stages run at once, a number from 1 on\n"
+
+
+def test_a_merge_conflict_is_named_and_left_alone(miniature: Workspace, tmp_path: Path) -> None:
+    workspace = copy(miniature, tmp_path / "merging")
+    for name, seed in (("other", 1), ("main", 2)):
+        workspace.run("git", "switch", "--quiet", *(["--create", name] if name == "other" else [name]))
+        workspace.set(seed=seed)
+        # Two results of the same stage, without two runs.
+        lock = workspace.folder / "dvc.lock"
+        lock.write_text(re.sub(r"seed: \d+", f"seed: {seed}", lock.read_text(encoding="utf-8")), encoding="utf-8")
+        workspace.run("git", "commit", "--quiet", "--all", "--message", name)
+    workspace.run("git", "merge", "other", status=1)
+    for path, mend in (("params.yaml", "--theirs"), ("dvc.lock", "--ours")):
+        before = lock.read_bytes()
+        said = workspace.run("python", "-m", "tools.repro", "2", status=1)
+        assert said.startswith(f"ERROR: {path}: conflict marks of a merge; edit params.yaml")
+        assert lock.read_bytes() == before
+        workspace.run("git", "checkout", mend, "--", path)
+    assert list(due_in(workspace)) == ["check"] or "train@mlp" in due_in(workspace)
+
+
+def due_in(workspace: Workspace) -> dict[str, set[str]]:
+    """Return the stages that are due in a workspace."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(workspace.folder)
+        return due()
+
+
+def test_a_torn_lock_is_an_error_with_its_remedy(miniature: Workspace, tmp_path: Path) -> None:
+    """In a folder of another repository, too, whose own dvc.lock, at the top, is not touched."""
+    outer = Workspace(tmp_path / "outer")
+    workspace = copy(miniature, outer.folder / "inner")
+    (workspace.folder / ".git").rename(tmp_path / "unused")
+    (outer.folder / "dvc.lock").write_text("of the outer project")
+    outer.run("git", "init", "--quiet")
+    outer.commit("All")
+    lock = workspace.folder / "dvc.lock"
+    whole = lock.read_bytes()
+    lock.write_bytes(whole[: whole.rindex(b"\n    - path") + 9])
+    torn = lock.read_bytes()
+    said = workspace.run("python", "-m", "tools.repro", "2", status=1)
+    assert lock.read_bytes() == torn
+    assert said.endswith("`git checkout HEAD -- dvc.lock` brings the committed one back\n")
+    workspace.run("git", "checkout", "HEAD", "--", "dvc.lock")
+    assert lock.read_bytes() == whole
+    assert (outer.folder / "dvc.lock").read_text() == "of the outer project"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("rm -r images", r"download \| ERROR: failed to reproduce 'download': .*No such file or directory: '.*images'"),
+        ("dvc cache dir --local /proc/cache", r"\| ERROR: failed to reproduce '.*': .*No such file .*'/proc/cache'"),
+        ("rm -r models; ln -s /tmp models", r"\| ERROR: failed to reproduce '.*': '/tmp/.*' is outside of git repos"),
+    ],
+    ids=lambda value: value,
+)
+@pytest.mark.slow
+def test_errors_of_dvc_are_shown(miniature: Workspace, tmp_path: Path, damage: str, said: str) -> None:
+    workspace = copy(miniature, tmp_path / "failing")
+    workspace.set(train__regression_lr_1e_4__epochs=4)
+    workspace.run("sh", "-c", damage)
+    printed = workspace.run("python", "-m", "tools.repro", "2", status=1)
+    assert re.search(said, printed), printed
+    assert "Running stage" not in printed
+
+
+def test_a_head_that_dvc_left_detached_is_a_warning(miniature: Workspace, tmp_path: Path) -> None:
+    workspace = copy(miniature, tmp_path / "detached")
+    words = "WARNING: HEAD is detached, as a killed `dvc exp run` leaves it: a commit here would be on no branch"
+    workspace.run("git", "checkout", "--quiet", "--detach")
+    assert words not in workspace.run("python", "-m", "tools.repro", "2")  # as in CI
+    workspace.run("git", "update-ref", "refs/exps/exec/EXEC_BASELINE", "HEAD")  # as `dvc exp run` does
+    assert words in workspace.run("python", "-m", "tools.repro", "2")
+    workspace.run("git", "switch", "--quiet", "-")
+    assert words not in workspace.run("python", "-m", "tools.repro", "2")
 
 
 @pytest.mark.slow

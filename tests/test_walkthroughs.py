@@ -124,7 +124,7 @@ def test_the_page_on_experiments(clone: Workspace) -> None:
                 clone.run("dvc", "queue", "start", "--jobs", "2")  # as the page says
             sleep(1)
 
-    numbers = ("make experiments", "dvc queue status")
+    numbers = ("make experiments", "dvc queue status", "dvc queue logs slip")
     printed = follow(clone, DOCS / "experiments.md", loose=lambda typed: typed in numbers, after=wait)
 
     states = dict(re.findall(r"^\w{7}  ([\w-]+) .* (\w+)$", printed["dvc queue status"], re.MULTILINE))
@@ -133,16 +133,22 @@ def test_the_page_on_experiments(clone: Workspace) -> None:
     assert re.search(r" \[slip\] +Failed .* -1", everything)
     shown = printed["make experiments"]
     page = next(block.text for block in blocks(DOCS / "experiments.md") if block.text.startswith("$ make experiments"))
-    for start in ("experiment ", "workspace ", "main ", "decay-3e-4 success 0.0003 ", "decay-3e-3 success 0.003 "):
-        assert re.search(rf"^{re.escape(start)}".replace(r"\ ", " +"), shown, re.MULTILINE), start
-        assert re.search(rf"^{re.escape(start)}".replace(r"\ ", " +"), page, re.MULTILINE), start
-    failed = re.compile(
-        r"^slip +failed +-1\n\nslip failed: params\.yaml:\d+:5: train\.mlp-weight-decay\.weight_decay: ", re.M
+    rows = (
+        r"Experiment +\| State ",
+        r"workspace ",
+        r"main ",
+        r".*\[decay-3e-4\].* 0\.0003 ",
+        r".*\[decay-3e-3\].* 0\.003 ",
     )
-    assert failed.search(shown)
+    for row in (*rows, r".*\[slip\] +\| Failed .* -1"):
+        assert re.search(rf"^\| {row}", shown, re.MULTILINE), row
+        assert re.search(rf"^\| {row}", page, re.MULTILINE), row
+    columns = {column.strip() for column in shown.splitlines()[0].split("|")}
+    assert {"train.mlp-weight-decay.weight_decay", "metrics/train/mlp-weight-decay.json:final_test_loss"} <= columns
+    assert not [column for column in columns if "sha256" in column or column.endswith(".py")]
+    failed = re.compile(r"^ERROR: params\.yaml:\d+:5: train\.mlp-weight-decay\.weight_decay: ", re.MULTILINE)
+    assert failed.search(printed["dvc queue logs slip"])
     assert failed.search(page)
-    assert "train.mlp-weight-decay\n" in re.sub(" +", "\n", shown.splitlines()[0] + " ")
-    assert shown.splitlines()[-1] == page.splitlines()[-1]
     assert (
         clone.run("git", "diff", "--unified=0", "main~1", "params.yaml").splitlines()[-1] == "+    weight_decay: 0.0003"
     )
