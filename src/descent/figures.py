@@ -75,7 +75,7 @@ def regression(curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], rate
 
 def hovering(curves: Mapping[str, Curve], metrics: Mapping[str, Metrics], rates: Mapping[str, float]) -> Figure:
     """Draw where each linear regression hovers, and where its learning rate stands to its threshold."""
-    figure, axes = panel("Linear regression: mean and range of the second half of the epochs", DIABETES)
+    figure, axes = panel("Linear regression: loss in the second half of the epochs", DIABETES)
     thresholds = {name: metrics[name]["stability_threshold"] for name in curves}
     one = len(set(thresholds.values())) == 1
     for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):

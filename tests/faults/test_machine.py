@@ -14,7 +14,7 @@ import pytest
 
 from descent.image_sets import FILES
 from tests.faults.table import Tell
-from tests.workspace import Workspace, cloned, copy
+from tests.workspace import Workspace, cloned, copied_code, copy
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 
@@ -178,6 +178,38 @@ def test_an_old_python(workspace: Workspace, tmp_path: Path, tell: Tell) -> None
     tell("Python 3.10", "`make` says which it needs, and how to name it", said)
     assert said == "ERROR: descent needs Python 3.11 to 3.14, not 3.10.4: make PYTHON=python3.11 ..."
     assert not (workspace.folder / ".venv").exists()
+
+
+def test_a_zip_without_git(tmp_path: Path, tell: Tell) -> None:
+    workspace = copied_code(tmp_path / "descent-main")
+    shutil.rmtree(workspace.folder / ".git")
+    said = workspace.run("make", "--no-print-directory", "repro", status=2).splitlines()[0]
+    tell("a ZIP, which has no .git", "`make` says so before it installs anything", said)
+    assert said.startswith("ERROR: no git repository here, as in a ZIP")
+    assert not (workspace.folder / ".venv").exists()
+
+
+def test_a_checkout_with_other_line_endings(tmp_path: Path, tell: Tell) -> None:
+    workspace = copied_code(tmp_path / "written")
+    workspace.commit("All")
+    clone = tmp_path / "clone"
+    workspace.run("git", "clone", "--quiet", "--config", "core.autocrlf=true", str(workspace.folder), str(clone))
+    names = workspace.run("git", "ls-files").splitlines()
+    differing = [name for name in names if (workspace.folder / name).read_bytes() != (clone / name).read_bytes()]
+    tell(
+        "core.autocrlf=true, with which git writes CRLF on Windows",
+        "every file has the committed bytes",
+        ", ".join(differing) or "so it has",
+    )
+    assert not differing
+    assert len(names) > 100
+
+
+@pytest.mark.parametrize("name", ["data", "models", "report", ".venv"])
+def test_a_link_to_a_larger_disk_is_ignored_by_git(tmp_path: Path, name: str) -> None:
+    workspace = copied_code(tmp_path / "linked")
+    (workspace.folder / name).symlink_to(tmp_path)
+    assert workspace.run("git", "check-ignore", name) == f"{name}\n"
 
 
 @pytest.mark.slow
