@@ -12,7 +12,7 @@ import pytest
 
 from tests.test_pipeline import STAGES
 from tests.workspace import Workspace, copy
-from tools.repro import Jobs, due, side_by_side
+from tools.repro import Jobs, side_by_side
 
 DIAMOND: dict[str, set[str]] = {
     "top": set(),
@@ -95,14 +95,6 @@ def test_a_merge_conflict_is_named_and_left_alone(miniature: Workspace, tmp_path
         assert said.startswith(f"ERROR: {path}: conflict marks of a merge; edit params.yaml")
         assert lock.read_bytes() == before
         workspace.run("git", "checkout", mend, "--", path)
-    assert list(due_in(workspace)) == ["check"] or "train@mlp" in due_in(workspace)
-
-
-def due_in(workspace: Workspace) -> dict[str, set[str]]:
-    """Return the stages that are due in a workspace."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(workspace.folder)
-        return due()
 
 
 def test_a_torn_lock_is_an_error_with_its_remedy(miniature: Workspace, tmp_path: Path) -> None:
