@@ -27,6 +27,7 @@ TRIALS = 24
 TOKEN = "a-token-of-the-tests-and-of-nobody-else"  # noqa: S105
 STUDY = ("python", "-m", "stages.study", "learning-rate")
 DRIVER = """
+import stages
 import sys
 from pathlib import Path
 from descent.cluster import on_cluster

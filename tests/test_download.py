@@ -14,7 +14,7 @@ from PIL import Image
 from descent.files import sha256
 from descent.image_sets import FILES, PUBLISHED
 from descent.vision import torchvision
-from tests.workspace import NO_MIRROR, Workspace, copied_code
+from tests.workspace import Workspace, copied_code
 
 SETS = ("fashion-mnist", "mnist")
 
@@ -45,7 +45,7 @@ def project(tmp_path: Path, mirrors: Path) -> Workspace:
             text = text.replace(PUBLISHED[name].sha256[part], sha256(mirrors / name / file))
             text = text.replace(PUBLISHED[name].md5[part], hashlib.md5(content, usedforsecurity=False).hexdigest())
     module.write_text(text, encoding="utf-8")
-    workspace.set(data__mirrors={name: [NO_MIRROR] for name in SETS}, data__drawn__train=20, data__drawn__test=20)
+    workspace.set(data__mirrors={}, data__drawn__train=20, data__drawn__test=20)
     return workspace
 
 
@@ -91,6 +91,7 @@ def test_verified_images_outlast_an_edit_a_stray_file_and_their_deletion_without
     assert source(project) == "fashion-mnist"
 
 
+@pytest.mark.slow
 def test_an_outage_is_not_remembered(project: Workspace, mirrors: Path) -> None:
     assert "Going on with DRAWN GARMENTS" in project.run("dvc", "repro", "download")
     assert source(project) == "drawn"
@@ -184,6 +185,7 @@ def draw(folder: Path, count: int = 2) -> None:
 LEFT = (".DS_Store", "._0.png", "Thumbs.db", "desktop.ini", "0.png~", ".0.png.swp", ".#0.png", "#0.png#", ".directory")
 
 
+@pytest.mark.slow
 def test_what_file_managers_and_editors_leave_changes_nothing_and_pictures_do(project: Workspace) -> None:
     images = project.folder / "images"
     draw(images)
@@ -205,7 +207,9 @@ def test_what_file_managers_and_editors_leave_changes_nothing_and_pictures_do(pr
     assert "images/train/apple/1.png: DVC would not notice a change of it" in said
 
 
-@pytest.mark.parametrize("name", ["images", "images/train", "images/test/pear"])
+@pytest.mark.parametrize(
+    "name", ["images/train", *(pytest.param(name, marks=pytest.mark.slow) for name in ("images", "images/test/pear"))]
+)
 def test_a_linked_folder_is_refused(project: Workspace, name: str, tmp_path: Path) -> None:
     draw(project.folder / "images")
     project.set(data__images="folder")
@@ -215,6 +219,7 @@ def test_a_linked_folder_is_refused(project: Workspace, name: str, tmp_path: Pat
     assert said.startswith(f"ERROR: {name}: a link, and DVC would not notice a change behind it; ")
 
 
+@pytest.mark.slow
 def test_a_linked_picture_is_read_and_a_change_of_it_noticed(project: Workspace, tmp_path: Path) -> None:
     draw(project.folder / "images")
     project.set(data__images="folder")

@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from descent.heap import keep_freed_memory
+from tests.imports import ROOT
 
 # Take and free as a step does: several blocks of some megabytes, with nothing behind them on the heap.
 FAULTS = """
-import ctypes, resource, sys
+import ctypes, resource, stages, sys
 from descent.heap import keep_freed_memory
 if sys.argv[1] == "kept" and not keep_freed_memory():
     sys.exit("not glibc")
@@ -34,7 +35,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def faults(how: str) -> int:
     """Return how many pages ten steps had to ask the system for."""
-    done = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True, timeout=60)
+    command = [sys.executable, "-c", FAULTS, how]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     return int(done.stdout)
 
 

@@ -46,7 +46,7 @@ assert torchvision.utils.make_grid(torch.rand(4, 1, 28, 28)).shape == (3, 32, 12
 
 def run(program: str) -> None:
     """Run a program in a Python of its own."""
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", f"import stages\n{program}"], cwd=ROOT, check=True, timeout=60)
 
 
 def test_torchvision_works_here() -> None:

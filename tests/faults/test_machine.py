@@ -14,6 +14,7 @@ import pytest
 
 from descent.image_sets import FILES
 from tests.faults.table import Tell
+from tests.imports import ROOT
 from tests.workspace import Workspace, cloned, copied_code, copy
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
@@ -284,7 +285,9 @@ def test_a_device_that_is_none(workspace: Workspace, tell: Tell) -> None:
 @pytest.mark.slow
 def test_torchvision_without_its_operators(tell: Tell) -> None:
     # The public wheel is one for CUDA, and fails beside a torch for the CPU: pytorch/vision#9337.
-    program = "from descent.vision import torchvision; print(len(torchvision.datasets.FashionMNIST.classes))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    program = (
+        "import stages; from descent.vision import torchvision as tv; print(len(tv.datasets.FashionMNIST.classes))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     tell("torchvision without its operators", "what is used of it works all the same", "so it does")
     assert done.stdout == "10\n"
