@@ -70,6 +70,7 @@ def expected(miniature: Workspace, tmp_path: Path) -> dict[float, float]:
     return found
 
 
+@pytest.mark.slow
 def test_an_experiment_has_the_result_of_its_own_code_wherever_it_runs(
     miniature: Workspace, expected: dict[float, float], tmp_path: Path
 ) -> None:

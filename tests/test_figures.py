@@ -276,7 +276,7 @@ def test_a_revision_with_any_name_is_in_the_legend() -> None:
     assert [text.get_text().strip() for text in shown.get_texts()] == ["_a", r"\$b\$"]
 
 
-@pytest.mark.parametrize("classes", [2, 50])
+@pytest.mark.parametrize("classes", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_the_widest_names_overlap_nothing_and_stay_in_the_picture(classes: int) -> None:
     for kind, figure in of_classes([f"{'W' * 18}{number:02d}" for number in range(classes)]).items():
         figure.draw_without_rendering()
