@@ -8,6 +8,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONUSERBASE PYTHONINSPECT
 # With these, which a git hook or a stage sets, git and DVC work on another repository.
 unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE DVC_ROOT DVC_STAGE
+# DVC asks who the user is and where the home; without these it ends in a container whose user has no entry in /etc/passwd.
+export LOGNAME ?= $(shell id -u)
+export HOME ?= $(CURDIR)/.ckpt
 ONLY := $(if $(findstring command,$(origin PYTHON)),only)
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 

@@ -1,12 +1,16 @@
 """Two revisions stand side by side with their verdicts, their curves and their differences."""
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from descent.comparison import Revision, comparison, overlays, verdicts
 from tests.test_claims import ATTACKED, THEORY, TRAINED
+from tests.workspace import Workspace, copy
 
 CURVE = pd.DataFrame({"epoch": [1, 2], "train_loss": [2.0, 1.0], "test_loss": [2.0, 1.5]})
 ATTACK = pd.DataFrame({"epsilon": [0.0, 0.1], "accuracy": [0.9, 0.1]})
@@ -78,3 +82,23 @@ def test_drawn_data_in_either_is_announced() -> None:
 
 def test_names_of_revisions_cannot_become_markup() -> None:
     assert "<b>x" not in comparison(revision("<b>x"), revision("work"), {}, {})
+
+
+def test_a_revision_is_read_in_a_folder_of_another_repository(miniature: Workspace, tmp_path: Path) -> None:
+    outer = Workspace(tmp_path / "outer")
+    inner = copy(miniature, outer.folder / "a folder" / "inner")
+    (inner.folder / ".git").rename(tmp_path / "unused")
+    outer.run("git", "init", "--quiet")
+    outer.commit("All")
+    said = inner.run("python", "-m", "tools.compare", "HEAD")
+    assert said.endswith("/outer/a%20folder/inner/report/compare.html\n")
+    assert "curves-mlp-loss" in (inner.folder / "report" / "compare.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_checkout_of_another_user_is_refused_with_the_remedy(miniature: Workspace, tmp_path: Path) -> None:
+    workspace = copy(miniature, tmp_path / "given away")
+    workspace.run("chown", "--recursive", "12345", ".")
+    said = workspace.run("python", "-m", "tools.compare", "HEAD", status=1)
+    assert said.startswith("ERROR: cannot read 'HEAD': ")
+    assert said.endswith(f"`git config --global --add safe.directory '{workspace.folder}'` lets git read it\n")

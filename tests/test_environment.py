@@ -226,6 +226,21 @@ def test_a_folder_without_git_is_refused_before_anything_is_installed(project: P
     assert not (project / ".venv").exists()
 
 
+def test_make_gives_dvc_a_user_and_a_home_where_there_are_none(project: Path) -> None:
+    with (project / "Makefile").open("a") as file:
+        file.write("\nshow:\n\t@env\n")
+    kept = {
+        "PATH": os.environ["PATH"],
+        "GIT_DIR": "/elsewhere/.git",
+        "GIT_WORK_TREE": "/elsewhere",
+        "DVC_ROOT": "/else",
+    }
+    said = subprocess.run(["make", "show"], cwd=project, env=kept, capture_output=True, text=True, check=True).stdout
+    found = dict(line.partition("=")[::2] for line in said.splitlines())
+    assert (found["LOGNAME"], found["HOME"]) == (str(os.getuid()), f"{project}/.ckpt")
+    assert not {"GIT_DIR", "GIT_WORK_TREE", "DVC_ROOT"} & found.keys()
+
+
 def test_a_file_system_without_locks_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
