@@ -56,7 +56,7 @@ class Workspace:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=900,
+            timeout=300,
             preexec_fn=limit,  # noqa: PLW1509 - no threads here
         )
         assert done.returncode == status, f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
