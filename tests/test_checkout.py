@@ -83,7 +83,7 @@ def test_an_experiment_has_the_result_of_its_own_code_wherever_it_runs(
     lab.run("git", "checkout", "src")
     # A mistake in the work tree is none of the queued experiment's.
     path = lab.folder / "src" / "descent" / "models.py"
-    path.write_text("not Python\n", encoding="utf-8")
+    path.write_text("import\n", encoding="utf-8")
     lab.run("dvc", "queue", "start")
     lab.run("dvc", "queue", "logs", "queued", "--follow")
     lab.run("git", "checkout", "src")
@@ -110,5 +110,5 @@ def test_a_copied_folder_runs_its_own_code(miniature: Workspace, tmp_path: Path)
     workspace = Workspace(tmp_path / "copy")
     shutil.copytree(miniature.folder, workspace.folder, symlinks=True)
     path = workspace.folder / "src" / "descent" / "models.py"
-    path.write_text("not Python\n", encoding="utf-8")
+    path.write_text("import\n", encoding="utf-8")
     assert "SyntaxError" in workspace.run("dvc", "repro", "--single-item", f"train@{RUN}", status=255)
