@@ -16,7 +16,7 @@ except ImportError as missing:
     sys.exit(f"ERROR: {missing}; install it with `pip install numpy onnxruntime pillow`")
 
 FORMATS = ("PNG", "JPEG")
-# Pillow's names of the pixel types that become one grey byte with no loss but of colour, as in `descent.png_folder`.
+# Pillow's names of the pixel types that become one grey byte with no loss but of colour.
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
 
