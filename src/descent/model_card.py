@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
-from descent.image_sets import DRAWN, PUBLISHED, title
+from descent.image_sets import DRAWN, PUBLISHED, ImageSet, title
 from descent.params import Bench, Evaluation, Run
 from descent.report import environment
 
@@ -44,7 +44,7 @@ def model_card(name: str, run: Run, evaluation: Evaluation, bench: Bench, measur
         .get_template("card.md")
         .render(
             measured._asdict(),
-            head=_head(name, data["source"], license_of_images, measured.trained["final_test_accuracy"]),
+            head=_head(name, data["source"], published, license_of_images, measured.trained["final_test_accuracy"]),
             name=name,
             run=run,
             images=title(data["source"]),
@@ -61,8 +61,10 @@ def model_card(name: str, run: Run, evaluation: Evaluation, bench: Bench, measur
     )
 
 
-def _head(name: str, source: str, license_of_images: str | None, test_accuracy: float) -> str:
-    hub = PUBLISHED[source].hub if source in PUBLISHED else None
+def _head(
+    name: str, source: str, published: ImageSet | None, license_of_images: str | None, test_accuracy: float
+) -> str:
+    hub = published.hub if published else None
     dataset = {"type": hub or source, "name": title(source), "split": "test"}
     accuracy = {"type": "accuracy", "value": test_accuracy}
     head: dict[str, Any] = {

@@ -119,10 +119,11 @@ def rows(planned: Mapping[str, tuple[Setting, Trial]], outcomes: Outcomes) -> It
 
 def results(planned: Mapping[str, tuple[Setting, Trial]], outcomes: Outcomes) -> Iterator[dict[str, Value]]:
     """Yield a row for each trial: the setting, the seed, and every metric; None for one that its run does not have."""
+    found = {name: outcomes.read(name).metrics for name in planned}
     # A linear regression has metrics that another model on the same data lacks.
-    every = dict.fromkeys(metric for name in planned for metric in outcomes.read(name).metrics)
+    every = dict.fromkeys(metric for metrics in found.values() for metric in metrics)
     for name, (setting, trial) in planned.items():
-        yield {**_words(setting), "seed": trial.seed, **every, **outcomes.read(name).metrics}
+        yield {**_words(setting), "seed": trial.seed, **every, **found[name]}
 
 
 def summary(planned: Mapping[str, tuple[Setting, Trial]], outcomes: Outcomes) -> list[dict[str, Value]]:

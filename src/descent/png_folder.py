@@ -48,7 +48,7 @@ def read_folder(
             of 8 bits, or of another size than the first; images are too small, too large, too many for 64 MiB of
             pixels, or show nothing.
     """
-    classes = [_classes(path) for path in (_real(folder / part) for part in PARTS if _real(folder))]
+    classes = [_classes(_real(_real(folder) / part)) for part in PARTS]
     if only := set(classes[0]) ^ set(classes[1]):
         raise DataError(f"{folder}: train and test differ in classes: {', '.join(sorted(only))} only in one of them")
     if len(classes[0]) not in CLASSES:
