@@ -26,6 +26,7 @@ def test_a_program_imports_the_library_beside_it(package: str, tmp_path: Path) -
     assert said == f"{workspace.folder}/src/descent/errors.py\n"
 
 
+@pytest.mark.slow
 def test_the_tests_import_the_library_beside_them(tmp_path: Path) -> None:
     workspace = copied_code(tmp_path / "copy")
     (workspace.folder / "tests" / "test_here.py").write_text(

@@ -84,6 +84,7 @@ def test_names_of_revisions_cannot_become_markup() -> None:
     assert "<b>x" not in comparison(revision("<b>x"), revision("work"), {}, {})
 
 
+@pytest.mark.slow
 def test_a_revision_is_read_in_a_folder_of_another_repository(miniature: Workspace, tmp_path: Path) -> None:
     outer = Workspace(tmp_path / "outer")
     inner = copy(miniature, outer.folder / "a folder" / "inner")
@@ -98,7 +99,10 @@ def test_a_revision_is_read_in_a_folder_of_another_repository(miniature: Workspa
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
 def test_a_checkout_of_another_user_is_refused_with_the_remedy(miniature: Workspace, tmp_path: Path) -> None:
     workspace = copy(miniature, tmp_path / "given away")
+    kept = workspace.folder / "report" / "compare.html"
+    kept.write_text("an older page", encoding="utf-8")
     workspace.run("chown", "--recursive", "12345", ".")
     said = workspace.run("python", "-m", "tools.compare", "HEAD", status=1)
     assert said.startswith("ERROR: cannot read 'HEAD': ")
     assert said.endswith(f"`git config --global --add safe.directory '{workspace.folder}'` lets git read it\n")
+    assert kept.read_text(encoding="utf-8") == "an older page"

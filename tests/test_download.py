@@ -63,6 +63,7 @@ def edit(workspace: Workspace) -> None:
         file.write("# x\n")
 
 
+@pytest.mark.slow
 def test_verified_images_outlast_an_edit_a_stray_file_and_their_deletion_without_a_network(
     project: Workspace, mirrors: Path
 ) -> None:

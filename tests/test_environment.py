@@ -210,6 +210,7 @@ def begun(project: Path, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_settings_of_a_user_move_no_installation(project: Path) -> None:
     said, _ = (running := begun(project)).communicate(timeout=100)
     assert running.returncode == 0, said

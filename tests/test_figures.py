@@ -343,6 +343,7 @@ def drawn_with(folder: Path, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_no_setting_of_the_user_changes_a_figure(tmp_path: Path) -> None:
     expected = drawn_with(tmp_path / "plain")
     home = tmp_path / "home"

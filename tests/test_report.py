@@ -357,7 +357,7 @@ def test_the_slider_moves_picture_words_and_bars(page: Path) -> None:
 
 
 @needs_chromium
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.slow)])
 def test_the_widest_names_of_fifty_classes_fit_the_page(tmp_path: Path, width: int) -> None:
     classes = [f"{'W' * 18}{number:02d}" for number in range(50)]
     rows = [
@@ -419,7 +419,7 @@ def test_without_a_script_a_static_strip_takes_the_sliders_place(page: Path) -> 
     ("width", "scheme"),
     [
         (390, "light"),
-        (1280, "dark"),
+        pytest.param(1280, "dark", marks=pytest.mark.slow),
         pytest.param(390, "dark", marks=pytest.mark.slow),
         pytest.param(1280, "light", marks=pytest.mark.slow),
     ],

@@ -47,7 +47,9 @@ def weights(model: nn.Module) -> list[Tensor]:
     return [parameter.detach() for parameter in model.parameters()]
 
 
-@pytest.mark.parametrize("name", ["regression-lr-1e-4", "mlp", "mlp-weight-decay", "convnet"])
+@pytest.mark.parametrize(
+    "name", ["regression-lr-1e-4", "mlp", "mlp-weight-decay", pytest.param("convnet", marks=pytest.mark.slow)]
+)
 def test_a_stack_equals_separate_runs(name: str, params: Params, rng: torch.Generator) -> None:
     run = params.train[name].model_copy(update={"epochs": 3})
     data = DATA[run.data](rng)

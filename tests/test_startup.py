@@ -53,10 +53,12 @@ def test_torchvision_works_here() -> None:
     run(USED)
 
 
+@pytest.mark.slow
 def test_no_operator_is_declared_where_torchvision_imports_by_itself() -> None:
     run(SHIM_UNNEEDED)
 
 
+@pytest.mark.slow
 def test_any_other_error_is_passed_on() -> None:
     run(OTHER_ERROR)
 
@@ -71,7 +73,7 @@ def test_any_other_error_is_passed_on() -> None:
             "attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}, marks=pytest.mark.slow
         ),
         pytest.param("theory", {"torchvision", "sklearn", "matplotlib", "pandas"}, marks=pytest.mark.slow),
-        ("draw", {"torchvision", "sklearn", "torch._dynamo"}),
+        pytest.param("draw", {"torchvision", "sklearn", "torch._dynamo"}, marks=pytest.mark.slow),
         ("report", {"torch", "torchvision", "sklearn", "matplotlib"}),
     ],
 )

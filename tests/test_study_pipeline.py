@@ -59,6 +59,7 @@ def test_what_diverged_is_counted_and_has_no_mean(studied: Workspace) -> None:
     assert list(trials["diverged"]) == [False] * 4 + [True] * 2
 
 
+@pytest.mark.slow
 def test_a_study_that_grows_performs_only_what_is_missing(studied: Workspace, tmp_path: Path) -> None:
     workspace = copy(studied, tmp_path / "grown")
     before = workspace.outcomes()

@@ -106,6 +106,7 @@ def test_a_folder_without_permission(workspace: Workspace, folder: str, mode: in
     assert f"Permission denied: '{folder}" in last(said)
 
 
+@pytest.mark.slow
 def test_a_file_where_a_folder_should_be(workspace: Workspace, tell: Tell) -> None:
     shutil.rmtree(workspace.folder / "models")
     (workspace.folder / "models").write_text("")
@@ -254,7 +255,12 @@ def test_any_shell(workspace: Workspace, shell: str, tell: Tell) -> None:
 @pytest.mark.parametrize(
     ("tried", "command", "said"),
     [
-        ("a stage without the run that it asks for", "stages.train", "usage: python -m stages.train NAME"),
+        pytest.param(
+            "a stage without the run that it asks for",
+            "stages.train",
+            "usage: python -m stages.train NAME",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "a word too many", "tools.repro 1 2", "usage: python -m tools.repro [JOBS]", marks=pytest.mark.slow
         ),
@@ -276,6 +282,7 @@ def test_a_slip_on_the_command_line(workspace: Workspace, tried: str, command: s
     assert line.startswith(said.removesuffix("mlp"))
 
 
+@pytest.mark.slow
 def test_a_device_that_is_none(workspace: Workspace, tell: Tell) -> None:
     said = attempt(workspace, "python", "-m", "stages.train", "mlp", DESCENT_DEVICE="tpu")
     tell("DESCENT_DEVICE=tpu", "one line that says what there is", last(said))

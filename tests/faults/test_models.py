@@ -50,7 +50,7 @@ def bomb(path: Path) -> None:
 @pytest.mark.parametrize(
     ("tried", "path", "damage", "stage", "said"),
     [
-        ("the model is missing", "models/mlp.safetensors", Path.unlink, "attack mlp", "no such file; `dvc repro`"),
+        slow("the model is missing", "models/mlp.safetensors", Path.unlink, "attack mlp", "no such file; `dvc repro`"),
         ("one bit of the model", "models/mlp.safetensors", flip, "attack mlp", "expected SHA-256 "),
         slow("the model is a pickle", "models/mlp.safetensors", bomb, "attack mlp", "expected SHA-256 "),
         slow(
@@ -58,8 +58,10 @@ def bomb(path: Path) -> None:
         ),
         slow("one bit of the images", "data/images.safetensors", flip, "train mlp", "expected SHA-256 "),
         slow("one bit of the patients", "data/diabetes.safetensors", flip, "theory", "expected SHA-256 "),
-        ("one bit of a raw file", "data/raw/t10k-labels-idx1-ubyte.gz", flip, "prepare", "expected SHA-256 "),
-        ("one bit of an adversarial set", "data/adversarial-sets/mlp.safetensors", flip, "transfer", "expected SHA-"),
+        slow("one bit of a raw file", "data/raw/t10k-labels-idx1-ubyte.gz", flip, "prepare", "expected SHA-256 "),
+        slow(
+            "one bit of an adversarial set", "data/adversarial-sets/mlp.safetensors", flip, "transfer", "expected SHA-"
+        ),
         slow("one bit of the pictures", "data/adversarial/mlp.safetensors", flip, "draw", "expected SHA-256 "),
         slow(
             "metrics that are no JSON",

@@ -106,7 +106,8 @@ def test_a_hostile_name_of_a_run_is_no_name(params: Params, name: str) -> None:
         Params.model_validate(values)
 
 
-@pytest.mark.parametrize("name", [HOSTILE[0], *(pytest.param(name, marks=pytest.mark.slow) for name in HOSTILE[1:3])])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HOSTILE[:3])
 def test_a_hostile_name_of_a_run_reaches_no_shell(workspace: Workspace, name: str, tell: Tell) -> None:
     checked = workspace.folder / "data" / "checked.txt"
     passed = checked.read_text(encoding="utf-8")
