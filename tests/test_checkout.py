@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -50,10 +51,12 @@ def edit(workspace: Workspace, value: float) -> None:
     path.write_text(text.replace("nn.init.zeros_(layer.weight)", f"nn.init.constant_(layer.weight, {value})"), "utf-8")
 
 
-def result(workspace: Workspace, revision: str = "") -> float:
-    """Return the final loss in the work tree, or in a revision."""
-    path = workspace.folder / METRICS
-    text = workspace.run("git", "show", f"{revision}:{METRICS}") if revision else path.read_text(encoding="utf-8")
+def result(workspace: Workspace, experiment: str = "") -> float:
+    """Return the final loss in the work tree, or of an experiment."""
+    text = (workspace.folder / METRICS).read_text(encoding="utf-8")
+    if experiment:
+        ref = workspace.run("git", "for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{experiment}").strip()
+        text = workspace.run("git", "show", f"{ref}:{METRICS}")
     loss: float = json.loads(text)["final_train_loss"]
     return loss
 
@@ -86,7 +89,11 @@ def test_an_experiment_has_the_result_of_its_own_code_wherever_it_runs(
     path = lab.folder / "src" / "descent" / "models.py"
     path.write_text("import\n", encoding="utf-8")
     lab.run("dvc", "queue", "start")
-    lab.run("dvc", "queue", "logs", "queued", "--follow")
+    deadline = monotonic() + 240
+    while "Success" not in (status := lab.run("dvc", "queue", "status")):
+        assert "Failed" not in status
+        assert monotonic() < deadline, status
+        sleep(1)
     lab.run("git", "checkout", "src")
 
     other = Workspace(tmp_path / "worktree")
