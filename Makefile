@@ -85,9 +85,8 @@ lock: installed-run .venv/uv  ## write constraints.txt, for the oldest Python; U
 	@# torch itself pins the packages of CUDA, and its build for the CPU is the same version.
 	@sed -i -e 's/+cpu$$//' -e '/^\(cuda-\|nvidia-\|triton=\|setuptools=\)/d' constraints.txt
 
-clean:  ## remove the environment and all that DVC can make again; results in git stay
-	git clean -fdXq -- data models dvc_plots report
-	rm -rf .venv .venv.part .pytest_cache .mypy_cache .ruff_cache .dvc/cache .dvc/tmp
+clean:  ## remove the environment and what tools leave; data, results and DVC's cache stay
+	rm -rf .venv .venv.part .pytest_cache .mypy_cache .ruff_cache dvc_plots site
 
 # Tools in folders of their own, where their dependencies meet no others.
 .venv/audit .venv/uv: constraints.txt | installed-run

@@ -14,6 +14,8 @@ from stages.ending import begin
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 if sys.argv[0] == "-m":  # so Python calls a program that it is still looking for
     begin()
+# Python takes kept bytecode for that of a source with the same size and second; DVC hashes the source.
+sys.dont_write_bytecode = True
 # With OMP_DYNAMIC=TRUE oneDNN's convolutions return wrong weight gradients, without a word.
 os.environ["OMP_DYNAMIC"] = "FALSE"
 # Waiting threads that spin slow a busy machine down by an order of magnitude.

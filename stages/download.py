@@ -2,12 +2,11 @@
 
 import logging
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from descent.digests import digests
-from descent.errors import DownloadError
+from descent.errors import DataError, DownloadError
 from descent.fetch import fetch, holds, restored
 from descent.files import save_metrics
 from descent.image_sets import DRAWN, FASHION_MNIST, FILES, FOLDER, PUBLISHED
@@ -24,6 +23,7 @@ def main() -> None:
     Where no mirror has Fashion-MNIST, a stand-in is drawn if `data.fallback` allows it.
     """
     params = load_params(Path("params.yaml"))
+    refuse_strays()
     name, mirrors = params.data.images, params.data.mirrors
     if name == "folder":
         source, classes = FOLDER, pack(IMAGES, params.seed)
@@ -40,7 +40,6 @@ def main() -> None:
             )
             draw_stand_in(params.data.drawn, params.seed)
             source = DRAWN
-    remove_strays()
     save_metrics(SOURCE, {"source": source, "classes": classes, **digests(RAW)})
 
 
@@ -126,15 +125,21 @@ def draw_stand_in(counts: Drawn, seed: int) -> None:
     write_raw(RAW, draw_garments(counts.train, counts.test, seed))
 
 
-def remove_strays() -> None:
-    """Remove what does not belong into the output, which DVC does not empty."""
-    for path in RAW.iterdir():
-        if path.name in {SOURCE.name, *FILES.values()}:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+def refuse_strays() -> None:
+    """Refuse what does not belong into the output, which DVC does not empty: it may be the only copy.
+
+    Raises:
+        DataError: The folder is a link, or has other files, which DVC would hash with it.
+    """
+    if RAW.is_symlink():
+        raise DataError(
+            f"{RAW} is a link, and this stage writes there; remove it, and name its folder in DESCENT_MIRROR"
+        )
+    allowed = {RAW / name for name in (SOURCE.name, *FILES.values())}
+    if not RAW.is_dir() or {*RAW.iterdir()} <= allowed:
+        return
+    if strays := sorted(hashed_files(RAW.resolve()) - {path.resolve() for path in allowed}):
+        raise DataError(f"{strays[0]}: no file of this stage; move it elsewhere")
 
 
 if __name__ == "__main__":

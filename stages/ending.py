@@ -12,6 +12,7 @@ from typing import NoReturn
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
+OURS = {"benchmarks", "descent", "stages", "tools"}
 ENVIRONMENT = Path(__file__).resolve().parents[1] / ".venv"
 
 
@@ -61,6 +62,8 @@ def said(error: BaseException) -> str | None:
         return f"ERROR: {error}"
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
         return "ERROR: not enough memory; a stage takes up to 1 GB, and `make repro JOBS=1` runs one at a time"
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in OURS:
+        return None
     if isinstance(error, ModuleNotFoundError) and Path(sys.prefix).resolve() != ENVIRONMENT:
         return (
             f"ERROR: {error}: {sys.executable} is not the project's Python; `source .venv/bin/activate` takes that "

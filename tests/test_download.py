@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,7 @@ def project(tmp_path: Path, mirrors: Path) -> Workspace:
 def source(workspace: Workspace) -> str:
     """Return where the images come from, and see that the output has its five files and no other."""
     raw = workspace.folder / "data" / "raw"
-    assert {path.name for path in raw.iterdir()} == {"source.json", *FILES.values()}
+    assert {path.name for path in raw.iterdir() if path.is_file()} == {"source.json", *FILES.values()}
     told: str = json.loads((raw / "source.json").read_text(encoding="utf-8"))["source"]
     return told
 
@@ -71,8 +72,6 @@ def test_verified_images_outlast_an_edit_a_stray_file_and_their_deletion_without
     assert source(project) == "fashion-mnist"
     edit(project)
     raw = project.folder / "data" / "raw"
-    (raw / "notes.txt").touch()
-    (raw / "more").mkdir()
     before = (raw / FILES["train_images"]).stat().st_mtime_ns
     assert project.ran("download") == {"download"}
     assert source(project) == "fashion-mnist"
@@ -90,6 +89,30 @@ def test_verified_images_outlast_an_edit_a_stray_file_and_their_deletion_without
     edit(project)
     assert project.ran("download") == {"download"}
     assert source(project) == "fashion-mnist"
+
+
+def test_a_file_of_the_users_in_the_output_stays_and_stops_the_stage(project: Workspace, mirrors: Path) -> None:
+    raw = project.folder / "data" / "raw"
+    (raw / "thesis").mkdir(parents=True)
+    (raw / ".DS_Store").touch()
+    (raw / "thesis" / "thesis.tex").write_text("mine", encoding="utf-8")
+    download = ("python", "-m", "stages.download")
+    said = project.run(*download, status=1, DESCENT_MIRROR=str(mirrors / "fashion-mnist"))
+    assert re.fullmatch(r"ERROR: \S+data/raw/thesis/thesis.tex: no file of this stage; move it elsewhere\n", said)
+    assert (raw / "thesis" / "thesis.tex").read_text(encoding="utf-8") == "mine"
+    (raw / "thesis" / "thesis.tex").unlink()
+    assert project.run(*download, DESCENT_MIRROR=str(mirrors / "fashion-mnist")) == ""
+
+
+def test_a_link_in_the_place_of_the_output_is_refused(project: Workspace, tmp_path: Path) -> None:
+    raw, own = project.folder / "data" / "raw", tmp_path / "own"
+    own.mkdir()
+    (own / "thesis.tex").touch()
+    raw.parent.mkdir(exist_ok=True)
+    raw.symlink_to(own)
+    said = project.run("python", "-m", "stages.download", status=1)
+    assert said.startswith("ERROR: data/raw is a link, and this stage writes there; ")
+    assert [path.name for path in own.iterdir()] == ["thesis.tex"]
 
 
 @pytest.mark.slow

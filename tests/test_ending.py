@@ -15,9 +15,9 @@ from tests.imports import ROOT
 
 
 def checkout(folder: Path) -> Path:
-    """Copy the programs and nothing else."""
-    shutil.copytree(ROOT / "stages", folder / "stages")
-    shutil.copytree(ROOT / "tools", folder / "tools")
+    """Copy the code and nothing else."""
+    for name in ("src", "stages", "tools"):
+        shutil.copytree(ROOT / name, folder / name)
     return folder
 
 
@@ -44,6 +44,17 @@ def test_an_environment_without_a_package_is_made_again_by_make_clean(tmp_path: 
     python.symlink_to(sys._base_executable)  # type: ignore[attr-defined]
     said = said_by(folder, python, "-m", "stages.check")
     assert said.endswith(f"{folder}/.venv is not whole; `make clean` and then `make repro` installs all anew\n")
+
+
+def test_an_import_of_ours_that_fails_is_shown_with_its_place(tmp_path: Path) -> None:
+    folder = checkout(tmp_path)
+    program = folder / "stages" / "check.py"
+    text = program.read_text(encoding="utf-8")
+    program.write_text(text.replace("from stages", "from stages import absent\nfrom stages", 1), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-m", "stages.check"], cwd=folder, capture_output=True, text=True)
+    assert "Traceback" in done.stderr
+    assert "ImportError: cannot import name 'absent' from 'stages'" in done.stderr
+    assert "make clean" not in done.stderr
 
 
 def test_a_file_system_without_locks_is_a_warning(

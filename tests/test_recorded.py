@@ -1,0 +1,119 @@
+"""DVC records the code and the parameters that a stage ran with, or nothing."""
+
+import subprocess
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from stages.terminal import recorded
+from tests.workspace import Workspace, copied_code, copy
+
+# The stage `check`, during which somebody edits a file.
+EDITED = """
+import sys
+from pathlib import Path
+import stages.check
+from stages.terminal import stage
+
+def edited(path, old, new):
+    stages.check.main()
+    Path(path).write_text(Path(path).read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+
+stage(edited)
+"""
+
+
+def run(workspace: Workspace, stage: str, *edit: str, status: int, program: str = EDITED) -> str:
+    """Run the stage as DVC would under this name, while a file is edited: its path, the old words, the new ones."""
+    return workspace.run("python", "-c", program, *edit, status=status, DVC_STAGE=stage)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return copied_code(tmp_path_factory.mktemp("recorded") / "project")
+
+
+@pytest.mark.parametrize(
+    ("stage", "path", "old", "new", "said"),
+    [
+        ("check", "params.yaml", "seed: 0", "seed: 1", "params.yaml: seed"),
+        ("train@mlp", "params.yaml", "seed: 0", "seed: 1", "params.yaml: seed"),
+        (
+            "studies/dvc.yaml:study@weight-decay",
+            "studies.yaml",
+            "seeds: ",
+            "seeds: 1",
+            "studies.yaml: studies.w",
+        ),
+        ("check", "src/descent/files.py", "import csv", "import csv  # x", "src/descent/files.py"),
+    ],
+)
+def test_an_edit_while_a_stage_runs_fails_it(
+    workspace: Workspace, stage: str, path: str, old: str, new: str, said: str
+) -> None:
+    file = workspace.folder / path
+    before = file.read_text(encoding="utf-8")
+    try:
+        words = run(workspace, stage, path, old, new, status=1)
+    finally:
+        file.write_text(before, encoding="utf-8")
+    assert words.startswith(f"ERROR: {said}")
+    assert f" changed while {stage} ran; " in words
+    assert len(words.splitlines()) == 1
+
+
+def test_an_edit_of_what_the_stage_does_not_read_fails_nothing(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace.folder)
+    before, convnet = recorded("train@mlp"), recorded("train@convnet")
+    (workspace.folder / "src" / "descent" / "figures.py").touch()
+    workspace.set(train__convnet__epochs=7)
+    assert recorded("train@mlp") == before
+    assert [name for name, value in recorded("train@convnet").items() if value != convnet[name]] == [
+        "params.yaml: train.convnet"
+    ]
+    assert len(before) > 20
+
+
+def test_code_that_is_no_dependency_fails_the_stage(workspace: Workspace) -> None:
+    mine = workspace.folder / "src" / "descent" / "mine.py"
+    mine.write_text("", encoding="utf-8")
+    program = EDITED.replace("import stages.check", "import stages.check, descent.mine")
+    said = run(workspace, "check", "params.yaml", "seed: 0", "seed: 0", status=1, program=program)
+    mine.unlink()
+    assert said.startswith(
+        "ERROR: src/descent/mine.py is no dependency of check, which ran it, and DVC would not notice"
+    )
+
+
+def test_no_bytecode_is_kept_that_python_could_take_for_that_of_another_source(workspace: Workspace) -> None:
+    workspace.run("python", "-m", "stages.check", DVC_STAGE="check", PYTHONDONTWRITEBYTECODE="")
+    assert not list((workspace.folder / "src").rglob("*.pyc"))
+
+
+@pytest.mark.slow
+def test_dvc_records_nothing_of_a_run_whose_parameters_changed_meanwhile(miniature: Workspace, tmp_path: Path) -> None:
+    workspace = copy(miniature, tmp_path / "edited")
+    workspace.set(train__mlp__epochs=300)
+    lock, curve = workspace.folder / "dvc.lock", workspace.folder / "plots" / "curves" / "mlp.csv"
+    before = lock.read_bytes()
+    curve.unlink()
+    process = subprocess.Popen(
+        ["dvc", "repro", "--single-item", "train@mlp"],
+        cwd=workspace.folder,
+        env=workspace.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    deadline = monotonic() + 100
+    while not curve.exists():
+        assert monotonic() < deadline
+        sleep(0.05)
+    workspace.set(train__mlp__learning_rate=0.5)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 255
+    assert "ERROR: params.yaml: train.mlp changed while train@mlp ran; " in said
+    assert lock.read_bytes() == before
