@@ -122,8 +122,8 @@ def test_a_defence_says_what_it_costs() -> None:
     assert "two gradients a step instead of one, 20 for each training image in all where convnet takes 8." in page
     accuracy = 100 * made.trained["convnet"]["final_test_accuracy"]
     assert (
-        f"84.4 % of the unmoved test images where convnet, with 1 weights instead of 85,910, has {accuracy:.1f} %"
-        in page
+        "Of the unmoved test images it classifies 84.4 % correctly; "
+        f"convnet, with 1 weights instead of 85,910, {accuracy:.1f} %" in page
     )
     assert "two gradients" not in text(report(made))
 
@@ -329,6 +329,9 @@ def test_the_slider_moves_picture_words_and_bars(page: Path) -> None:
         data = json.loads(watched.page.locator("#probabilities").text_content() or "")
         assert bench.is_visible()
         assert not watched.page.locator(".strip").is_visible()
+        column = bench.locator(".bars td:nth-child(2)").first.bounding_box()
+        assert column is not None
+        assert column["width"] > 200  # room for a bar
         assert set(data) == {"mlp", "mlp-weight-decay", "convnet", "convnet-adversarial"}
 
         def shown() -> tuple[str, str, list[str]]:
