@@ -113,7 +113,7 @@ def test_the_mlp_overfits(committed: Workspace) -> None:
 
 def test_weight_decay_keeps_the_mlp_from_overfitting(committed: Workspace) -> None:
     later = column(committed, "mlp-weight-decay", "test_loss")[29:]
-    assert sum(abs(loss / fmean(later) - 1) > 0.1 for loss in later) <= 1
+    assert sum(abs(loss / fmean(later) - 1) > 0.1 for loss in later) == 1  # as the README says
     assert fmean(column(committed, "mlp-weight-decay", "test_accuracy")[70:]) >= 0.865
     assert metrics(committed, "train/mlp-weight-decay.json")["overfitting_epoch"] is None
 

@@ -93,7 +93,12 @@ def test_a_revision_is_read_in_a_folder_of_another_repository(miniature: Workspa
     outer.commit("All")
     said = inner.run("python", "-m", "tools.compare", "HEAD")
     assert said.endswith("/outer/a%20folder/inner/report/compare.html\n")
-    assert "curves-mlp-loss" in (inner.folder / "report" / "compare.html").read_text(encoding="utf-8")
+    page = (inner.folder / "report" / "compare.html").read_text(encoding="utf-8")
+    assert "curves-mlp-loss" in page
+    said = inner.run("python", "-m", "tools.compare", "nowhere", status=1)
+    assert said.startswith("ERROR: cannot read 'nowhere': ")
+    assert "Traceback" not in said
+    assert (inner.folder / "report" / "compare.html").read_text(encoding="utf-8") == page
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
