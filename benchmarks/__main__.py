@@ -18,9 +18,8 @@ from benchmarks.inputs import params
 from benchmarks.tables import page
 from benchmarks.targets import targets
 from benchmarks.timing import Section
-from descent.determinism import make_deterministic
-from descent.files import save_text
-from descent.heap import keep_freed_memory
+from descent.io.files import save_text
+from descent.models.machine import keep_freed_memory, make_deterministic
 from stages.terminal import command
 
 PARTS: Mapping[str, Callable[[int], list[Section]]] = {

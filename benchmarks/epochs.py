@@ -16,10 +16,10 @@ from torch.utils.data import Dataset as TorchDataset
 from benchmarks.inputs import OURS, fresh, images, params, torchvision_folder
 from benchmarks.products import epoch_of_products
 from benchmarks.timing import Prepare, Section, alternate, beside
-from descent.data import Split
-from descent.params import MLP, Run
-from descent.training import batches, fit
-from descent.vision import torchvision
+from descent.io.datasets import Split
+from descent.io.run_schema import MLP, Run
+from descent.sources.vision import torchvision
+from descent.training.loop import batches, fit
 
 PLAIN = "indexed loop, autograd and torch.optim"
 QUICKSTART = "PyTorch quickstart"

@@ -10,8 +10,8 @@ from statistics import median
 from benchmarks.epochs import train
 from benchmarks.inputs import fresh, images, params
 from benchmarks.timing import Figures, Prepare, Section, alternate, named, spread
-from descent.data import Split
-from descent.params import Run
+from descent.io.datasets import Split
+from descent.io.run_schema import Run
 
 SHARES = (1 / 6, 1 / 2, 1.0)
 BATCHES = (16, 32, 64, 128, 256, 512, 1024)
@@ -21,8 +21,8 @@ EPOCHS = 5
 PROGRAM = f"""
 from benchmarks.epochs import train
 from benchmarks.inputs import fresh, images, params
-from descent.determinism import make_deterministic
-from descent.heap import keep_freed_memory
+from descent.models.machine import make_deterministic
+from descent.models.machine import keep_freed_memory
 make_deterministic(params().threads)
 keep_freed_memory()
 run = params().train["mlp"].model_copy(update={{"epochs": {EPOCHS}}})

@@ -8,10 +8,12 @@ from tempfile import TemporaryDirectory
 
 from torch import nn
 
-from descent.data import Dataset, load_dataset
-from descent.image_sets import FASHION_CLASSES
-from descent.models import build_model, load_model
-from descent.params import Params, Run, load_params
+from descent.io.datasets import Dataset, load_dataset
+from descent.io.params import load_params
+from descent.io.run_schema import Run
+from descent.io.schema import Params
+from descent.models.networks import build_model, load_model
+from descent.sources.published import FASHION_CLASSES
 
 OURS = "ours"
 

@@ -8,11 +8,11 @@ import torch
 
 from benchmarks.inputs import fresh, images, params
 from benchmarks.timing import Section, alternate, spread
-from descent.checkpoint import Checkpoint, Row
-from descent.files import save_table
-from descent.optimizers import OPTIMIZERS
-from descent.runs import train
-from descent.tensors import save_tensors
+from descent.io.results import save_table
+from descent.io.tensors import save_tensors
+from descent.training.checkpoint import Checkpoint, Row
+from descent.training.optimizers import OPTIMIZERS
+from descent.training.runs import train
 
 KEEPING = "What it costs to be killed at any moment"
 EPOCHS = 5

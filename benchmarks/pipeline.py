@@ -16,8 +16,8 @@ from time import perf_counter
 from ruamel.yaml import YAML
 
 from benchmarks.timing import Figures, Section, alternate, spread
-from descent.files import load_metrics
-from descent.image_sets import DRAWN
+from descent.io.results import load_metrics
+from descent.sources.published import DRAWN
 
 CHANGED = ("mlp-weight-decay", 0.0001)
 

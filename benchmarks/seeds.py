@@ -7,9 +7,9 @@ import torch
 
 from benchmarks.inputs import fresh, images, params
 from benchmarks.timing import Prepare, Section, alternate, named, spread
-from descent.data import Split
-from descent.stacked import fit_stacked
-from descent.training import fit
+from descent.io.datasets import Split
+from descent.studies.stacked import fit_stacked
+from descent.training.loop import fit
 from stages.device import chosen_device
 
 SEEDS = "Seeds of mlp in a stack"

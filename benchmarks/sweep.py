@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from benchmarks.inputs import OURS, images, params, trained
 from benchmarks.timing import Prepare, Section, alternate, beside
-from descent import vision
-from descent.data import Split
-from descent.image_sets import FASHION_CLASSES
-from descent.sweep import along, directions
-from descent.training import accuracy, predict
+from descent.io.datasets import Split
+from descent.models.evaluation import accuracy, predict
+from descent.robustness.sweep import along, directions
+from descent.sources import vision
+from descent.sources.published import FASHION_CLASSES
 
 assert vision  # noqa: S101 - torchattacks imports torchvision
 import torchattacks  # noqa: E402

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import torch
 
-from descent.adversarial_set import save_adversarial_set
-from descent.classifier import save_classifier
-from descent.data import load_dataset
-from descent.determinism import make_deterministic
-from descent.files import load_metrics, save_metrics, save_table
-from descent.heap import keep_freed_memory
-from descent.models import load_model
-from descent.params import load_params
-from descent.robustness import assess
-from descent.tensors import save_tensors
+from descent.io.datasets import load_dataset
+from descent.io.params import load_params
+from descent.io.results import load_metrics, save_metrics, save_table
+from descent.io.tensors import save_tensors
+from descent.models.machine import keep_freed_memory, make_deterministic
+from descent.models.networks import load_model
+from descent.robustness.adversarial_set import save_adversarial_set
+from descent.robustness.assessment import assess
+from descent.robustness.classifier import save_classifier
 from stages.terminal import stage
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from descent.files import save_text
-from descent.params import load_params
+from descent.io.files import save_text
+from descent.io.params import load_params
 from stages.terminal import stage
 
 

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from descent.errors import ParamsError
+from descent.io.errors import ParamsError
 
 
 def chosen_device() -> torch.device:

@@ -5,12 +5,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from descent.digests import digests
-from descent.errors import DataError, DownloadError
-from descent.fetch import fetch, holds, restored
-from descent.files import save_metrics
-from descent.image_sets import DRAWN, FASHION_MNIST, FILES, FOLDER, PUBLISHED
-from descent.params import Drawn, load_params
+from descent.io.errors import DataError, DownloadError
+from descent.io.params import load_params
+from descent.io.results import save_metrics
+from descent.io.schema import Drawn
+from descent.sources.digests import digests
+from descent.sources.download import fetch, holds, restored
+from descent.sources.published import DRAWN, FASHION_MNIST, FILES, FOLDER, PUBLISHED
 from stages.terminal import stage, transfer
 
 RAW, IMAGES = Path("data/raw"), Path("images")
@@ -102,8 +103,8 @@ def hashed_files(folder: Path) -> set[Path]:
 
 def pack(folder: Path, seed: int) -> list[str]:
     """Write the pictures of a folder under the names of the published files; return the names of their classes."""
-    from descent.png_folder import PARTS, read_folder, shuffled
-    from descent.raw import write_raw
+    from descent.sources.pictures import PARTS, read_folder, shuffled
+    from descent.sources.raw import write_raw
 
     tensors, classes = read_folder(folder, hashed_files(folder))
     if not all((folder / f"{part}.dvc").exists() for part in PARTS):
@@ -119,8 +120,8 @@ def pack(folder: Path, seed: int) -> list[str]:
 def draw_stand_in(counts: Drawn, seed: int) -> None:
     """Write drawn garments under the names of the real files."""
     # Imported where they are needed: with a mirror in reach this stage needs no torch.
-    from descent.garments import draw_garments
-    from descent.raw import write_raw
+    from descent.sources.garments import draw_garments
+    from descent.sources.raw import write_raw
 
     write_raw(RAW, draw_garments(counts.train, counts.test, seed))
 

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from descent.drawing import save_pixels, svg
-from descent.figures import (
+from descent.io.files import save_text
+from descent.io.params import load_params
+from descent.io.results import NAMED, load_metrics
+from descent.io.tensors import load_tensors
+from descent.report.drawing import save_pixels, svg
+from descent.report.figures import (
     bag,
     confusion,
     flips,
@@ -17,10 +21,7 @@ from descent.figures import (
     training,
     transfer,
 )
-from descent.files import NAMED, load_metrics, save_text
-from descent.params import load_params
-from descent.tensors import load_tensors
-from descent.theory_figures import broadcasting, learning_rate, padding, sigmoid_gradient, sigmoid_graph, twins
+from descent.report.theory_figures import broadcasting, learning_rate, padding, sigmoid_gradient, sigmoid_graph, twins
 from stages.terminal import stage
 
 TITLES = {"linear": "Softmax regression", "mlp": "MLP", "convnet": "ConvNet"}

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from descent.data import load_dataset
-from descent.determinism import make_deterministic
-from descent.export import compare, export, mean_border
-from descent.files import load_metrics, save_metrics, save_text
-from descent.model_card import Measured, model_card
-from descent.models import load_model
-from descent.params import load_params
+from descent.export.card import Measured, model_card
+from descent.export.onnx import compare, export, mean_border
+from descent.io.datasets import load_dataset
+from descent.io.files import save_text
+from descent.io.params import load_params
+from descent.io.results import load_metrics, save_metrics
+from descent.models.machine import make_deterministic
+from descent.models.networks import load_model
 from stages.terminal import stage
 
 

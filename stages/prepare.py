@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from descent.diabetes import diabetes
-from descent.digests import verify_raw
-from descent.files import load_metrics, save_metrics
-from descent.params import load_params
-from descent.raw import read_raw
-from descent.tensors import save_tensors
+from descent.io.params import load_params
+from descent.io.results import load_metrics, save_metrics
+from descent.io.tensors import save_tensors
+from descent.sources.diabetes import diabetes
+from descent.sources.digests import verify_raw
+from descent.sources.raw import read_raw
 from stages.terminal import stage
 
 RAW = Path("data/raw")

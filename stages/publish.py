@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from descent.drawing import svg
-from descent.files import load_metrics, save_text
-from descent.studies import load_studies
-from descent.study_page import Findings, drawn, page
+from descent.io.files import save_text
+from descent.io.results import load_metrics
+from descent.report.drawing import svg
+from descent.report.study_page import Findings, drawn, page
+from descent.studies.grid import load_studies
 from stages.terminal import stage
 
 # What was varied may look like a number or like nothing; what is empty was not measured.

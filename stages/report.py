@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from descent.files import NAMED, load_metrics, save_text
-from descent.params import load_params
-from descent.report import Results, report
+from descent.io.files import save_text
+from descent.io.params import load_params
+from descent.io.results import NAMED, load_metrics
+from descent.report.page import Results, report
 from stages.terminal import stage
 
 

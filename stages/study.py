@@ -4,14 +4,14 @@ import os
 from functools import partial
 from pathlib import Path
 
-from descent.errors import ParamsError, StudyError
-from descent.files import load_metrics, save_metrics, save_table
-from descent.outcomes import Engine, Outcomes, results, rows, summary, trials
-from descent.params import load_params
-from descent.pool import on_processes
-from descent.stack import on_stack, stack_name
-from descent.studies import load_studies, settings
-from descent.trials import perform
+from descent.io.errors import ParamsError, StudyError
+from descent.io.params import load_params
+from descent.io.results import load_metrics, save_metrics, save_table
+from descent.studies.engine import on_processes
+from descent.studies.grid import load_studies, settings
+from descent.studies.outcomes import Engine, Outcomes, results, rows, summary, trials
+from descent.studies.stacked import on_stack, stack_name
+from descent.studies.trials import perform
 from stages.device import chosen_device
 from stages.ending import follow
 from stages.terminal import KEPT, counted, stage
@@ -35,7 +35,7 @@ def main(name: str) -> None:
     with counted(name, len(planned), len(planned) - len(missing)) as progress:
         engine: Engine = partial(on_processes, work, processes=processes, begin=follow)
         if cluster:
-            from descent.cluster import on_cluster  # only then
+            from descent.studies.cluster import on_cluster  # only then
 
             engine = partial(on_cluster, address=cluster, data=Path("data"))
         elif device.type == "cuda":

@@ -90,7 +90,7 @@ def unchanged(stage: str) -> Iterator[None]:
         return
     before = recorded(stage)
     yield
-    from descent.errors import DataError
+    from descent.io.errors import DataError
 
     after = recorded(stage)
     if changed := [name for name in before | after if before.get(name) != after.get(name)]:

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from descent.broadcasting import broadcasting_evidence
-from descent.data import load_dataset
-from descent.determinism import make_deterministic
-from descent.equivalence import relu_evidence
-from descent.files import load_metrics, save_metrics, save_table
-from descent.learning_rate import learning_rate_evidence
-from descent.params import load_params
-from descent.sigmoid import sigmoid_evidence
+from descent.io.datasets import load_dataset
+from descent.io.params import load_params
+from descent.io.results import load_metrics, save_metrics, save_table
+from descent.models.machine import make_deterministic
+from descent.theory.broadcasting import broadcasting_evidence
+from descent.theory.equivalence import relu_evidence
+from descent.theory.learning_rate import learning_rate_evidence
+from descent.theory.sigmoid import sigmoid_evidence
 from stages.terminal import stage
 
 

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import torch
 
-from descent.checkpoint import Checkpoint, stamp
-from descent.data import load_dataset
-from descent.determinism import make_deterministic
-from descent.diagnostics import describe
-from descent.files import load_metrics, save_metrics, save_table
-from descent.heap import keep_freed_memory
-from descent.models import count_weights
-from descent.params import load_params
-from descent.runs import begin, train
-from descent.tensors import save_tensors
+from descent.io.datasets import load_dataset
+from descent.io.params import load_params
+from descent.io.results import load_metrics, save_metrics, save_table
+from descent.io.tensors import save_tensors
+from descent.models.machine import keep_freed_memory, make_deterministic
+from descent.models.networks import count_weights
+from descent.training.checkpoint import Checkpoint, stamp
+from descent.training.diagnostics import describe
+from descent.training.runs import initial_state, train
 from stages.device import chosen_device
 from stages.terminal import KEPT, epochs, stage
 
@@ -31,29 +30,28 @@ def main(name: str) -> None:
     data = load_dataset(Path(f"data/{run.data}.safetensors"), digest)
     moved = data.to(device)
 
-    model, optimizer, rng = begin(run, moved, seed)
+    state = initial_state(run, moved, seed)
     depends = [run.model_dump(), evaluation.model_dump(), seed, threads, digest, device.type]
     curve = Path(f"plots/curves/{name}.csv")
-    state = {**model.state_dict(), **optimizer.state}
-    kept = Checkpoint(KEPT / f"train@{name}", stamp(depends, {"descent", "stages"}), state, rng)
+    kept = Checkpoint(KEPT / f"train@{name}", stamp(depends, {"descent", "stages"}), state.tensors(), state.rng)
     with kept, epochs(name, run.epochs, len(kept.history)) as progress:
 
         def tell(row: Mapping[str, float]) -> None:
             save_table(curve, kept.history)  # to be watched meanwhile
             progress(row)
 
-        diverged = train(model, optimizer, moved, run, evaluation, rng, kept, tell)
+        diverged = train(state, moved, run, evaluation, kept, tell)
         if diverged:
             logging.warning("train.%s diverged in epoch %d; its curve and weights end before that", name, diverged)
 
         save_table(curve, kept.history)
-        digest = save_tensors(Path(f"models/{name}.safetensors"), model.state_dict())
+        digest = save_tensors(Path(f"models/{name}.safetensors"), state.model.state_dict())
         save_metrics(
             Path(f"metrics/train/{name}.json"),
             {"diverged": bool(diverged), "diverged_epoch": diverged}
             | describe(run, kept.history, data, evaluation)
             | {
-                "weights": count_weights(model),
+                "weights": count_weights(state.model),
                 "torch": torch.__version__.partition("+")[0],
                 "device": device.type,
                 "sha256_model": digest,

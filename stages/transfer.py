@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from descent.adversarial_set import load_adversarial_set
-from descent.classifier import load_classifier
-from descent.determinism import make_deterministic
-from descent.files import load_metrics, save_metrics, save_table
-from descent.heap import keep_freed_memory
-from descent.params import load_params
-from descent.transfer import stronger_from_elsewhere, transfer_matrix
+from descent.io.params import load_params
+from descent.io.results import load_metrics, save_metrics, save_table
+from descent.models.machine import keep_freed_memory, make_deterministic
+from descent.robustness.adversarial_set import load_adversarial_set
+from descent.robustness.classifier import load_classifier
+from descent.robustness.transfer import stronger_from_elsewhere, transfer_matrix
 from stages.terminal import stage
 
 

@@ -10,9 +10,10 @@ import torch
 from hypothesis import settings
 
 import stages  # noqa: F401 - sets OpenMP's environment before torch computes
-from descent.determinism import make_deterministic
-from descent.params import Params, load_params
-from descent.tensors import save_tensors
+from descent.io.params import load_params
+from descent.io.schema import Params
+from descent.io.tensors import save_tensors
+from descent.models.machine import make_deterministic
 from tests.imports import ROOT
 from tests.workspace import NO_MIRROR, Once, Workspace, cloned, copied_code, copy
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from descent.adversarial_set import broken_rules, load_adversarial_set, save_adversarial_set
-from descent.data import Split
-from descent.errors import DataError, DescentError
-from descent.tensors import save_tensors
+from descent.io.datasets import Split
+from descent.io.errors import DataError, DescentError
+from descent.io.tensors import save_tensors
+from descent.robustness.adversarial_set import broken_rules, load_adversarial_set, save_adversarial_set
 from tests.imports import ROOT
 from tools.validate import main
 

@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from descent import vision  # torchattacks imports torchvision
-from descent.attacks import L2, LINF, cross_entropy, dlr, fgsm, loss_gradient, moved, pgd
-from descent.models import build_model
-from descent.params import MLP, ConvNet
+from descent.attacks.gradient_sign import fgsm, moved, pgd
+from descent.attacks.losses import cross_entropy, dlr, loss_gradient
+from descent.attacks.norms import L2, LINF
+from descent.io.run_schema import MLP, ConvNet
+from descent.models.networks import build_model
+from descent.sources import vision  # torchattacks imports torchvision
 
 assert vision
 import torchattacks  # noqa: E402

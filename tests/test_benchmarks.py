@@ -15,9 +15,9 @@ from benchmarks.products import products
 from benchmarks.tables import page, table
 from benchmarks.targets import targets
 from benchmarks.timing import Section, alternate, beside
-from descent.errors import DataError
-from descent.models import build_model
-from descent.params import Params
+from descent.io.errors import DataError
+from descent.io.schema import Params
+from descent.models.networks import build_model
 from tests.imports import ROOT
 from tests.workspace import Workspace, copy
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from descent.broadcasting import broadcasting_evidence, descend, refused, slipped_error
-from descent.data import Split
-from descent.least_squares import least_squares_loss, stability_threshold, with_bias
-from descent.params import Broadcasting
-from descent.training import squared_error
+from descent.io.datasets import Split
+from descent.io.schema import Broadcasting
+from descent.models.evaluation import squared_error
+from descent.theory.broadcasting import broadcasting_evidence, descend, refused, slipped_error
+from descent.training.least_squares import least_squares_loss, stability_threshold, with_bias
 
 
 @pytest.fixture

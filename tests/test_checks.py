@@ -9,14 +9,16 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from descent.attacks import cross_entropy, dlr, moved
-from descent.checks import Checks, Findings, check
-from descent.data import Split
-from descent.models import build_model
-from descent.params import MLP, PGD
-from descent.robustness import pgd_curve
-from descent.sweep import directions, fgsm_accuracy, sweep, zero_gradient_share
-from descent.training import accuracy, predict
+from descent.attacks.gradient_sign import moved
+from descent.attacks.losses import cross_entropy, dlr
+from descent.io.datasets import Split
+from descent.io.run_schema import MLP
+from descent.io.schema import PGD
+from descent.models.evaluation import accuracy, predict
+from descent.models.networks import build_model
+from descent.robustness.assessment import pgd_curve
+from descent.robustness.checks import Checks, Findings, check
+from descent.robustness.sweep import directions, fgsm_accuracy, sweep, zero_gradient_share
 
 EPSILON = 0.1
 SETTINGS = PGD(images=500, epsilons=[0.02, EPSILON, 0.5], steps=10, step=0.25, restarts=1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from descent.claims import Claim, Metrics, Runs, claims, power
+from descent.report.claims import Claim, Metrics, Runs, claims, power
 
 THEORY: dict[str, Any] = {
     "parametrised_relu_networks": 200,

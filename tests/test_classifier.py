@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from descent.classifier import load_classifier, save_classifier
-from descent.errors import DataError
-from descent.models import build_model
-from descent.params import MLP, ConvNet, Linear, Model
-from descent.tensors import save_tensors
+from descent.io.errors import DataError
+from descent.io.run_schema import MLP, ConvNet, Linear, Model
+from descent.io.tensors import save_tensors
+from descent.models.networks import build_model
+from descent.robustness.classifier import load_classifier, save_classifier
 
 SHAPE = (1, 8, 8)
 MLP_SPEC = MLP(kind="mlp", hidden=[5])

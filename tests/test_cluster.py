@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from descent import cluster
-from descent.cluster import ATTEMPTS, ClusterError, on_cluster
-from descent.params import Params
-from descent.pool import Failure
-from descent.trials import Trial, key, perform
+from descent.io.schema import Params
+from descent.studies import cluster
+from descent.studies.cluster import ATTEMPTS, ClusterError, on_cluster
+from descent.studies.engine import Failure
+from descent.studies.trials import Trial, key, perform
 
 ADDRESS = "127.0.0.1:6379"
 

@@ -15,9 +15,10 @@ import psutil
 import pytest
 import torch
 
-from descent.params import Params, load_params
-from descent.tensors import save_tensors
-from descent.trials import Trial, key, perform
+from descent.io.params import load_params
+from descent.io.schema import Params
+from descent.io.tensors import save_tensors
+from descent.studies.trials import Trial, key, perform
 from tests.imports import ROOT
 from tests.workspace import Workspace, copy
 
@@ -30,8 +31,8 @@ DRIVER = """
 import stages
 import sys
 from pathlib import Path
-from descent.cluster import on_cluster
-from descent.pool import Failure
+from descent.studies.cluster import on_cluster
+from descent.studies.engine import Failure
 from tests.test_cluster_nodes import planned
 address, digest, data, out = sys.argv[1:]
 for name, result in on_cluster(planned(digest), address, Path(data)):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from descent.claims import claims
+from descent.report.claims import claims
 from tests.test_claims import STORY, find
 from tests.test_study_pipeline import STANDING, curve_of, trial_of
 from tests.workspace import Workspace

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from descent.comparison import Revision, comparison, overlays, verdicts
+from descent.report.comparison import Revision, comparison, overlays, verdicts
 from tests.test_claims import ATTACKED, THEORY, TRAINED
 from tests.workspace import Workspace, copy
 

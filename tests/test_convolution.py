@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from descent.attacks import loss_gradient
-from descent.convolution import ImageConvolution
-from descent.models import build_model
-from descent.params import ConvNet
+from descent.attacks.losses import loss_gradient
+from descent.io.run_schema import ConvNet
+from descent.models.convolution import ImageConvolution
+from descent.models.networks import build_model
 
 OTHERS = [(3, 2, 0, 1, 1), (3, 1, 1, 1, 1), (3, 1, 0, 2, 1), (3, 1, 0, 1, 2), (2, 1, 0, 1, 1)]
 

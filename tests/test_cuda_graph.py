@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from descent.cuda_graph import EAGER, Replayed
+from descent.training.cuda_graph import EAGER, Replayed
 
 
 class Stage:

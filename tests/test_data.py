@@ -6,10 +6,10 @@ import pytest
 import torch
 from sklearn.datasets import load_diabetes
 
-from descent.data import load_dataset
-from descent.diabetes import diabetes
-from descent.errors import DataError
-from descent.tensors import save_tensors
+from descent.io.datasets import load_dataset
+from descent.io.errors import DataError
+from descent.io.tensors import save_tensors
+from descent.sources.diabetes import diabetes
 
 
 def test_diabetes_is_standardised_on_the_training_part_only(rng: torch.Generator) -> None:

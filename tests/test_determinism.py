@@ -6,12 +6,12 @@ import sys
 import pytest
 import torch
 
-from descent.determinism import make_deterministic
+from descent.models.machine import make_deterministic
 from tests.imports import ROOT
 
 STARTED = """
 import sys, stages, torch
-from descent.determinism import make_deterministic
+from descent.models.machine import make_deterministic
 make_deterministic(1)
 assert torch.are_deterministic_algorithms_enabled()
 assert torch.get_num_threads() == 1

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from descent.errors import ParamsError
+from descent.io.errors import ParamsError
 from stages.device import chosen_device
 
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from descent.data import Dataset, Split
-from descent.diagnostics import (
+from descent.io.datasets import Dataset, Split
+from descent.io.schema import Params
+from descent.training.diagnostics import (
     describe,
     largest_deviation,
     overfitting_epoch,
@@ -12,8 +13,7 @@ from descent.diagnostics import (
     smooth,
     summarise,
 )
-from descent.least_squares import least_squares_loss, stability_threshold
-from descent.params import Params
+from descent.training.least_squares import least_squares_loss, stability_threshold
 
 
 def curve(test: list[float], train: list[float] | None = None) -> list[dict[str, float]]:

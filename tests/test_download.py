@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from descent.files import sha256
-from descent.image_sets import FILES, PUBLISHED
-from descent.vision import torchvision
+from descent.io.files import sha256
+from descent.sources.published import FILES, PUBLISHED
+from descent.sources.vision import torchvision
 from tests.workspace import Workspace, copied_code
 
 SETS = ("fashion-mnist", "mnist")

@@ -5,11 +5,11 @@ from math import isfinite
 import pytest
 import torch
 
-from descent.data import Split
-from descent.equivalence import agreement, before_padding, random_mlp, relu_evidence, training, without_bias
-from descent.errors import ParamsError
-from descent.parametrised_relu import rewritten
-from descent.params import Params
+from descent.io.datasets import Split
+from descent.io.errors import ParamsError
+from descent.io.schema import Params
+from descent.theory.equivalence import agreement, before_padding, random_mlp, relu_evidence, training, without_bias
+from descent.theory.parametrised_relu import rewritten
 
 
 def test_random_networks_agree_with_their_twins_and_the_slip_is_w2o(rng: torch.Generator) -> None:

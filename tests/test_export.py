@@ -17,13 +17,14 @@ import torch
 from PIL import Image
 from ruamel.yaml import YAML
 
-from descent.data import load_dataset
-from descent.export import compare, export, mean_border
-from descent.files import load_metrics
-from descent.image_sets import FASHION_CLASSES as CLASSES
-from descent.model_card import Measured, model_card
-from descent.models import build_model
-from descent.params import MLP, ConvNet, Params
+from descent.export.card import Measured, model_card
+from descent.export.onnx import compare, export, mean_border
+from descent.io.datasets import load_dataset
+from descent.io.results import load_metrics
+from descent.io.run_schema import MLP, ConvNet
+from descent.io.schema import Params
+from descent.models.networks import build_model
+from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.imports import ROOT, imports
 from tests.walkthrough import follow
 from tests.workspace import Workspace, copy

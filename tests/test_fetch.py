@@ -11,9 +11,9 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
 
-from descent.errors import DownloadError
-from descent.fetch import fetch
-from descent.web import SLOWEST
+from descent.io.errors import DownloadError
+from descent.sources.download import fetch
+from descent.sources.web import SLOWEST
 
 CONTENT = bytes(range(256)) * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

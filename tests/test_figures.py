@@ -18,8 +18,10 @@ from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from descent.drawing import plain, save_pixels, svg
-from descent.figures import (
+from descent.io.run_schema import MLP
+from descent.io.schema import Params
+from descent.report.drawing import plain, save_pixels, svg
+from descent.report.figures import (
     bag,
     confusion,
     flips,
@@ -33,8 +35,7 @@ from descent.figures import (
     training,
     transfer,
 )
-from descent.image_sets import FASHION_CLASSES as CLASSES
-from descent.params import MLP, Params
+from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.imports import ROOT
 
 CLASSIFIER = pd.DataFrame(

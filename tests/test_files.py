@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from descent.errors import DataError
-from descent.files import load_metrics, replacing, save_metrics, save_table
+from descent.io.errors import DataError
+from descent.io.files import replacing
+from descent.io.results import load_metrics, save_metrics, save_table
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from descent.garments import draw_garments
+from descent.sources.garments import draw_garments
 
 
 def test_the_seed_decides_every_pixel() -> None:

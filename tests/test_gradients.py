@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from unittest.mock import patch
 
+import descent.gradients
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import descent.gradients
-from descent.gradients import dense_layers, gradient_of
-from descent.models import build_model
-from descent.params import MLP, ConvNet, Linear
-from descent.training import squared_error
+from descent.io.run_schema import MLP, ConvNet, Linear
+from descent.models.evaluation import squared_error
+from descent.models.networks import build_model
+from descent.training.gradients import dense_layers, gradient_of
 
 
 def autograd(model: nn.Module, loss: Callable[..., Tensor], reduction: str, x: Tensor, y: Tensor) -> list[Tensor]:

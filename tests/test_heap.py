@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from descent.heap import keep_freed_memory
+from descent.models.machine import keep_freed_memory
 from tests.imports import ROOT
 
 # Take and free as a step does: several blocks of some megabytes, with nothing behind them on the heap.
 FAULTS = """
 import ctypes, resource, stages, sys
-from descent.heap import keep_freed_memory
+from descent.models.machine import keep_freed_memory
 if sys.argv[1] == "kept" and not keep_freed_memory():
     sys.exit("not glibc")
 libc = ctypes.CDLL(None)

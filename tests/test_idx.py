@@ -8,14 +8,14 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from descent.digests import digests, verify_raw
-from descent.errors import DataError
-from descent.files import sha256
-from descent.idx import read_idx, write_idx
-from descent.image_sets import FILES, PUBLISHED
-from descent.params import Params, PublishedImages
-from descent.raw import read_raw, write_raw
-from descent.vision import torchvision
+from descent.io.errors import DataError
+from descent.io.files import sha256
+from descent.io.schema import Params, PublishedImages
+from descent.sources.digests import digests, verify_raw
+from descent.sources.idx import read_idx, write_idx
+from descent.sources.published import FILES, PUBLISHED
+from descent.sources.raw import read_raw, write_raw
+from descent.sources.vision import torchvision
 
 
 @pytest.mark.parametrize("shape", [(7,), (3, 4), (5, 28, 28)])

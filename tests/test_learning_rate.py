@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from descent.data import Split
-from descent.learning_rate import (
+from descent.io.datasets import Split
+from descent.io.schema import LearningRate
+from descent.theory.learning_rate import (
     closed_form_error,
     descending,
     edges,
@@ -13,8 +14,7 @@ from descent.learning_rate import (
     worst_batch_threshold,
     zero_loss,
 )
-from descent.least_squares import hessian, least_squares, least_squares_loss, stability_threshold
-from descent.params import LearningRate
+from descent.training.least_squares import hessian, least_squares, least_squares_loss, stability_threshold
 
 
 @pytest.fixture

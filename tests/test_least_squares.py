@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from descent.least_squares import least_squares_loss, stability_threshold
+from descent.training.least_squares import least_squares_loss, stability_threshold
 
 
 def test_the_least_squares_loss_is_numpys(rng: torch.Generator) -> None:

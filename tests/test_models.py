@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from descent.convolution import ImageConvolution
-from descent.errors import DataError
-from descent.models import build_model, convnet, count_weights, linear, load_model
-from descent.params import MLP, ConvNet, Linear, Params
-from descent.tensors import save_tensors
+from descent.io.errors import DataError
+from descent.io.run_schema import MLP, ConvNet, Linear
+from descent.io.schema import Params
+from descent.io.tensors import save_tensors
+from descent.models.convolution import ImageConvolution
+from descent.models.networks import build_model, convnet, count_weights, linear, load_model
 
 IMAGE = (1, 28, 28)
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from descent.models import build_model
-from descent.optimizers import OPTIMIZERS
-from descent.params import MLP, ConvNet
+from descent.io.run_schema import MLP, ConvNet
+from descent.models.networks import build_model
+from descent.training.optimizers import OPTIMIZERS
 
 THEIRS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 MODELS: dict[str, MLP | ConvNet] = {

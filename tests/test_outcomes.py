@@ -9,16 +9,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from descent.checkpoint import Checkpoint
-from descent.data import load_dataset
-from descent.errors import DataError
-from descent.files import save_table
-from descent.outcomes import Outcomes, interval, results, rows, summary, trials
-from descent.params import Params, Run
-from descent.pool import Failure
-from descent.runs import begin, train
-from descent.studies import Setting, Study, settings
-from descent.trials import Trial, parsed, perform
+from descent.io.datasets import load_dataset
+from descent.io.errors import DataError
+from descent.io.results import save_table
+from descent.io.run_schema import Run
+from descent.io.schema import Params
+from descent.studies.engine import Failure
+from descent.studies.grid import Setting, Study, settings
+from descent.studies.outcomes import Outcomes, interval, results, rows, summary, trials
+from descent.studies.trials import Trial, parsed, perform
+from descent.training.checkpoint import Checkpoint
+from descent.training.runs import begin, train
 
 Planned = Mapping[str, tuple[Setting, Trial]]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 
-from descent.parametrised_relu import ParametrisedReLU, absorb, obstacles, parametrised, response, rewritten
+from descent.theory.parametrised_relu import ParametrisedReLU, absorb, obstacles, parametrised, response, rewritten
 
 seeds = st.integers(0, 2**32 - 1)
 

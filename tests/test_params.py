@@ -9,8 +9,9 @@ from dvc.utils.hydra import apply_overrides
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from descent.errors import ParamsError
-from descent.params import Params, load_params
+from descent.io.errors import ParamsError
+from descent.io.params import load_params
+from descent.io.schema import Params
 from tests.imports import ROOT
 
 

@@ -12,10 +12,10 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 from PIL import ExifTags, Image
 
-from descent.errors import DataError
-from descent.models import build_model
-from descent.params import Params
-from descent.png_folder import read_folder, shuffled
+from descent.io.errors import DataError
+from descent.io.schema import Params
+from descent.models.networks import build_model
+from descent.sources.pictures import read_folder, shuffled
 
 
 def draw(path: Path, size: tuple[int, int] = (12, 10), mode: str = "L", value: int = 200) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from descent.pool import Failure, on_processes
+from descent.studies.engine import Failure, on_processes
 
 
 def nothing() -> None:

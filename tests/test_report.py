@@ -11,11 +11,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from markupsafe import escape
 
-from descent.claims import claims
-from descent.errors import DataError
-from descent.image_sets import FASHION_CLASSES as CLASSES
-from descent.palette import BLUE, COLOURS, INK, PAPER
-from descent.report import TOKENS, Results, data_uri, flattened, inlined, math, report, slider
+from descent.io.errors import DataError
+from descent.report.claims import claims
+from descent.report.page import TOKENS, Results, data_uri, flattened, inlined, math, report, slider
+from descent.report.palette import BLUE, COLOURS, INK, PAPER
+from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.browser import browsing, needs_chromium
 from tests.imports import ROOT
 from tests.test_claims import ATTACKED, THEORY, TRAINED

@@ -2,8 +2,8 @@
 
 import pytest
 
-from descent.image_sets import warning
-from descent.results import results
+from descent.report.tables import results
+from descent.sources.published import warning
 from tools.results import BEGIN, END, replaced
 
 REGRESSION = {

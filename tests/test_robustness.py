@@ -11,13 +11,13 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 import descent.robustness
-from descent.attacks import fgsm, moved
-from descent.data import Split
-from descent.examples import Flips, least_confident_flip, typical_of_each_class
-from descent.image_sets import FASHION_CLASSES as CLASSES
-from descent.params import PGD, Bench
-from descent.robustness import assess, confusion, pgd_curve, quantiles, smallest_flips, write_up
-from descent.sweep import along, directions, sweep, wilson, zero_gradient_share
+from descent.attacks.gradient_sign import fgsm, moved
+from descent.io.datasets import Split
+from descent.io.schema import PGD, Bench
+from descent.robustness.assessment import assess, confusion, pgd_curve, quantiles, smallest_flips, write_up
+from descent.robustness.examples import Flips, least_confident_flip, typical_of_each_class
+from descent.robustness.sweep import along, directions, sweep, wilson, zero_gradient_share
+from descent.sources.published import FASHION_CLASSES as CLASSES
 
 
 class Brightness(nn.Module):

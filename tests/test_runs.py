@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from descent.checkpoint import Checkpoint, stamp
-from descent.data import Dataset, Split
-from descent.determinism import denormals_as_zero
-from descent.models import build_model
-from descent.optimizers import OPTIMIZERS
-from descent.params import MLP, Adversary, ConvNet, Evaluation, Linear, Run
-from descent.runs import begin, train
+from descent.io.datasets import Dataset, Split
+from descent.io.run_schema import MLP, Adversary, ConvNet, Evaluation, Linear, Run
+from descent.models.machine import denormals_as_zero
+from descent.models.networks import build_model
+from descent.training.checkpoint import Checkpoint, stamp
+from descent.training.optimizers import OPTIMIZERS
+from descent.training.runs import begin, train
 
 EVALUATION = Evaluation(train_subset=20, batch_size=16, overfitting_window=1, overfitting_rise=0.1)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from descent.sigmoid import Sigmoid, gradients, limits, naive, symbolic_difference, trace
+from descent.theory.sigmoid import Sigmoid, gradients, limits, naive, symbolic_difference, trace
 
 X = torch.linspace(-6, 6, 25, dtype=torch.float64)
 

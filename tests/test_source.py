@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from descent.source import source_digest, source_files
+from descent.studies.source import source_digest, source_files
 from tests.imports import ROOT, closure
 
 

@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from descent import stack
-from descent import stacked as batched
-from descent.data import Dataset
-from descent.params import MLP, Params, Run
-from descent.pool import Failure
-from descent.stack import on_stack, stack_name
-from descent.tensors import save_tensors
-from descent.training import predict, squared_error
-from descent.trials import Outcome, Trial, key, outcome, parsed, perform
+from descent.io.datasets import Dataset
+from descent.io.run_schema import MLP, Run
+from descent.io.schema import Params
+from descent.io.tensors import save_tensors
+from descent.models.evaluation import predict, squared_error
+from descent.studies import stacked as batched
+from descent.studies import stacked as stack
+from descent.studies.engine import Failure
+from descent.studies.stacked import on_stack, stack_name
+from descent.studies.trials import Outcome, Trial, key, outcome, parsed, perform
 
 History = list[dict[str, float]]
 CPU = torch.device("cpu")

@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from descent.data import Split
-from descent.models import build_model
-from descent.params import Params, Run
-from descent.stacked import fit_stacked, stacked_batches, stacked_gradient, stacked_weights
-from descent.training import TASKS, batches, fit, measure
+from descent.io.datasets import Split
+from descent.io.run_schema import Run
+from descent.io.schema import Params
+from descent.models.evaluation import TASKS, measure
+from descent.models.networks import build_model
+from descent.studies.stacked import fit_stacked, stacked_batches, stacked_gradient, stacked_weights
+from descent.training.loop import batches, fit
 
 SEEDS = (0, 1, 5)
 

@@ -20,7 +20,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
-from descent.params import Params
+from descent.io.schema import Params
 from tests.imports import ROOT, closure, imports
 from tools.environment import requirements
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from descent.errors import ParamsError
-from descent.params import Params
-from descent.studies import Study, load_studies, settings
+from descent.io.errors import ParamsError
+from descent.io.schema import Params
+from descent.studies.grid import Study, load_studies, settings
 from tests.imports import ROOT
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from descent.drawing import svg
-from descent.files import save_table
-from descent.outcomes import Outcomes, results, rows, summary, trials
-from descent.params import MLP, Params, Run
-from descent.studies import Study, settings
-from descent.study_page import Findings, drawn, page, table
-from descent.trials import perform
+from descent.io.results import save_table
+from descent.io.run_schema import MLP, Run
+from descent.io.schema import Params
+from descent.report.drawing import svg
+from descent.report.study_page import Findings, drawn, page, table
+from descent.studies.grid import Study, settings
+from descent.studies.outcomes import Outcomes, results, rows, summary, trials
+from descent.studies.trials import perform
 from stages.publish import WORDS
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from descent.errors import DataError
-from descent.files import sha256
-from descent.tensors import load_tensors, save_tensors
+from descent.io.errors import DataError
+from descent.io.files import sha256
+from descent.io.tensors import load_tensors, save_tensors
 
 
 def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:

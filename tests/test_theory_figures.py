@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation, Text
 
-from descent.params import Params, Sigmoid
-from descent.sigmoid import sigmoid_evidence, trace
-from descent.theory_figures import broadcasting, learning_rate, padding, sigmoid_gradient, sigmoid_graph, twins
+from descent.io.schema import Params, Sigmoid
+from descent.report.theory_figures import broadcasting, learning_rate, padding, sigmoid_gradient, sigmoid_graph, twins
+from descent.theory.sigmoid import sigmoid_evidence, trace
 
 
 def words(figure: Figure) -> list[str]:

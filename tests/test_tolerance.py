@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from descent.image_sets import FILES
-from descent.tolerance import ABSENT, CLASSIFIER, EXACT, Difference, differences, kind_of, largest_changes
+from descent.sources.published import FILES
 from tests.workspace import Workspace
+from tools.tolerance import ABSENT, CLASSIFIER, EXACT, Difference, differences, kind_of, largest_changes
 
 # Beside one of these a metric is of a classifier.
 CLASSIFIED = {"clean_accuracy": 0.88}

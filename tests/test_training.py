@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from descent.data import Split
-from descent.least_squares import least_squares_loss, stability_threshold
-from descent.models import linear
-from descent.params import MLP, Linear, Run
-from descent.training import TASKS, accuracy, batches, evaluate, fit, measure, predict, squared_error
+from descent.io.datasets import Split
+from descent.io.run_schema import MLP, Linear, Run
+from descent.models.evaluation import TASKS, accuracy, evaluate, measure, predict, squared_error
+from descent.models.networks import linear
+from descent.training.least_squares import least_squares_loss, stability_threshold
+from descent.training.loop import batches, fit
 
 
 def run(**changes: object) -> Run:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from descent.data import Split
-from descent.transfer import stronger_from_elsewhere, transfer_matrix
+from descent.io.datasets import Split
+from descent.robustness.transfer import stronger_from_elsewhere, transfer_matrix
 
 
 class Threshold(nn.Module):

@@ -13,9 +13,9 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from descent.errors import DataError
-from descent.files import sha256
-from descent.image_sets import FASHION_MNIST, FILES, PUBLISHED
+from descent.io.errors import DataError
+from descent.io.files import sha256
+from descent.sources.published import FASHION_MNIST, FILES, PUBLISHED
 from tests.workspace import Workspace, cloned
 from tools.verify import Report, cloned_without_results, committed, read, report, surroundings
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from descent.files import sha256
-from descent.image_sets import FILES, PUBLISHED
+from descent.io.files import sha256
+from descent.sources.published import FILES, PUBLISHED
 from tests.imports import ROOT
 from tests.test_pipeline import STAGES
 from tests.walkthrough import blocks, commands, follow

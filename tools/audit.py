@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from descent.errors import DescentError
+from descent.io.errors import DescentError
 from stages.terminal import command
 
 PINNED = Path("constraints.txt")

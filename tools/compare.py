@@ -12,9 +12,10 @@ from dvc.scm import resolve_rev
 from pygit2 import GitError
 from scmrepo.exceptions import SCMError
 
-from descent.comparison import Revision, comparison
-from descent.errors import DataError
-from descent.files import parse_metrics, save_text
+from descent.io.errors import DataError
+from descent.io.files import save_text
+from descent.io.results import parse_metrics
+from descent.report.comparison import Revision, comparison
 from stages.terminal import command
 
 PAGE = Path("report/compare.html")

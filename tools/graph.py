@@ -9,9 +9,9 @@ from statistics import fmean
 import networkx as nx
 from dvc.repo import Repo
 
-from descent.drawing import bare, start, svg
-from descent.files import save_text
-from descent.palette import BLUE, INK, PAPER
+from descent.io.files import save_text
+from descent.report.drawing import bare, start, svg
+from descent.report.palette import BLUE, INK, PAPER
 from stages.terminal import command
 
 PICTURE = Path("docs/graph.svg")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import vl_convert
 
-from descent.files import save_text
+from descent.io.files import save_text
 
 PATH = Path(".dvc/plots_offline.html")
 

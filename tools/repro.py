@@ -21,8 +21,8 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.scm import Git
 
-from descent.errors import DataError, ParamsError
-from descent.params import load_params
+from descent.io.errors import DataError, ParamsError
+from descent.io.params import load_params
 from stages.terminal import command, locked
 
 # How long an interrupted stage may take to end before it is killed.

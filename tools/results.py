@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
-from descent.files import load_metrics, save_text
-from descent.params import load_params
-from descent.results import results
+from descent.io.files import save_text
+from descent.io.params import load_params
+from descent.io.results import load_metrics
+from descent.report.tables import results
 from stages.terminal import command
 
 BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from descent.adversarial_set import broken_rules
-from descent.data import load_dataset
-from descent.errors import DescentError
+from descent.io.datasets import load_dataset
+from descent.io.errors import DescentError
+from descent.robustness.adversarial_set import broken_rules
 from stages.terminal import command
 
 CLEAN = Path("data/images.safetensors")

@@ -16,12 +16,12 @@ import pandas as pd
 import psutil
 from ruamel.yaml import YAML
 
-from descent.digests import digests
-from descent.errors import DataError
-from descent.files import parse_metrics
-from descent.image_sets import FASHION_MNIST, PUBLISHED
-from descent.tolerance import Difference, differences, largest_changes
+from descent.io.errors import DataError
+from descent.io.results import parse_metrics
+from descent.sources.digests import digests
+from descent.sources.published import FASHION_MNIST, PUBLISHED
 from stages.terminal import command
+from tools.tolerance import Difference, differences, largest_changes
 
 IN_GIT = ("metrics", "plots")
 RAW, DATA = Path("data/raw"), "metrics/data.json"

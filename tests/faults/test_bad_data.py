@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from descent.errors import DataError
-from descent.idx import MOST_BYTES, read_idx, write_idx
-from descent.image_sets import FILES
-from descent.params import Drawn
-from descent.raw import read_raw, write_raw
-from descent.tensors import load_tensors, save_tensors
+from descent.io.errors import DataError
+from descent.io.schema import Drawn
+from descent.io.tensors import load_tensors, save_tensors
+from descent.sources.idx import MOST_BYTES, read_idx, write_idx
+from descent.sources.published import FILES
+from descent.sources.raw import read_raw, write_raw
 from tests.faults.conftest import in_its_place
 from tests.faults.table import Tell
 from tests.imports import ROOT

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from descent.errors import DataError
-from descent.png_folder import read_folder
+from descent.io.errors import DataError
+from descent.sources.pictures import read_folder
 from tests.faults.conftest import in_its_place
 from tests.faults.table import Tell
 from tests.test_png_folder import draw, fill

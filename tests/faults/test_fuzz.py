@@ -20,10 +20,11 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from descent.errors import DataError, DescentError, ParamsError
-from descent.idx import read_idx, write_idx
-from descent.params import Params, load_params
-from descent.tensors import load_tensors, save_tensors
+from descent.io.errors import DataError, DescentError, ParamsError
+from descent.io.params import load_params
+from descent.io.schema import Params
+from descent.io.tensors import load_tensors, save_tensors
+from descent.sources.idx import read_idx, write_idx
 from tests.faults.table import Tell
 from tests.imports import ROOT
 

@@ -12,7 +12,7 @@ from time import time
 
 import pytest
 
-from descent.image_sets import FILES
+from descent.sources.published import FILES
 from tests.faults.table import Tell
 from tests.imports import ROOT
 from tests.workspace import Workspace, cloned, copied_code, copy

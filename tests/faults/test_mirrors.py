@@ -21,9 +21,9 @@ from typing import NamedTuple, NoReturn
 import pytest
 from ruamel.yaml import YAML
 
-from descent.errors import DownloadError
-from descent.fetch import fetch
-from descent.web import LIMIT
+from descent.io.errors import DownloadError
+from descent.sources.download import fetch
+from descent.sources.web import LIMIT
 from tests.faults.table import Tell
 from tests.imports import ROOT
 from tests.test_fetch import CONTENT, DIGEST, Play, cut, elsewhere, first, good, head, mirror, start

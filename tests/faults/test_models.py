@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from descent.errors import DataError
-from descent.models import build_model, load_model
-from descent.params import MLP
-from descent.tensors import save_tensors
+from descent.io.errors import DataError
+from descent.io.run_schema import MLP
+from descent.io.tensors import save_tensors
+from descent.models.networks import build_model, load_model
 from tests.faults.table import Tell
 from tests.workspace import Workspace, copy
 

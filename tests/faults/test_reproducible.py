@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from descent.files import load_metrics
-from descent.tolerance import differences
+from descent.io.results import load_metrics
 from tests.faults.conftest import Elsewhere
 from tests.faults.table import Tell
 from tests.workspace import Workspace, copy, locks
+from tools.tolerance import differences
 
 CONDITIONS = (
     "one after the other instead of side by side",

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from descent.params import Params
+from descent.io.schema import Params
 from tests.faults.conftest import Elsewhere
 from tests.faults.table import Tell
 from tests.imports import ROOT, imports

@@ -1,0 +1,1 @@
+"""Attacks: norms, losses, the fast gradient sign method and projected gradient descent."""

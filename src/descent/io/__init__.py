@@ -1,0 +1,1 @@
+"""Reading and writing: errors, parameters, files, tensors, data sets, and the paths of the project."""

@@ -1,0 +1,1 @@
+"""Models: their layers, predictions and evaluation, and the settings of the machine that they run on."""

@@ -1,0 +1,135 @@
+"""The models, each a plain `nn.Sequential`, built from its entry in `params.yaml`."""
+
+from collections.abc import Mapping, Sequence
+from functools import singledispatch
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from descent.io.errors import DataError
+from descent.io.run_schema import MLP, ConvNet, Linear, Model
+from descent.io.tensors import load_tensors
+from descent.models.convolution import ImageConvolution
+
+
+def build_model(spec: Model, inputs: Sequence[int], outputs: int, seed: int) -> nn.Sequential:
+    """Make a model with fresh weights.
+
+    They are as PyTorch draws them, uniform in ±1/√fan-in; those of the linear model are zero, where its convex loss
+    needs no luck.
+
+    Args:
+        spec: What to build.
+        inputs: Shape of one example: `(features,)` or `(channels, height, width)`.
+        outputs: Numbers predicted for each example; for a classifier, its classes.
+        seed: Of the weights; torch's own random state is left as it was.
+
+    Returns:
+        The model; a classifier gives logits.
+
+    Raises:
+        DataError: A ConvNet is asked for examples that are no images, or too small for its pooling.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return model_of(spec, inputs, outputs)
+
+
+@singledispatch
+def model_of(spec: Model, inputs: Sequence[int], outputs: int) -> nn.Sequential:
+    """Make a model of the kind that `spec` describes; a function below for each kind."""
+    raise TypeError(f"no function makes a {type(spec).__name__}")
+
+
+@model_of.register
+def _(spec: Linear, inputs: Sequence[int], outputs: int) -> nn.Sequential:
+    return linear(prod(inputs), outputs)
+
+
+@model_of.register
+def _(spec: MLP, inputs: Sequence[int], outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), *_dense([prod(inputs), *spec.hidden, outputs]))
+
+
+@model_of.register
+def _(spec: ConvNet, inputs: Sequence[int], outputs: int) -> nn.Sequential:
+    return convnet(inputs, spec.channels, spec.hidden, outputs)
+
+
+def linear(features: int, outputs: int) -> nn.Sequential:
+    """One linear layer with bias, all weights zero."""
+    layer = nn.Linear(features, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return nn.Sequential(nn.Flatten(), layer)
+
+
+def convnet(inputs: Sequence[int], channels: Sequence[int], hidden: Sequence[int], outputs: int) -> nn.Sequential:
+    """3×3 convolutions without padding, each followed by 2×2 max-pooling and ReLU, then linear layers.
+
+    ReLU after the pooling gives the same numbers as before it, since both keep the order, for a quarter of
+    the work.
+    """
+    depth, height, width = inputs if len(inputs) == 3 else (0, 0, 0)
+    layers: list[nn.Module] = []
+    for before, after in pairwise([depth, *channels]):
+        height, width = (height - 2) // 2, (width - 2) // 2
+        if height < 1 or width < 1:
+            shape = "×".join(map(str, inputs))
+            raise DataError(f"a ConvNet of {len(channels)} poolings needs larger images than {shape}")
+        convolution = nn.Conv2d if layers else ImageConvolution
+        layers += [convolution(before, after, kernel_size=3), nn.MaxPool2d(2), nn.ReLU()]
+    layers += [nn.Flatten(), *_dense([channels[-1] * height * width, *hidden, outputs])]
+    # The layout in which a convolution on a CPU takes half the time.
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def count_weights(model: nn.Module) -> int:
+    """Count the numbers that training adjusts, biases included."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def load_model(
+    path: Path, spec: Model, inputs: Sequence[int], outputs: int, digest: str | None = None
+) -> nn.Sequential:
+    """Make a model with the weights of a file, in evaluation mode.
+
+    Args:
+        path: The file.
+        spec: As for `build_model`, like the next two.
+        inputs: Shape of one example.
+        outputs: Numbers predicted for each example.
+        digest: The SHA-256 that the file must have.
+
+    Raises:
+        DataError: The file is missing or damaged, or its tensors are not the finite float32 weights of the model.
+    """
+    model = build_model(spec, inputs, outputs, seed=0)  # each of these weights is replaced
+    tensors, _ = load_tensors(path, digest)
+    expected = _described(model.state_dict())
+    if (found := _described(tensors)) != expected:
+        raise DataError(f"{path}: holds the weights of another model: expected {expected}, found {found}")
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise DataError(f"{path}: {name} is not finite; `dvc repro --force` trains the model anew")
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def _described(tensors: Mapping[str, Tensor]) -> str:
+    """Say what tensors there are, of what type and shape."""
+    parts = (
+        f"{name} {str(t.dtype).removeprefix('torch.')} {'×'.join(map(str, t.shape))}" for name, t in tensors.items()
+    )
+    return ", ".join(sorted(parts)) or "nothing"
+
+
+def _dense(sizes: Sequence[int]) -> list[nn.Module]:
+    """Linear layers of these sizes with ReLU between them."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(sizes):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return layers[:-1]

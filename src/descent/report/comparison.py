@@ -1,0 +1,109 @@
+"""Two revisions on one page: verdicts, curves over each other, and every parameter and metric that differs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from descent.report.claims import Claim, claims
+from descent.report.drawing import DIABETES, images, svg
+from descent.report.figures import overlay
+from descent.report.page import environment, warned
+from descent.report.tables import Table
+from descent.sources.published import warning
+
+Metrics = Mapping[str, Any]
+Differences = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+class Revision(NamedTuple):
+    """What a revision has in its folders."""
+
+    name: str
+    metrics: Mapping[str, Metrics]  # by path, as metrics/train/mlp.json
+    curves: Mapping[str, pd.DataFrame]  # by path, as plots/curves/mlp.csv
+
+
+def comparison(old: Revision, new: Revision, params: Differences, metrics: Differences) -> str:
+    """Write the page.
+
+    Args:
+        old: The revision to compare with.
+        new: The one that is compared.
+        params: What differs, by file and name: `old`, `new`.
+        metrics: The same for metrics, with `diff` where both are numbers.
+
+    Returns:
+        HTML with everything in it.
+    """
+    return (
+        environment()
+        .get_template("comparison.html")
+        .render(
+            old=old.name,
+            new=new.name,
+            warning=warned(warning(revision.metrics["metrics/data.json"]["source"]) for revision in (old, new)),
+            verdicts=verdicts(old, new),
+            params=_table(params, (old.name, new.name)),
+            metrics=_table(metrics, (old.name, new.name, "change")),
+            figures={name: svg(figure) for name, figure in overlays(old, new)},
+        )
+    )
+
+
+def verdicts(old: Revision, new: Revision) -> list[tuple[Claim | None, Claim]] | None:
+    """Pair each claim of the new revision with the old one's; None where the old one lacks the metrics for it."""
+    try:
+        before = {claim.says: claim for claim in judged(old)}
+    except KeyError:
+        return None
+    return [(before.get(claim.says), claim) for claim in judged(new)]
+
+
+def judged(revision: Revision) -> list[Claim]:
+    """Judge every claim by the metrics of one revision.
+
+    Raises:
+        KeyError: A metric is missing: the revision is older than the rule.
+    """
+    groups: dict[str, dict[str, Metrics]] = {"train": {}, "attack": {}}
+    for path, metrics in revision.metrics.items():
+        name = PurePosixPath(path)
+        if name.parent.name in groups:
+            groups[name.parent.name][name.stem] = metrics
+    source = revision.metrics["metrics/data.json"]["source"]
+    return claims(source, revision.metrics["metrics/theory.json"], groups["train"], groups["attack"])
+
+
+def overlays(old: Revision, new: Revision) -> Iterator[tuple[str, Figure]]:
+    """Draw every curve that either revision has: losses and accuracies over epochs, accuracy against ε."""
+    for path in sorted({*old.curves, *new.curves}):
+        name, both = PurePosixPath(path), [(each.name, each.curves[path]) for each in (old, new) if path in each.curves]
+        for measure in ("loss", "accuracy"):
+            columns = [
+                column for column in both[-1][1].columns if column in (measure, f"train_{measure}", f"test_{measure}")
+            ]
+            if columns:
+                source = new.metrics["metrics/data.json"]["source"]
+                data = (
+                    images(source) if any(column.endswith("accuracy") for column in both[-1][1].columns) else DIABETES
+                )
+                yield (
+                    f"{name.parent.name}-{name.stem}-{measure}",
+                    overlay(f"{name.stem}: {measure}", columns, both, data),
+                )
+
+
+def _table(differences: Differences, columns: Sequence[str]) -> Table:
+    rows = [
+        (f"{path}: {name}", *(_text(change.get(key)) for key in ("old", "new", "diff")[: len(columns)]))
+        for path, changes in sorted(differences.items())
+        for name, change in sorted(changes.items())
+    ]
+    return Table(("name", *columns), rows)
+
+
+def _text(value: object) -> str:
+    return "–" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Robustness: accuracy under attack, the smallest perturbation that flips an image, self-checks, transfer."""

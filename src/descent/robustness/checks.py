@@ -1,0 +1,88 @@
+"""Known ways to overrate a classifier's robustness, each looked for by name."""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from descent.io.datasets import Split
+
+Row = Mapping[str, float]
+# Images that the model itself is tried on.
+FEW = 200
+# More images without any gradient than this, and the attack has not been tried on them.
+ZERO_GRADIENTS = 0.01
+# From this ε on every image can be made the same: grey, 0.5 in each pixel.
+GREY = 0.5
+
+
+class Findings(NamedTuple):
+    """What the attacks on a classifier have shown."""
+
+    fgsm: Sequence[Row]  # rows of `sweep`
+    pgd: Sequence[Row]  # rows of `pgd_curve`
+    # Under FGSM with the difference-of-logits ratio, at `epsilon`; None with two classes, for which it is not defined.
+    dlr_accuracy: float | None
+    zero_gradient_share: float
+    epsilon: float
+    pgd_images: int
+
+
+class Checks(NamedTuple):
+    """Names of the checks that fail, and of those that say nothing here; every other check passes."""
+
+    failed: list[str]
+    not_applicable: list[str]
+
+
+def check(model: nn.Module, data: Split, findings: Findings) -> Checks:
+    """Look for signs of a weak attack, in the style of AutoAttack's flags (Croce & Hein 2020).
+
+    - `logits_not_probabilities`: the outputs of every image are shares that add up to 1, whose cross-entropy has
+      hardly a gradient.
+    - `deterministic_forward`: the same images give other outputs a second time.
+    - `evaluation_mode`: a part of the model is in training mode.
+    - `inputs_in_range`: pixels lie outside [0, 1], so that ε and clipping mean something else.
+    - `gradients_not_zero`: too many images have no gradient at all.
+    - `cross_entropy_not_saturated`: with the difference-of-logits ratio, which scaling does not change, FGSM does
+      clearly better than with cross-entropy. Not applicable with two classes: the ratio needs three logits.
+    - `pgd_not_weaker_than_fgsm`: at some ε PGD leaves clearly more images recognised.
+    - `large_epsilon_breaks`: at the largest ε of PGD clearly more images are recognised than are in the largest
+      class. From ε = 0.5 on every image can be made grey, and all grey images get one class; its share is the best
+      accuracy that a classifier can keep (Carlini et al. 2019, arXiv:1902.06705, on large perturbations). Not
+      applicable where the largest ε is smaller, at which a robust classifier may recognise any number of images, or
+      where no accuracy is clearly above the share, as with few images or one class.
+    - `noise_not_stronger`: moving every pixel by ε at random does clearly better than FGSM.
+
+    Clearly: by more than two standard deviations of the difference of two shares of so many images.
+    """
+    x, n = data.x[:FEW], len(data.y)
+    training = any(module.training for module in model.modules())
+    with torch.no_grad():
+        once, again = model(x), model(x)
+    shares = bool((once >= 0).all()) and torch.allclose(once.sum(dim=1), torch.ones(len(once), dtype=once.dtype))
+    (fgsm,) = (row for row in findings.fgsm if row["epsilon"] == findings.epsilon)
+    noise, few = 2 * sqrt(0.5 / n), 2 * sqrt(0.5 / findings.pgd_images)
+    # Of the attacked images, not 1 / classes: where classes differ in size, a constant answer is right more often.
+    chance = data.y[: findings.pgd_images].bincount().max().item() / findings.pgd_images + few
+    holds = {
+        "logits_not_probabilities": not shares,
+        "deterministic_forward": torch.equal(once, again),
+        "evaluation_mode": not training,
+        "inputs_in_range": bool((data.x >= 0).all() and (data.x <= 1).all()),
+        "gradients_not_zero": findings.zero_gradient_share <= ZERO_GRADIENTS,
+        "cross_entropy_not_saturated": (
+            None if findings.dlr_accuracy is None else fgsm["accuracy"] <= findings.dlr_accuracy + noise
+        ),
+        "pgd_not_weaker_than_fgsm": all(row["accuracy"] <= row["fgsm_accuracy"] + few for row in findings.pgd),
+        "large_epsilon_breaks": (
+            findings.pgd[-1]["accuracy"] <= chance if findings.pgd[-1]["epsilon"] >= GREY and chance < 1 else None
+        ),
+        "noise_not_stronger": all(row["accuracy"] <= row["noise_accuracy"] + noise for row in findings.fgsm),
+    }
+    return Checks(
+        [name for name, held in holds.items() if held is False],
+        [name for name, held in holds.items() if held is None],
+    )

@@ -1,0 +1,40 @@
+"""Do adversarial images crafted on one classifier fool another?"""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+from torch import nn
+
+from descent.io.datasets import Split
+from descent.models.evaluation import accuracy, predict
+
+Row = dict[str, float | str]
+
+
+def transfer_matrix(models: Mapping[str, nn.Module], sets: Mapping[str, Split], batch_size: int) -> list[Row]:
+    """Return the `accuracy` of every model (`target`) on the images crafted on every model (`source`)."""
+    return [
+        {
+            "pair": f"{source} on {target}",
+            "source": source,
+            "target": target,
+            "accuracy": accuracy(predict(model, images.x, batch_size), images.y).item(),
+            "images": len(images.y),
+        }
+        for source, images in sets.items()
+        for target, model in models.items()
+    ]
+
+
+def stronger_from_elsewhere(rows: Sequence[Row]) -> list[str]:
+    """Name each target that images from elsewhere fool clearly better than its own: its own attack fails somewhere.
+
+    Clearly: by more than two standard deviations of the difference of two shares of so many images.
+    """
+    accuracies = {(row["source"], row["target"]): float(row["accuracy"]) for row in rows}
+    images = min(float(row["images"]) for row in rows)
+    return [
+        f"white_box_beats_transfer ({source} on {target})"
+        for (source, target), found in accuracies.items()
+        if found < accuracies[target, target] - 2 * sqrt(0.5 / images)
+    ]

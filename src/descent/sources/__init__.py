@@ -1,0 +1,1 @@
+"""Where data comes from: published sets, pictures in a folder, drawn garments, the diabetes data."""

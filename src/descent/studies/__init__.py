@@ -1,0 +1,1 @@
+"""Studies: runs over a grid of parameters and seeds, on one machine or many."""

@@ -1,0 +1,42 @@
+"""Which code a result depends on: the source files of a module and of all that it imports from its own package."""
+
+import ast
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def source_files(module: str) -> list[Path]:
+    """Return the files, sorted by name, that importing `module` can run: of its package, and of no other.
+
+    Imports count wherever they stand in a file. A module's parents are run with it.
+    """
+    package = module.partition(".")[0]
+    left, files = {module}, dict[str, Path]()
+    while left:
+        name = left.pop()
+        if name in files or name.partition(".")[0] != package or (spec := find_spec(name)) is None or not spec.origin:
+            continue
+        files[name] = Path(spec.origin)
+        left |= {name.rpartition(".")[0]} - {""}
+        for node in ast.walk(ast.parse(files[name].read_bytes())):
+            if isinstance(node, ast.Import):
+                left |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                left.add(node.module)
+    return sorted(files.values())
+
+
+def source_digest(module: str) -> str:
+    """Return a SHA-256 of the code of all those files, without comments and docstrings."""
+    digest = hashlib.sha256()
+    for path in source_files(module):
+        tree = ast.parse(path.read_bytes())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+                ast.get_docstring(node, clean=False) is not None
+            ):
+                node.body[0] = ast.Pass()
+        code = ast.unparse(tree)
+        digest.update(f"{path.name} {len(code)}\n".encode() + code.encode())
+    return digest.hexdigest()

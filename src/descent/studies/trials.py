@@ -1,0 +1,122 @@
+"""One trial of a study: a run with a seed of its own, from its first epoch to its metrics, on whatever machine."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from descent.io.datasets import Dataset, Split, load_dataset
+from descent.io.errors import DataError
+from descent.io.run_schema import Evaluation, Run
+from descent.models.evaluation import accuracy
+from descent.models.machine import keep_freed_memory, make_deterministic
+from descent.robustness.sweep import along, directions
+from descent.studies.source import source_digest
+from descent.training.checkpoint import Checkpoint
+from descent.training.diagnostics import describe
+from descent.training.runs import initial_state, train
+
+
+class Trial(NamedTuple):
+    """All that the result of a trial depends on, but for the code."""
+
+    run: Run
+    seed: int
+    evaluation: Evaluation
+    threads: int
+    sha256_data: str
+    epsilons: Sequence[float] = ()  # at which the model is attacked in the end
+
+
+class Outcome(NamedTuple):
+    """What a trial gives: metrics and curve as of the stage `train`, accuracies under FGSM as of the stage `attack`."""
+
+    metrics: dict[str, Any]
+    history: list[dict[str, float]]
+
+
+@cache
+def code() -> str:
+    """Return a digest of the code that a trial runs, and of what it computes with."""
+    words = [source_digest(__name__), torch.__version__, torch.backends.cpu.get_cpu_capability()]
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
+def key(trial: Trial) -> str:
+    """Return a name for the outcome of a trial: equal only where parameters, data and code are."""
+    run, evaluation = trial.run.model_dump(), trial.evaluation.model_dump()
+    depends = [run, trial.seed, evaluation, trial.threads, trial.sha256_data, list(trial.epsilons)]
+    words = json.dumps([depends, code()], sort_keys=True)
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
+def perform(trial: Trial, data: Path, kept: Path) -> bytes:
+    """Train, on one processor core of this machine.
+
+    Args:
+        trial: What is trained, and how.
+        data: The folder with the prepared data sets.
+        kept: A folder for the state after each epoch, so that a trial goes on where it was interrupted.
+
+    Returns:
+        What `parsed` reads.
+    """
+    make_deterministic(trial.threads)
+    keep_freed_memory()
+    dataset = _dataset(data / f"{trial.run.data}.safetensors", trial.sha256_data)
+    state = initial_state(trial.run, dataset, trial.seed)
+    name = key(trial)
+    with Checkpoint(kept / name, name, state.tensors(), state.rng) as checkpoint:
+        diverged = train(state, dataset, trial.run, trial.evaluation, checkpoint, lambda row: None)
+        return outcome(name, trial, state.model, dataset, checkpoint.history, diverged)
+
+
+def outcome(
+    name: str,
+    trial: Trial,
+    model: nn.Module,
+    data: Dataset,
+    history: list[dict[str, float]],
+    diverged: int | None,
+) -> bytes:
+    """Lay down what a trial of this name gave: `model`, trained on `data`, with these rows of its curve."""
+    metrics: dict[str, Any] = {"diverged": bool(diverged), "diverged_epoch": diverged}
+    metrics |= describe(trial.run, history, data, trial.evaluation)
+    metrics |= _under_attack(model, data.test, trial.epsilons, trial.evaluation.batch_size)
+    return json.dumps({"trial": name, "metrics": metrics, "history": history}, allow_nan=False).encode()
+
+
+def parsed(name: str, content: bytes) -> Outcome:
+    """Read an outcome of a trial of this name.
+
+    Raises:
+        DataError: It is none, or another trial's.
+    """
+    try:
+        found = json.loads(content)
+        if found["trial"] == name:
+            return Outcome(found["metrics"], found["history"])
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise DataError(f"trial {name}: its outcome is damaged")
+
+
+def _under_attack(model: nn.Module, test: Split, epsilons: Sequence[float], batch_size: int) -> dict[str, float]:
+    if not epsilons:
+        return {}
+    model.eval()
+    logits = along(model, test.x, directions(model, test, batch_size), epsilons, batch_size)
+    return {
+        f"accuracy_at_{epsilon:g}": accuracy(each, test.y).item()
+        for epsilon, each in zip(epsilons, logits, strict=True)
+    }
+
+
+@cache
+def _dataset(path: Path, digest: str) -> Dataset:
+    return load_dataset(path, digest)

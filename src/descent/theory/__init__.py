@@ -1,0 +1,1 @@
+"""The write-up's theory, shown numerically and symbolically."""

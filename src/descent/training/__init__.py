@@ -1,0 +1,1 @@
+"""Training: the loop, gradients, optimizers, checkpoints, and what a curve tells."""

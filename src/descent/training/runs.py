@@ -1,0 +1,131 @@
+"""One training run, measured after each epoch, from its first epoch or where it was interrupted to its last."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from descent.io.datasets import Dataset, Split
+from descent.io.run_schema import Evaluation, Run
+from descent.models.evaluation import TASKS, measure
+from descent.models.machine import denormals_as_zero
+from descent.models.networks import build_model
+from descent.training.checkpoint import Checkpoint
+from descent.training.cuda_graph import replayed
+from descent.training.loop import Step, descent_step, fit
+from descent.training.optimizers import OPTIMIZERS, Optimizer
+
+# A loss beyond it counts as infinite: what averages the curve afterwards must not overflow.
+LARGEST = 1e100
+
+
+class State(NamedTuple):
+    """All that training changes: the model, the optimizer of its parameters, and the generator of random numbers."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    rng: torch.Generator
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors of model and optimizer by name, not copies of them."""
+        return {**self.model.state_dict(), **self.optimizer.state}
+
+
+def initial_state(run: Run, data: Dataset, seed: int) -> State:
+    """Return the state of a run before its first step.
+
+    Args:
+        run: What is trained, and how.
+        data: Gives the model the shapes of its input and output, its device and the type of its weights.
+        seed: Of the weights, and of the order of the examples.
+    """
+    x = data.train.x
+    model = build_model(run.model, x.shape[1:], data.outputs, seed).to(x.device, x.dtype)
+    optimizer = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
+    return State(model, optimizer, torch.Generator().manual_seed(seed))
+
+
+def train(
+    state: State,
+    data: Dataset,
+    run: Run,
+    evaluation: Evaluation,
+    checkpoint: Checkpoint,
+    progress: Callable[[Mapping[str, float]], None],
+) -> int | None:
+    """Train a model in place until the run is over or it diverges: a loss is not finite, or larger than 1e100.
+
+    A run that diverges ends with the weights and the history of the last epoch whose losses are finite. If there is
+    none, they are those before training, as epoch 0.
+
+    Args:
+        state: Of the run after the epochs of the checkpoint's history; the model is on the device of `data`.
+        data: Trained on, and tested on.
+        run: What is trained, and how.
+        evaluation: How it is measured.
+        checkpoint: Of `state`, entered; it gives the epochs that are over, and takes those that follow.
+        progress: Called with each row as it comes.
+
+    Returns:
+        The epoch in which the run diverged; None if it did not.
+    """
+    guard = DivergenceGuard(state.model, data, run, evaluation, checkpoint.history)
+    step = fast_step(state, run)
+    with denormals_as_zero():
+        for epoch in fit(state.model, data.train, run, state.rng, step, len(checkpoint.history)):
+            row = guard.measured(epoch)
+            if row is None:
+                return epoch
+            checkpoint.keep(row)
+            progress(row)
+    return None
+
+
+def fast_step(state: State, run: Run) -> Step:
+    """Return the step of a run; on a GPU it is recorded and replayed, unless its batches are attacked first."""
+    step = descent_step(state.model, run, state.optimizer)
+    on_gpu = next(state.model.parameters()).device.type == "cuda"
+    return replayed(step) if on_gpu and run.adversary == "none" else step
+
+
+class DivergenceGuard:
+    """Measures a model after each epoch, and restores the weights of the last epoch with finite losses.
+
+    Args:
+        model: On the device of `data`.
+        data: Whose training and test part it is measured on.
+        run: Gives the loss, by its data.
+        evaluation: How it is measured.
+        history: The rows of the epochs that are over. A model that diverges in the first gets one, of epoch 0.
+    """
+
+    def __init__(
+        self, model: nn.Module, data: Dataset, run: Run, evaluation: Evaluation, history: list[dict[str, float]]
+    ) -> None:
+        self.history = history
+        self._model, self._task, self._batch_size = model, TASKS[run.data], evaluation.batch_size
+        train = Split(*(tensor[: evaluation.train_subset] for tensor in data.train))
+        self._parts = {"train": train, "test": data.test}
+        self._keep()
+
+    def measured(self, epoch: int) -> dict[str, float] | None:
+        """Return the row of an epoch just finished; None, and the last finite weights, if a loss diverged."""
+        row = self._row(epoch)
+        if all(abs(value) <= LARGEST for value in row.values()):
+            self._keep()
+            return row
+        self.restore()
+        if not self.history:
+            self.history.append(self._row(0))
+        return None
+
+    def restore(self) -> None:
+        """Give the model the weights that it had after the last epoch with finite losses."""
+        self._model.load_state_dict(self._last)
+
+    def _keep(self) -> None:
+        self._last = {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
+
+    def _row(self, epoch: int) -> dict[str, float]:
+        return {"epoch": epoch} | measure(self._model, self._parts, self._task, self._batch_size)
