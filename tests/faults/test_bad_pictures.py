@@ -15,7 +15,7 @@ from descent.io.errors import DataError
 from descent.sources.pictures import read_folder
 from tests.faults.conftest import in_its_place
 from tests.faults.table import Tell
-from tests.test_png_folder import draw, fill
+from tests.sources.test_pictures import draw, fill
 
 # Of a chunk of type zTXt: a key, the method, and a text that is short only as long as it is compressed.
 LONG = b"x\0\0" + zlib.compress(b"y" * 50_000_000)

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 from stages.terminal import locked
 from tests.faults.table import Tell
-from tests.test_pipeline import STAGES
+from tests.pipeline.test_pipeline import STAGES
 from tests.workspace import Once, Workspace, copy, locks
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)

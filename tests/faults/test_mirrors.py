@@ -26,7 +26,7 @@ from descent.sources.download import fetch
 from descent.sources.web import LIMIT
 from tests.faults.table import Tell
 from tests.imports import ROOT
-from tests.test_fetch import CONTENT, DIGEST, Play, cut, elsewhere, first, good, head, mirror, start
+from tests.sources.test_download import CONTENT, DIGEST, Play, cut, elsewhere, first, good, head, mirror, start
 
 WHOLE = len(CONTENT)
 

@@ -18,7 +18,7 @@ from descent.report.palette import BLUE, COLOURS, INK, PAPER
 from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.browser import browsing, needs_chromium
 from tests.imports import ROOT
-from tests.test_claims import ATTACKED, THEORY, TRAINED
+from tests.report.test_claims import ATTACKED, THEORY, TRAINED
 from tests.workspace import Workspace
 
 SVG = (

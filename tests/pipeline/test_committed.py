@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from descent.report.claims import claims
-from tests.test_claims import STORY, find
-from tests.test_study_pipeline import STANDING, curve_of, trial_of
+from tests.pipeline.test_study_pipeline import STANDING, curve_of, trial_of
+from tests.report.test_claims import STORY, find
 from tests.workspace import Workspace
 from tools.results import BEGIN, END
 

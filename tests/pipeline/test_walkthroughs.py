@@ -15,7 +15,7 @@ from PIL import Image
 from descent.io.files import sha256
 from descent.sources.published import FILES, PUBLISHED
 from tests.imports import ROOT
-from tests.test_pipeline import STAGES
+from tests.pipeline.test_pipeline import STAGES
 from tests.walkthrough import blocks, commands, follow
 from tests.workspace import Workspace, copy
 
@@ -204,18 +204,20 @@ def test_the_readme(clone: Workspace, tmp_path: Path) -> None:
 
 # Which test types what no page is followed for, for want of the package index, a network or an hour.
 TYPED_BY = {
-    "make repro": "tests/test_repro.py",
+    "make repro": "tests/tools/test_repro.py",
     "make test": ".ci/run",
     "make test-all": "tests/conftest.py",
-    "make studies": "tests/test_study_pipeline.py",
-    "dvc repro studies/dvc.yaml:study@weight-decay": "tests/test_study_pipeline.py",
+    "make studies": "tests/pipeline/test_study_pipeline.py",
+    "dvc repro studies/dvc.yaml:study@weight-decay": "tests/pipeline/test_study_pipeline.py",
     "DESCENT_MIRROR=~/fashion-mnist make repro": "tests/faults/test_mirrors.py",
-    "make verify": "tests/test_verify.py",
-    "make audit": "tests/test_audit.py",
-    "DESCENT_DEVICE=cuda make studies": "tests/test_stack.py",
-    "DESCENT_CLUSTER=10.7.0.1:6379 make studies": "tests/test_cluster.py",
-    ".venv/bin/ray start --head --port=6379 --include-dashboard=false --disable-usage-stats": "tests/test_cluster.py",
-    ".venv/bin/ray start --address=10.7.0.1:6379 --disable-usage-stats": "tests/test_cluster.py",
+    "make verify": "tests/tools/test_verify.py",
+    "make audit": "tests/tools/test_audit.py",
+    "DESCENT_DEVICE=cuda make studies": "tests/studies/test_stack.py",
+    "DESCENT_CLUSTER=10.7.0.1:6379 make studies": "tests/studies/test_cluster.py",
+    ".venv/bin/ray start --head --port=6379 --include-dashboard=false --disable-usage-stats": (
+        "tests/studies/test_cluster.py"
+    ),
+    ".venv/bin/ray start --address=10.7.0.1:6379 --disable-usage-stats": "tests/studies/test_cluster.py",
 }
 # What nobody types here, and why.
 NOBODY = {

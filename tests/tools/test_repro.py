@@ -10,7 +10,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from tests.test_pipeline import STAGES
+from tests.pipeline.test_pipeline import STAGES
 from tests.workspace import Workspace, cloned, copy
 from tools.repro import Jobs, side_by_side
 

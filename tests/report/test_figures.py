@@ -321,8 +321,8 @@ DRAW = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import stages
-from tests.test_figures import CONFUSION, svg, confusion
-from tests.test_theory_figures import nodes, sigmoid_graph
+from tests.report.test_figures import CONFUSION, svg, confusion
+from tests.report.test_theory_figures import nodes, sigmoid_graph
 print(svg(confusion("run", CONFUSION, 0.1, "fashion-mnist")), svg(sigmoid_graph(nodes(1.0), 1.0)))
 """
 

@@ -33,7 +33,7 @@ import sys
 from pathlib import Path
 from descent.studies.cluster import on_cluster
 from descent.studies.engine import Failure
-from tests.test_cluster_nodes import planned
+from tests.studies.test_cluster_nodes import planned
 address, digest, data, out = sys.argv[1:]
 for name, result in on_cluster(planned(digest), address, Path(data)):
     assert not isinstance(result, Failure), result

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from descent.report.comparison import Revision, comparison, overlays, verdicts
-from tests.test_claims import ATTACKED, THEORY, TRAINED
+from tests.report.test_claims import ATTACKED, THEORY, TRAINED
 from tests.workspace import Workspace, copy
 
 CURVE = pd.DataFrame({"epoch": [1, 2], "train_loss": [2.0, 1.0], "test_loss": [2.0, 1.5]})

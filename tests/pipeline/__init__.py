@@ -1,0 +1,1 @@
+"""Tests of the stages and of the pipelines that they make."""

@@ -1,0 +1,1 @@
+"""Tests of tools, documentation and benchmarks."""
