@@ -59,10 +59,11 @@ verify: installed-run  ## run everything again in a clone and compare every outp
 audit: installed-run .venv/audit  ## ask pip-audit about every package that is pinned
 	@PYTHONPATH=.venv/audit $(BIN)/python -m tools.audit
 
-check: installed-test  ## lint, formatting and types only
+check: installed-test  ## lint, formatting, types and import layers only
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports --no-cache --no-logo
 
 plots: installed-run  ## write dvc_plots/index.html, the curves as an interactive page
 	$(BIN)/python -m dvc plots show

@@ -20,7 +20,7 @@ from benchmarks.targets import targets
 from benchmarks.timing import Section
 from descent.io.files import save_text
 from descent.models.machine import keep_freed_memory, make_deterministic
-from stages.terminal import command
+from stages.program import command
 
 PARTS: Mapping[str, Callable[[int], list[Section]]] = {
     "mlp": lambda rounds: [epochs.section("mlp", rounds)],

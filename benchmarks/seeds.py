@@ -10,7 +10,7 @@ from benchmarks.timing import Prepare, Section, alternate, named, spread
 from descent.io.datasets import Split
 from descent.studies.stacked import fit_stacked
 from descent.training.loop import fit
-from stages.device import chosen_device
+from stages.program import chosen_device
 
 SEEDS = "Seeds of mlp in a stack"
 # How many seeds, for how many epochs: a processor shows the ratio within a minute, a GPU what it is there for.

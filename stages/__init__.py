@@ -8,14 +8,15 @@ import os
 import sys
 from pathlib import Path
 
-from stages.ending import begin
-
-# The library of this checkout, whatever is installed: DVC runs an experiment in a copy of the project.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-if sys.argv[0] == "-m":  # so Python calls a program that it is still looking for
-    begin()
 # Python takes kept bytecode for that of a source with the same size and second; DVC hashes the source.
 sys.dont_write_bytecode = True
+
+from stages.program import ROOT, begin  # noqa: E402 - after the line above
+
+# The library of this checkout, whatever is installed: DVC runs an experiment in a copy of the project.
+sys.path.insert(0, str(ROOT / "src"))
+if sys.argv[0] == "-m":  # so Python calls a program that it is still looking for
+    begin()
 # With OMP_DYNAMIC=TRUE oneDNN's convolutions return wrong weight gradients, without a word.
 os.environ["OMP_DYNAMIC"] = "FALSE"
 # Waiting threads that spin slow a busy machine down by an order of magnitude.

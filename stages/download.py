@@ -12,7 +12,7 @@ from descent.io.schema import Drawn
 from descent.sources.digests import digests
 from descent.sources.download import fetch, holds, restored
 from descent.sources.published import DRAWN, FASHION_MNIST, FILES, FOLDER, PUBLISHED
-from stages.terminal import stage, transfer
+from stages.program import stage, transfer
 
 RAW, IMAGES = Path("data/raw"), Path("images")
 SOURCE = RAW / "source.json"

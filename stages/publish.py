@@ -11,7 +11,7 @@ from descent.io.results import load_metrics
 from descent.report.drawing import svg
 from descent.report.study_page import Findings, drawn, page
 from descent.studies.grid import load_studies
-from stages.terminal import stage
+from stages.program import stage
 
 # What was varied may look like a number or like nothing; what is empty was not measured.
 WORDS: Mapping[str, Any] = {"dtype": {"run": str}, "keep_default_na": False, "na_values": [""]}

@@ -8,7 +8,7 @@ from descent.io.files import save_text
 from descent.io.params import load_params
 from descent.io.results import NAMED, load_metrics
 from descent.report.page import Results, report
-from stages.terminal import stage
+from stages.program import stage
 
 
 def main() -> None:

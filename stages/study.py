@@ -12,9 +12,7 @@ from descent.studies.grid import load_studies, settings
 from descent.studies.outcomes import Engine, Outcomes, results, rows, summary, trials
 from descent.studies.stacked import on_stack, stack_name
 from descent.studies.trials import perform
-from stages.device import chosen_device
-from stages.ending import follow
-from stages.terminal import KEPT, counted, stage
+from stages.program import KEPT, chosen_device, counted, follow, stage
 
 
 def main(name: str) -> None:

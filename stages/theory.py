@@ -1,8 +1,7 @@
 """params.yaml, metrics/data.json, data/diabetes.safetensors → metrics/theory.json, {plots,data}/theory/*.csv."""
 
-from pathlib import Path
-
 from descent.io.datasets import load_dataset
+from descent.io.layout import DATA_METRICS, PARAMS, THEORY_CURVES, THEORY_METRICS, THEORY_TABLES, dataset
 from descent.io.params import load_params
 from descent.io.results import load_metrics, save_metrics, save_table
 from descent.models.machine import make_deterministic
@@ -10,16 +9,16 @@ from descent.theory.broadcasting import broadcasting_evidence
 from descent.theory.equivalence import relu_evidence
 from descent.theory.learning_rate import learning_rate_evidence
 from descent.theory.sigmoid import sigmoid_evidence
-from stages.terminal import stage
+from stages.program import stage
 
 
 def main() -> None:
     """Prove by machine, or refute, what the write-up says before it trains anything."""
-    params = load_params(Path("params.yaml"))
+    params = load_params(PARAMS)
     theory, seed = params.theory, params.seed
     make_deterministic(params.threads)
-    recorded = load_metrics(Path("metrics/data.json"))
-    data = load_dataset(Path("data/diabetes.safetensors"), recorded["sha256_diabetes"]).train
+    recorded = load_metrics(DATA_METRICS)
+    data = load_dataset(dataset("diabetes"), recorded["sha256_diabetes"]).train
 
     parts = {
         "parametrised_relu": relu_evidence(data, theory.parametrised_relu, seed),
@@ -29,14 +28,14 @@ def main() -> None:
     }
 
     save_metrics(
-        Path("metrics/theory.json"),
+        THEORY_METRICS,
         {f"{part}_{name}": number for part, shown in parts.items() for name, number in shown.numbers.items()},
     )
     for shown in parts.values():
         for name, rows in shown.curves.items():
-            save_table(Path(f"plots/theory/{name}.csv"), rows)
+            save_table(THEORY_CURVES / f"{name}.csv", rows)
         for name, rows in shown.tables.items():
-            save_table(Path(f"data/theory/{name}.csv"), rows)
+            save_table(THEORY_TABLES / f"{name}.csv", rows)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,19 @@
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 
 from descent.io.datasets import load_dataset
+from descent.io.layout import (
+    CHECKPOINTS,
+    DATA_METRICS,
+    PARAMS,
+    dataset,
+    learning_curve,
+    train_metrics,
+    weights,
+)
 from descent.io.params import load_params
 from descent.io.results import load_metrics, save_metrics, save_table
 from descent.io.tensors import save_tensors
@@ -15,48 +23,42 @@ from descent.models.networks import count_weights
 from descent.training.checkpoint import Checkpoint, stamp
 from descent.training.diagnostics import describe
 from descent.training.runs import initial_state, train
-from stages.device import chosen_device
-from stages.terminal import KEPT, epochs, stage
+from stages.program import chosen_device, progress, stage
 
 
 def main(name: str) -> None:
     """Train one of the runs listed under `train` in params.yaml, and measure it after each epoch."""
-    params = load_params(Path("params.yaml"))
+    params = load_params(PARAMS)
     run, evaluation, seed, threads = params.train[name], params.evaluation, params.seed, params.threads
-    digest = load_metrics(Path("metrics/data.json"))[f"sha256_{run.data}"]
+    digest = load_metrics(DATA_METRICS)[f"sha256_{run.data}"]
     device = chosen_device()
     make_deterministic(threads, device)
     keep_freed_memory()
-    data = load_dataset(Path(f"data/{run.data}.safetensors"), digest)
-    moved = data.to(device)
+    data = load_dataset(dataset(run.data), digest)
+    on_device = data.to(device)
 
-    state = initial_state(run, moved, seed)
+    state = initial_state(run, on_device, seed)
     depends = [run.model_dump(), evaluation.model_dump(), seed, threads, digest, device.type]
-    curve = Path(f"plots/curves/{name}.csv")
-    kept = Checkpoint(KEPT / f"train@{name}", stamp(depends, {"descent", "stages"}), state.tensors(), state.rng)
-    with kept, epochs(name, run.epochs, len(kept.history)) as progress:
+    code = stamp(depends, {"descent", "stages"})
+    checkpoint = Checkpoint(CHECKPOINTS / f"train@{name}", code, state.tensors(), state.rng)
+    with checkpoint, progress(name, "epoch", run.epochs, len(checkpoint.history)) as bar:
 
-        def tell(row: Mapping[str, float]) -> None:
-            save_table(curve, kept.history)  # to be watched meanwhile
-            progress(row)
+        def show(row: Mapping[str, float]) -> None:
+            save_table(learning_curve(name), checkpoint.history)  # to be watched meanwhile
+            bar.set_postfix(train=f"{row['train_loss']:.4g}", test=f"{row['test_loss']:.4g}", refresh=False)
+            bar.update()
 
-        diverged = train(state, moved, run, evaluation, kept, tell)
+        diverged = train(state, on_device, run, evaluation, checkpoint, show)
         if diverged:
             logging.warning("train.%s diverged in epoch %d; its curve and weights end before that", name, diverged)
 
-        save_table(curve, kept.history)
-        digest = save_tensors(Path(f"models/{name}.safetensors"), state.model.state_dict())
-        save_metrics(
-            Path(f"metrics/train/{name}.json"),
-            {"diverged": bool(diverged), "diverged_epoch": diverged}
-            | describe(run, kept.history, data, evaluation)
-            | {
-                "weights": count_weights(state.model),
-                "torch": torch.__version__.partition("+")[0],
-                "device": device.type,
-                "sha256_model": digest,
-            },
-        )
+        save_table(learning_curve(name), checkpoint.history)
+        results = {"diverged": bool(diverged), "diverged_epoch": diverged}
+        results |= describe(run, checkpoint.history, data, evaluation)
+        results |= {"weights": count_weights(state.model)}
+        results |= {"torch": torch.__version__.partition("+")[0], "device": device.type}
+        results |= {"sha256_model": save_tensors(weights(name), state.model.state_dict())}
+        save_metrics(train_metrics(name), results)
 
 
 if __name__ == "__main__":

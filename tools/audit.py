@@ -11,7 +11,7 @@ from typing import Any
 from tabulate import tabulate
 
 from descent.io.errors import DescentError
-from stages.terminal import command
+from stages.program import command
 
 PINNED = Path("constraints.txt")
 # Seconds for the whole: a question for each package, one after the other.

@@ -16,7 +16,7 @@ from descent.io.errors import DataError
 from descent.io.files import save_text
 from descent.io.results import parse_metrics
 from descent.report.comparison import Revision, comparison
-from stages.terminal import command
+from stages.program import command
 
 PAGE = Path("report/compare.html")
 FOLDERS = ("metrics", "plots/curves", "plots/attack")  # of files that git keeps

@@ -12,7 +12,7 @@ from dvc.repo import Repo
 from descent.io.files import save_text
 from descent.report.drawing import bare, start, svg
 from descent.report.palette import BLUE, INK, PAPER
-from stages.terminal import command
+from stages.program import command
 
 PICTURE = Path("docs/graph.svg")
 

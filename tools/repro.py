@@ -23,7 +23,7 @@ from dvc.scm import Git
 
 from descent.io.errors import DataError, ParamsError
 from descent.io.params import load_params
-from stages.terminal import command, locked
+from stages.program import command, locked
 
 # How long an interrupted stage may take to end before it is killed.
 GRACE = 10.0

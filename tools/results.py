@@ -7,7 +7,7 @@ from descent.io.files import save_text
 from descent.io.params import load_params
 from descent.io.results import load_metrics
 from descent.report.tables import results
-from stages.terminal import command
+from stages.program import command
 
 BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
 

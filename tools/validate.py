@@ -6,7 +6,7 @@ from pathlib import Path
 from descent.io.datasets import load_dataset
 from descent.io.errors import DescentError
 from descent.robustness.adversarial_set import broken_rules
-from stages.terminal import command
+from stages.program import command
 
 CLEAN = Path("data/images.safetensors")
 

@@ -20,7 +20,7 @@ from descent.io.errors import DataError
 from descent.io.results import parse_metrics
 from descent.sources.digests import digests
 from descent.sources.published import FASHION_MNIST, PUBLISHED
-from stages.terminal import command
+from stages.program import command
 from tools.tolerance import Difference, differences, largest_changes
 
 IN_GIT = ("metrics", "plots")

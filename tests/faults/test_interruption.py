@@ -17,7 +17,7 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from stages.terminal import locked
+from stages.program import locked
 from tests.faults.table import Tell
 from tests.pipeline.test_pipeline import STAGES
 from tests.workspace import Once, Workspace, copy, locks
@@ -301,7 +301,7 @@ def test_a_stage_that_is_still_importing_ends_without_a_traceback(
         started = Started(workspace, sys.executable, "-X", "importtime", "-m", "stages.train", "mlp")
         sleep(moment)
         # Python itself has started once it imports the first module of ours.
-        while "stages.ending" not in said_of(workspace).read_text():
+        while "stages.program" not in said_of(workspace).read_text():
             sleep(0.01)
         started.kill("dvc", how)
         said = [line for line in started.end().splitlines() if not line.startswith("import time:")]

@@ -120,7 +120,7 @@ def test_few_file_handles(workspace: Workspace, tell: Tell) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (5, 5))
 
-    said = attempt(workspace, "python", "-m", "stages.draw", limit=limit)
+    said = attempt(workspace, "python", "-m", "stages.figures", limit=limit)
     # Which file it was depends on where Python and its packages are.
     tell("five file handles", "one line that says so", last(said).partition(": '")[0])
     assert last(said).startswith("ERROR: ")

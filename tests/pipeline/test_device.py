@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from descent.io.errors import ParamsError
-from stages.device import chosen_device
+from stages.program import chosen_device
 
 
 @pytest.mark.parametrize(

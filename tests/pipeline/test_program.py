@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.terminal import locked
+from stages.program import locked
 from tests.imports import ROOT
 
 
@@ -29,7 +29,7 @@ def said_by(folder: Path, *command: Path | str) -> str:
     return done.stderr
 
 
-@pytest.mark.parametrize("program", ["stages.check", "stages.train", "tools.repro", "tools.compare"])
+@pytest.mark.parametrize("program", ["stages.validate", "stages.train", "tools.repro", "tools.compare"])
 def test_a_python_without_the_packages_is_told_which_python_has_them(tmp_path: Path, program: str) -> None:
     said = said_by(checkout(tmp_path), sys.executable, "-S", "-m", program)  # -S: no packages
     assert said.startswith("ERROR: No module named '")
@@ -42,7 +42,7 @@ def test_an_environment_without_a_package_is_made_again_by_make_clean(tmp_path: 
     (folder / ".venv" / "pyvenv.cfg").write_text(f"home = {Path(sys._base_executable).parent}\n")  # type: ignore[attr-defined]
     python = folder / ".venv" / "bin" / "python"
     python.symlink_to(sys._base_executable)  # type: ignore[attr-defined]
-    said = said_by(folder, python, "-m", "stages.check")
+    said = said_by(folder, python, "-m", "stages.validate")
     assert said.endswith(f"{folder}/.venv is not whole; `make clean` and then `make repro` installs all anew\n")
 
 
@@ -51,7 +51,7 @@ def test_an_import_of_ours_that_fails_is_shown_with_its_place(tmp_path: Path) ->
     program = folder / "stages" / "check.py"
     text = program.read_text(encoding="utf-8")
     program.write_text(text.replace("from stages", "from stages import absent\nfrom stages", 1), encoding="utf-8")
-    done = subprocess.run([sys.executable, "-m", "stages.check"], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "stages.validate"], cwd=folder, capture_output=True, text=True)
     assert "Traceback" in done.stderr
     assert "ImportError: cannot import name 'absent' from 'stages'" in done.stderr
     assert "make clean" not in done.stderr
@@ -65,7 +65,7 @@ def test_a_file_system_without_locks_is_a_warning(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fcntl, "flock", refuse)
-    monkeypatch.setattr("stages.terminal.flock", refuse)
+    monkeypatch.setattr("stages.program.flock", refuse)
     with locked("report"):
         pass
     assert caplog.messages == [

@@ -6,18 +6,18 @@ from time import monotonic, sleep
 
 import pytest
 
-from stages.terminal import recorded
+from stages.program import recorded
 from tests.workspace import Workspace, copied_code, copy
 
 # The stage `check`, during which somebody edits a file.
 EDITED = """
 import sys
 from pathlib import Path
-import stages.check
-from stages.terminal import stage
+import stages.validate
+from stages.program import stage
 
 def edited(path, old, new):
-    stages.check.main()
+    stages.validate.main()
     Path(path).write_text(Path(path).read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 stage(edited)
@@ -80,7 +80,7 @@ def test_an_edit_of_what_the_stage_does_not_read_fails_nothing(
 def test_code_that_is_no_dependency_fails_the_stage(workspace: Workspace) -> None:
     mine = workspace.folder / "src" / "descent" / "mine.py"
     mine.write_text("", encoding="utf-8")
-    program = EDITED.replace("import stages.check", "import stages.check, descent.mine")
+    program = EDITED.replace("import stages.validate", "import stages.validate, descent.mine")
     said = run(workspace, "check", "params.yaml", "seed: 0", "seed: 0", status=1, program=program)
     mine.unlink()
     assert said.startswith(
@@ -89,7 +89,7 @@ def test_code_that_is_no_dependency_fails_the_stage(workspace: Workspace) -> Non
 
 
 def test_no_bytecode_is_kept_that_python_could_take_for_that_of_another_source(workspace: Workspace) -> None:
-    workspace.run("python", "-m", "stages.check", DVC_STAGE="check", PYTHONDONTWRITEBYTECODE="")
+    workspace.run("python", "-m", "stages.validate", DVC_STAGE="check", PYTHONDONTWRITEBYTECODE="")
     assert not list((workspace.folder / "src").rglob("*.pyc"))
 
 

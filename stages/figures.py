@@ -22,7 +22,7 @@ from descent.report.figures import (
     transfer,
 )
 from descent.report.theory_figures import broadcasting, learning_rate, padding, sigmoid_gradient, sigmoid_graph, twins
-from stages.terminal import stage
+from stages.program import stage
 
 TITLES = {"linear": "Softmax regression", "mlp": "MLP", "convnet": "ConvNet"}
 
