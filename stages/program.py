@@ -29,7 +29,7 @@ ENVIRONMENT = ROOT / ".venv"
 OURS = {"benchmarks", "descent", "stages", "tools"}
 PIPELINES = ("dvc.yaml", "studies/dvc.yaml", "export/dvc.yaml")
 CODE = re.compile(r"(src|stages)/.*\.(py|html|css|js|md)|(params|studies)\.yaml")
-PACKAGE = "src/descent/__init__.py"  # holds a docstring alone
+PACKAGE = "/__init__.py"  # of the library: a docstring alone
 ENDING = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
@@ -148,7 +148,8 @@ def unchanged(stage: str) -> Iterator[None]:
         raise DataError(f"{changed[0]} changed while {stage} ran; no result is recorded. Run it again")
     files = (Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)))
     ours = {file.relative_to(ROOT).as_posix() for file in files if file.is_relative_to(ROOT)}
-    if unlisted := [file for file in sorted(ours) if CODE.fullmatch(file) and file not in {*after, PACKAGE}]:
+    code = [file for file in sorted(ours) if CODE.fullmatch(file) and not file.endswith(PACKAGE)]
+    if unlisted := [file for file in code if file not in after]:
         raise DataError(
             f"{unlisted[0]} is no dependency of {stage}, which ran it, and DVC would not notice a change of it; "
             "add it to the deps of the stage in its dvc.yaml"

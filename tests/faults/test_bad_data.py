@@ -169,9 +169,9 @@ def test_a_file_may_inflate_to_the_limit_and_no_further(tmp_path: Path, monkeypa
     array = torch.arange(100, dtype=torch.uint8)
     write_idx(tmp_path / "a.gz", array)
 
-    monkeypatch.setattr("descent.idx.MOST_BYTES", 108)  # with the header
+    monkeypatch.setattr("descent.sources.idx.MOST_BYTES", 108)  # with the header
     torch.testing.assert_close(read_idx(tmp_path / "a.gz", 100), array)
-    monkeypatch.setattr("descent.idx.MOST_BYTES", 107)
+    monkeypatch.setattr("descent.sources.idx.MOST_BYTES", 107)
     with pytest.raises(DataError, match="inflates to more than 107 bytes"):
         read_idx(tmp_path / "a.gz", 100)
 

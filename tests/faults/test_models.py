@@ -62,7 +62,7 @@ def bomb(path: Path) -> None:
         slow(
             "one bit of an adversarial set", "data/adversarial-sets/mlp.safetensors", flip, "transfer", "expected SHA-"
         ),
-        slow("one bit of the pictures", "data/adversarial/mlp.safetensors", flip, "draw", "expected SHA-256 "),
+        slow("one bit of the pictures", "data/adversarial/mlp.safetensors", flip, "figures", "expected SHA-256 "),
         slow(
             "metrics that are no JSON",
             "metrics/train/mlp.json",

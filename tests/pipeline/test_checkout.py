@@ -21,20 +21,20 @@ def test_a_program_imports_the_library_beside_it(package: str, tmp_path: Path) -
     said = workspace.run(
         sys.executable,
         "-c",
-        f"import {package}, descent.errors; print(descent.errors.__file__)",
+        f"import {package}, descent.io.errors; print(descent.io.errors.__file__)",
         PYTHONPATH=str(ROOT / "src"),  # as somebody may have set it
     )
-    assert said == f"{workspace.folder}/src/descent/errors.py\n"
+    assert said == f"{workspace.folder}/src/descent/io/errors.py\n"
 
 
 @pytest.mark.slow
 def test_the_tests_import_the_library_beside_them(tmp_path: Path) -> None:
     workspace = copied_code(tmp_path / "copy")
     (workspace.folder / "tests" / "test_here.py").write_text(
-        "import descent.errors\ndef test_here(): raise Exception(descent.errors.__file__)\n"
+        "import descent.io.errors\ndef test_here(): raise Exception(descent.io.errors.__file__)\n"
     )
     said = workspace.run("python", "-m", "pytest", "-p", "no:cacheprovider", "tests/test_here.py", status=1)
-    assert f"Exception: {workspace.folder}/src/descent/errors.py" in said
+    assert f"Exception: {workspace.folder}/src/descent/io/errors.py" in said
 
 
 def test_the_environment_has_no_library_of_ours() -> None:
@@ -45,7 +45,7 @@ def test_the_environment_has_no_library_of_ours() -> None:
 
 def edit(workspace: Workspace, value: float) -> None:
     """Let the weights of a linear model start from another value than 0."""
-    path = workspace.folder / "src" / "descent" / "models.py"
+    path = workspace.folder / "src" / "descent" / "models" / "networks.py"
     text = path.read_text(encoding="utf-8")
     assert "nn.init.zeros_(layer.weight)" in text
     path.write_text(text.replace("nn.init.zeros_(layer.weight)", f"nn.init.constant_(layer.weight, {value})"), "utf-8")
@@ -86,7 +86,7 @@ def test_an_experiment_has_the_result_of_its_own_code_wherever_it_runs(
     lab.run("dvc", "exp", "run", "--temp", "--name", "temporary", f"train@{RUN}")
     lab.run("git", "checkout", "src")
     # A mistake in the work tree is none of the queued experiment's.
-    path = lab.folder / "src" / "descent" / "models.py"
+    path = lab.folder / "src" / "descent" / "models" / "networks.py"
     path.write_text("import\n", encoding="utf-8")
     lab.run("dvc", "queue", "start")
     deadline = monotonic() + 240
@@ -117,6 +117,6 @@ def test_an_experiment_has_the_result_of_its_own_code_wherever_it_runs(
 def test_a_copied_folder_runs_its_own_code(miniature: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "copy")
     shutil.copytree(miniature.folder, workspace.folder, symlinks=True)
-    path = workspace.folder / "src" / "descent" / "models.py"
+    path = workspace.folder / "src" / "descent" / "models" / "networks.py"
     path.write_text("import\n", encoding="utf-8")
     assert "SyntaxError" in workspace.run("dvc", "repro", "--single-item", f"train@{RUN}", status=255)

@@ -35,9 +35,9 @@ def test_the_lock_agrees_with_the_code_the_parameters_and_the_results(committed:
 @pytest.mark.parametrize(
     ("touched", "stage"),
     [
-        ("src/descent/training.py", "theory"),
+        ("src/descent/training/loop.py", "theory"),
         pytest.param("metrics/train/mlp.json", "train@mlp", marks=pytest.mark.slow),
-        pytest.param("plots/figures/mlp-loss.svg", "draw", marks=pytest.mark.slow),
+        pytest.param("plots/figures/mlp-loss.svg", "figures", marks=pytest.mark.slow),
     ],
 )
 def test_the_audit_notices_a_change(committed: Workspace, touched: str, stage: str) -> None:

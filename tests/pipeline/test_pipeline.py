@@ -9,14 +9,14 @@ from tests.workspace import Workspace, cloned, copy, stages_run
 
 CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet", "convnet-adversarial")
 STAGES = {
-    "check",
+    "validate",
     "download",
     "prepare",
     "theory",
     *(f"train@{run}" for run in ("regression-lr-1e-4", "regression-lr-1e-2", *CLASSIFIERS)),
     *(f"attack@{run}" for run in CLASSIFIERS),
     "transfer",
-    "draw",
+    "figures",
     "report",
 }
 
@@ -63,11 +63,11 @@ def test_an_experiment_reruns_what_depends_on_its_parameter_and_every_diff_shows
     said = lab.run("dvc", "exp", "run", "--name", "decay", "--set-param", f"{decay}=0.01")
 
     assert stages_run(said) == {
-        "check",
+        "validate",
         "train@mlp-weight-decay",
         "attack@mlp-weight-decay",
         "transfer",
-        "draw",
+        "figures",
         "report",
     }
     changed = [line for line in lab.run("git", "diff", "-U0", "params.yaml").splitlines() if line[:1] in "+-"]

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from stages.program import locked
+from descent.io.errors import ParamsError
+from stages.program import chosen_device, locked
 from tests.imports import ROOT
 
 
@@ -48,7 +50,7 @@ def test_an_environment_without_a_package_is_made_again_by_make_clean(tmp_path: 
 
 def test_an_import_of_ours_that_fails_is_shown_with_its_place(tmp_path: Path) -> None:
     folder = checkout(tmp_path)
-    program = folder / "stages" / "check.py"
+    program = folder / "stages" / "validate.py"
     text = program.read_text(encoding="utf-8")
     program.write_text(text.replace("from stages", "from stages import absent\nfrom stages", 1), encoding="utf-8")
     done = subprocess.run([sys.executable, "-m", "stages.validate"], cwd=folder, capture_output=True, text=True)
@@ -71,3 +73,34 @@ def test_a_file_system_without_locks_is_a_warning(
     assert caplog.messages == [
         ".ckpt/report.lock cannot be locked (Function not implemented): run one `make` or `dvc` at a time here"
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "available", "chosen"),
+    [
+        (None, True, "cpu"),
+        ("cpu", True, "cpu"),
+        ("cuda", True, "cuda"),
+        ("auto", True, "cuda"),
+        ("auto", False, "cpu"),
+        (None, False, "cpu"),
+    ],
+)
+def test_a_gpu_is_taken_where_it_is_asked_for(
+    asked: str | None, available: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DESCENT_DEVICE", raising=False)
+    if asked:
+        monkeypatch.setenv("DESCENT_DEVICE", asked)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert chosen_device().type == chosen
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"), [("cuda", "torch can use no GPU here"), ("tpu", "expected cpu, cuda or auto")]
+)
+def test_what_cannot_be_had_is_refused(asked: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESCENT_DEVICE", asked)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ParamsError, match=f"^DESCENT_DEVICE={asked}: {said}"):
+        chosen_device()

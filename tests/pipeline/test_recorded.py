@@ -9,7 +9,7 @@ import pytest
 from stages.program import recorded
 from tests.workspace import Workspace, copied_code, copy
 
-# The stage `check`, during which somebody edits a file.
+# The stage `validate`, during which somebody edits a file.
 EDITED = """
 import sys
 from pathlib import Path
@@ -37,7 +37,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @pytest.mark.parametrize(
     ("stage", "path", "old", "new", "said"),
     [
-        ("check", "params.yaml", "seed: 0", "seed: 1", "params.yaml: seed"),
+        ("validate", "params.yaml", "seed: 0", "seed: 1", "params.yaml"),
         ("train@mlp", "params.yaml", "seed: 0", "seed: 1", "params.yaml: seed"),
         (
             "studies/dvc.yaml:study@weight-decay",
@@ -46,7 +46,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
             "seeds: 1",
             "studies.yaml: studies.w",
         ),
-        ("check", "src/descent/files.py", "import csv", "import csv  # x", "src/descent/files.py"),
+        ("validate", "src/descent/io/results.py", "import csv", "import csv  # x", "src/descent/io/results.py"),
     ],
 )
 def test_an_edit_while_a_stage_runs_fails_it(
@@ -68,7 +68,7 @@ def test_an_edit_of_what_the_stage_does_not_read_fails_nothing(
 ) -> None:
     monkeypatch.chdir(workspace.folder)
     before, convnet = recorded("train@mlp"), recorded("train@convnet")
-    (workspace.folder / "src" / "descent" / "figures.py").touch()
+    (workspace.folder / "src" / "descent" / "report" / "figures.py").touch()
     workspace.set(train__convnet__epochs=7)
     assert recorded("train@mlp") == before
     assert [name for name, value in recorded("train@convnet").items() if value != convnet[name]] == [
@@ -78,18 +78,18 @@ def test_an_edit_of_what_the_stage_does_not_read_fails_nothing(
 
 
 def test_code_that_is_no_dependency_fails_the_stage(workspace: Workspace) -> None:
-    mine = workspace.folder / "src" / "descent" / "mine.py"
+    mine = workspace.folder / "src" / "descent" / "report" / "mine.py"
     mine.write_text("", encoding="utf-8")
-    program = EDITED.replace("import stages.validate", "import stages.validate, descent.mine")
-    said = run(workspace, "check", "params.yaml", "seed: 0", "seed: 0", status=1, program=program)
+    program = EDITED.replace("import stages.validate", "import stages.validate, descent.report.mine")
+    said = run(workspace, "validate", "params.yaml", "seed: 0", "seed: 0", status=1, program=program)
     mine.unlink()
     assert said.startswith(
-        "ERROR: src/descent/mine.py is no dependency of check, which ran it, and DVC would not notice"
+        "ERROR: src/descent/report/mine.py is no dependency of validate, which ran it, and DVC would not notice"
     )
 
 
 def test_no_bytecode_is_kept_that_python_could_take_for_that_of_another_source(workspace: Workspace) -> None:
-    workspace.run("python", "-m", "stages.validate", DVC_STAGE="check", PYTHONDONTWRITEBYTECODE="")
+    workspace.run("python", "-m", "stages.validate", DVC_STAGE="validate", PYTHONDONTWRITEBYTECODE="")
     assert not list((workspace.folder / "src").rglob("*.pyc"))
 
 

@@ -13,8 +13,8 @@ import sys, types, torch
 defined = []
 torch.library.define = lambda name, *rest: defined.append(name)
 sys.modules["torchvision"] = types.ModuleType("torchvision")  # a torchvision that imports
-import descent.vision
-assert descent.vision.torchvision is sys.modules["torchvision"]
+import descent.sources.vision
+assert descent.sources.vision.torchvision is sys.modules["torchvision"]
 assert defined == [], defined
 """
 
@@ -28,7 +28,7 @@ class Broken:
             raise RuntimeError("something else")
 sys.meta_path.insert(0, Broken())
 try:
-    import descent.vision
+    import descent.sources.vision
 except RuntimeError as error:
     assert str(error) == "something else"
     assert defined == [], defined
@@ -37,7 +37,7 @@ else:
 """
 
 USED = """
-from descent.vision import torchvision
+from descent.sources.vision import torchvision
 import torch
 assert torchvision.transforms.ToTensor and torchvision.datasets.FashionMNIST
 assert torchvision.utils.make_grid(torch.rand(4, 1, 28, 28)).shape == (3, 32, 122)
@@ -66,14 +66,14 @@ def test_any_other_error_is_passed_on() -> None:
 @pytest.mark.parametrize(
     ("stage", "absent"),
     [
-        ("check", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
+        ("validate", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
         ("download", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
         ("train", {"torchvision", "sklearn", "matplotlib", "pandas"}),
         pytest.param(
             "attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}, marks=pytest.mark.slow
         ),
         pytest.param("theory", {"torchvision", "sklearn", "matplotlib", "pandas"}, marks=pytest.mark.slow),
-        pytest.param("draw", {"torchvision", "sklearn", "torch._dynamo"}, marks=pytest.mark.slow),
+        pytest.param("figures", {"torchvision", "sklearn", "torch._dynamo"}, marks=pytest.mark.slow),
         ("report", {"torch", "torchvision", "sklearn", "matplotlib"}),
     ],
 )

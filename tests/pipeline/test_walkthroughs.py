@@ -69,7 +69,7 @@ def test_the_page_on_data_with_a_folder_of_pictures(clone: Workspace) -> None:
 def test_the_page_on_data_with_a_published_set(clone: Workspace, tmp_path: Path) -> None:
     """The four files of KMNIST are not here: others stand in for them, whose hashes the clone takes for published."""
     rng = np.random.default_rng(0)
-    mirror, module = tmp_path / "mirror", clone.folder / "src" / "descent" / "image_sets.py"
+    mirror, module = tmp_path / "mirror", clone.folder / "src" / "descent" / "sources" / "published.py"
     mirror.mkdir()
     text = module.read_text(encoding="utf-8")
     for part, name in FILES.items():
@@ -107,7 +107,7 @@ def test_the_page_on_models(clone: Workspace) -> None:
     ]
     curve = (clone.folder / "plots" / "curves" / "normalised.csv").read_text(encoding="utf-8")
     assert len(curve.splitlines()) == 11
-    for stage in ("draw", "report"):
+    for stage in ("figures", "report"):
         clone.run("dvc", "repro", "--single-item", stage)
     assert "normalised" in (clone.folder / "report" / "index.html").read_text(encoding="utf-8")
     assert (clone.folder / "plots" / "figures" / "normalised-loss.svg").exists()
