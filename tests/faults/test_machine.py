@@ -293,7 +293,8 @@ def test_a_device_that_is_none(workspace: Workspace, tell: Tell) -> None:
 def test_torchvision_without_its_operators(tell: Tell) -> None:
     # The public wheel is one for CUDA, and fails beside a torch for the CPU: pytorch/vision#9337.
     program = (
-        "import stages; from descent.sources.vision import torchvision as tv; print(len(tv.datasets.FashionMNIST.classes))"
+        "import stages; from descent.sources.vision import torchvision as tv; "
+        "print(len(tv.datasets.FashionMNIST.classes))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     tell("torchvision without its operators", "what is used of it works all the same", "so it does")
