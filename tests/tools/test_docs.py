@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import networkx as nx
 import pytest
 from dvc.repo import Repo
+from ruamel.yaml import YAML
 
 from tests.browser import browsing, needs_chromium
 from tests.imports import ROOT
@@ -36,16 +37,28 @@ def test_every_link_leads_somewhere_and_nothing_is_fetched_from_elsewhere(site: 
 def test_a_page_opens_from_the_disk(site: Path) -> None:
     with browsing(width=1280) as watched:
         watched.page.goto((site / "library" / "training.html").as_uri())
-        assert "fit_stacked" in watched.page.inner_text("main")
+        assert "descent_step" in watched.page.inner_text("main")
         assert (watched.outside, watched.errors) == ([], [])
 
 
 def test_every_module_of_the_library_has_its_place() -> None:
-    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "library").glob("*.md"))
-    described = re.findall(r"^::: descent\.(\w+)$", pages, re.MULTILINE)
-    assert sorted(described) == sorted(
-        path.stem for path in (ROOT / "src" / "descent").glob("*.py") if path.stem != "__init__"
-    )
+    described = [
+        (page.stem, module)
+        for page in (ROOT / "docs" / "library").glob("*.md")
+        for module in re.findall(r"^::: descent\.(.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    modules = [path for path in (ROOT / "src" / "descent").glob("*/*.py") if path.stem != "__init__"]
+    assert sorted(described) == sorted((path.parent.name, f"{path.parent.name}.{path.stem}") for path in modules)
+
+
+def test_the_page_on_the_pipeline_lists_the_stages_of_each_package() -> None:
+    page = (ROOT / "docs" / "pipeline.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(src/\w+/\w+)` \| (.*) \|$", page, re.MULTILINE))
+    pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    listed = {name: stage.get("do", stage)["deps"] for name, stage in pipeline.items()}
+    packages = {dep for deps in listed.values() for dep in deps if dep.startswith("src/")}
+    readers = {package: [f"`{name}`" for name, deps in listed.items() if package in deps] for package in packages}
+    assert told == {name: "all" if len(on) == len(listed) else ", ".join(on) for name, on in readers.items()}
 
 
 def test_the_stages_are_those_that_dvc_lists(committed: Workspace) -> None:
