@@ -10,7 +10,6 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
-import descent.robustness
 from descent.attacks.gradient_sign import fgsm, moved
 from descent.io.datasets import Split
 from descent.io.schema import PGD, Bench
@@ -179,7 +178,7 @@ def test_what_has_fallen_stays_fallen_and_is_not_attacked_again(
         attacked.append((epsilon, len(x)))
         return fgsm(model, x, y, epsilon)
 
-    monkeypatch.setattr(descent.robustness, "pgd", recording)
+    monkeypatch.setattr("descent.robustness.assessment.pgd", recording)
     settings = PGD(images=4, epsilons=[0.06, 0.15, 0.25, 0.3], steps=1, step=1.0, restarts=1)
     rows = pgd_curve(Brightness(), DATA, directions(Brightness(), DATA, 4), settings, 2, rng)
     # Three are recognised to begin with; 0.06 takes the second, 0.15 the third, 0.25 the first.

@@ -21,7 +21,7 @@ def test_random_networks_agree_with_their_twins_and_the_slip_is_w2o(rng: torch.G
 
 
 def test_a_wrong_twin_would_show(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descent.equivalence.absorb", lambda network: rewritten(network, after=False))
+    monkeypatch.setattr("descent.theory.equivalence.absorb", lambda network: rewritten(network, after=False))
     assert agreement(20, rng)["max_error"] > 0.1
 
 
