@@ -23,31 +23,30 @@ def main(name: str) -> None:
     run, bench = params.train[name], params.attack.bench
     make_deterministic(params.threads)
     keep_freed_memory()
-    data, trained = load_metrics(Path("metrics/data.json")), load_metrics(Path(f"metrics/train/{name}.json"))
-    train, test, classes = load_dataset(Path(f"data/{run.data}.safetensors"), data[f"sha256_{run.data}"])
-    model = load_model(
-        Path(f"models/{name}.safetensors"), run.model, test.x.shape[1:], len(classes), trained["sha256_model"]
-    )
+    recorded, trained = load_metrics(Path("metrics/data.json")), load_metrics(Path(f"metrics/train/{name}.json"))
+    data = load_dataset(Path(f"data/{run.data}.safetensors"), recorded[f"sha256_{run.data}"])
+    inputs, outputs = data.test.x.shape[1:], len(data.classes)
+    model = load_model(Path(f"models/{name}.safetensors"), run.model, inputs, outputs, trained["sha256_model"])
     if trained["diverged"]:
         logging.warning("%s diverged in epoch %d; attacked are its weights before", name, trained["diverged_epoch"])
     rng = torch.Generator().manual_seed(params.seed)
 
-    shown = assess(model, test, classes, train.x.norm(dim=0), bench, params.evaluation.batch_size, rng)
+    found = assess(model, data, bench, params.evaluation.batch_size, rng)
 
-    save_table(Path(f"plots/attack/{name}.csv"), shown.curve)
-    save_table(Path(f"plots/pgd/{name}.csv"), shown.pgd_curve)
-    save_table(Path(f"plots/flips/{name}.csv"), shown.flips, ("series", "quantile", "epsilon"))
-    save_table(Path(f"data/confusion/{name}.csv"), shown.confusion)
-    save_table(Path(f"plots/probabilities/{name}.csv"), shown.probabilities)
-    pictures = save_tensors(Path(f"data/adversarial/{name}.safetensors"), shown.pictures)
+    save_table(Path(f"plots/attack/{name}.csv"), found.curves.fgsm)
+    save_table(Path(f"plots/pgd/{name}.csv"), found.curves.pgd)
+    save_table(Path(f"plots/flips/{name}.csv"), found.curves.flips, ("series", "quantile", "epsilon"))
+    save_table(Path(f"plots/probabilities/{name}.csv"), found.curves.probabilities)
+    save_table(Path(f"data/confusion/{name}.csv"), found.confusion)
+    pictures = save_tensors(Path(f"data/adversarial/{name}.safetensors"), found.pictures)
     images = save_adversarial_set(
-        Path(f"data/adversarial-sets/{name}.safetensors"), shown.images, test.y, bench.epsilon
+        Path(f"data/adversarial-sets/{name}.safetensors"), found.adversarial, data.test.y, bench.epsilon
     )
     # For `transfer`, which then depends on what was attacked, and not on every run.
-    attacked = save_classifier(Path(f"data/attacked/{name}.safetensors"), model, run.model, len(classes))
+    attacked = save_classifier(Path(f"data/attacked/{name}.safetensors"), model, run.model, outputs)
     save_metrics(
         Path(f"metrics/attack/{name}.json"),
-        shown.metrics
+        found.metrics
         | {key: trained[key] for key in ("diverged", "diverged_epoch")}
         | {"sha256_pictures": pictures, "sha256_adversarial_set": images, "sha256_classifier": attacked},
     )
