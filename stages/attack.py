@@ -38,30 +38,31 @@ def main(name: str) -> None:
     run, bench = params.train[name], params.attack.bench
     make_deterministic(params.threads)
     keep_freed_memory()
-    data, trained = load_metrics(DATA_METRICS), load_metrics(train_metrics(name))
-    train, test, classes = load_dataset(dataset(run.data), data[f"sha256_{run.data}"])
-    model = load_model(weights(name), run.model, test.x.shape[1:], len(classes), trained["sha256_model"])
+    recorded, trained = load_metrics(DATA_METRICS), load_metrics(train_metrics(name))
+    data = load_dataset(dataset(run.data), recorded[f"sha256_{run.data}"])
+    inputs, outputs = data.test.x.shape[1:], len(data.classes)
+    model = load_model(weights(name), run.model, inputs, outputs, trained["sha256_model"])
     if trained["diverged"]:
         logging.warning("%s diverged in epoch %d; attacked are its weights before", name, trained["diverged_epoch"])
     rng = torch.Generator().manual_seed(params.seed)
 
-    shown = assess(model, test, classes, train.x.norm(dim=0), bench, params.evaluation.batch_size, rng)
+    found = assess(model, data, bench, params.evaluation.batch_size, rng)
 
-    save_table(fgsm_curve(name), shown.curve)
-    save_table(pgd_curve(name), shown.pgd_curve)
-    save_table(flip_quantiles(name), shown.flips, ("series", "quantile", "epsilon"))
-    save_table(confusion(name), shown.confusion)
-    save_table(probabilities(name), shown.probabilities)
-    shown_digest = save_tensors(pictures(name), shown.pictures)
-    set_digest = save_adversarial_set(adversarial_set(name), shown.images, test.y, bench.epsilon)
-    # For `transfer`, which then depends on what was attacked, and not on every run.
-    model_digest = save_classifier(attacked_classifier(name), model, run.model, len(classes))
-    save_metrics(
-        attack_metrics(name),
-        shown.metrics
-        | {key: trained[key] for key in ("diverged", "diverged_epoch")}
-        | {"sha256_pictures": shown_digest, "sha256_adversarial_set": set_digest, "sha256_classifier": model_digest},
-    )
+    save_table(fgsm_curve(name), found.curves.fgsm)
+    save_table(pgd_curve(name), found.curves.pgd)
+    save_table(flip_quantiles(name), found.curves.flips, ("series", "quantile", "epsilon"))
+    save_table(probabilities(name), found.curves.probabilities)
+    save_table(confusion(name), found.confusion)
+    digests = {
+        "sha256_pictures": save_tensors(pictures(name), found.pictures),
+        "sha256_adversarial_set": save_adversarial_set(
+            adversarial_set(name), found.adversarial, data.test.y, bench.epsilon
+        ),
+        # For `transfer`, which then depends on what was attacked, and not on every run.
+        "sha256_classifier": save_classifier(attacked_classifier(name), model, run.model, outputs),
+    }
+    diverged = {key: trained[key] for key in ("diverged", "diverged_epoch")}
+    save_metrics(attack_metrics(name), found.metrics | diverged | digests)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from descent.attacks.gradient_sign import fgsm, moved, pgd
-from descent.attacks.losses import cross_entropy, dlr, loss_gradient
+from descent.attacks.losses import cross_entropy, dlr
 from descent.attacks.norms import L2, LINF
 from descent.io.run_schema import MLP, ConvNet
 from descent.models.networks import build_model
@@ -76,28 +76,6 @@ def test_images_weights_and_their_gradients_are_left_alone(rng: torch.Generator)
     assert not x.requires_grad
     assert all(p.grad is None for p in model.parameters())
     torch.testing.assert_close(dict(model.state_dict()), weights, rtol=0, atol=0)
-
-
-def test_the_gradient_is_the_finite_difference(rng: torch.Generator) -> None:
-    model = build_model(MLP(kind="mlp", hidden=[5]), IMAGES, 10, SEED).double().eval()
-    x = torch.rand(3, *IMAGES, generator=rng, dtype=torch.float64)
-    y, step = torch.tensor([1, 2, 3]), 1e-6
-
-    gradient = loss_gradient(model, x, y)
-
-    for pixel in (0, 100, 400, 783):
-        nudge = torch.zeros(784, dtype=torch.float64)
-        nudge[pixel] = step
-        up, down = (
-            nn.functional.cross_entropy(model(x + sign * nudge.view(IMAGES)), y, reduction="none") for sign in (1, -1)
-        )
-        torch.testing.assert_close(gradient.flatten(1)[:, pixel], (up - down) / (2 * step), rtol=1e-5, atol=1e-8)
-
-
-def test_the_gradient_of_an_image_does_not_depend_on_its_batch(rng: torch.Generator) -> None:
-    model = build_model(MLP(kind="mlp", hidden=[5]), IMAGES, 10, SEED).double().eval()
-    x, y = torch.rand(50, *IMAGES, generator=rng, dtype=torch.float64), torch.arange(50) % 10
-    torch.testing.assert_close(loss_gradient(model, x, y)[:1], loss_gradient(model, x[:1], y[:1]))
 
 
 def by_torchattacks(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, kind: str) -> Tensor:
@@ -274,43 +252,6 @@ def test_restarts_keep_the_first_success_and_try_again_only_what_failed(rng: tor
     reached = pgd(Shifted(), x, torch.tensor([0, 1]), 0.1, step=0.1, steps=1, rng=rng, restarts=3)
     assert calls == [2, 2, 1, 1, 1, 1]  # a gradient and a look at what it gave, for what is left
     assert Shifted()(reached).argmax(dim=1).tolist() == [1, 1]
-
-
-def test_a_random_start_is_uniform_in_the_ball(rng: torch.Generator) -> None:
-    like = torch.zeros(4000, 2)
-    square = LINF.random(like, 0.5, rng)
-    assert square.abs().max() <= 0.5
-    assert square.var(dim=0).tolist() == pytest.approx([1 / 12] * 2, rel=0.1)
-    disc = L2.random(like, 0.5, rng).norm(dim=1)
-    assert disc.max() <= 0.5
-    assert (disc <= 0.25).float().mean().item() == pytest.approx(0.25, abs=0.03)  # a quarter of the area
-
-
-@given(scale=st.floats(0.01, 1000), shift=st.floats(-100, 100), seed=st.integers(0, 2**32 - 1))
-def test_the_difference_of_logits_ratio_ignores_scale_and_shift_and_tells_errors(
-    scale: float, shift: float, seed: int
-) -> None:
-    rng = torch.Generator().manual_seed(seed)
-    logits, y = torch.randn(8, 5, generator=rng, dtype=torch.float64), torch.randint(5, (8,), generator=rng)
-    ratio = dlr(logits, y)
-    torch.testing.assert_close(dlr(scale * logits + shift, y), ratio, rtol=1e-6, atol=1e-6)
-    assert ((ratio > 0) == (logits.argmax(dim=1) != y)).all()
-    assert ratio.abs().max() <= 1 + 1e-9 or (ratio > 1).any()
-
-
-def test_the_ratio_is_refused_for_two_classes() -> None:
-    with pytest.raises(ValueError, match="needs three classes; here are 2"):
-        dlr(torch.zeros(3, 2), torch.zeros(3).long())
-
-
-def test_the_ratio_has_a_gradient_where_cross_entropy_has_none(rng: torch.Generator) -> None:
-    model = build_model(MLP(kind="mlp", hidden=[20]), IMAGES, 10, SEED).eval()
-    for parameter in list(model.parameters())[-2:]:
-        parameter.data *= 1e5
-    x = torch.rand(50, *IMAGES, generator=rng)
-    y = model(x).argmax(dim=1)
-    assert (loss_gradient(model, x, y) == 0).flatten(1).all(dim=1).float().mean() > 0.9
-    assert (loss_gradient(model, x, y, dlr) == 0).flatten(1).all(dim=1).float().mean() == 0
 
 
 def test_moving_adds_epsilon_times_the_direction_and_clips() -> None:

@@ -85,7 +85,7 @@ def test_a_convnet_is_attacked_through_it_and_trained_as_before(
         called.append(shape)
         return torch.ones(shape)
 
-    monkeypatch.setattr("descent.convolution.pixel_gradient", recorded)
+    monkeypatch.setattr("descent.models.convolution.pixel_gradient", recorded)
     assert loss_gradient(model, x, y).eq(1).all()
     assert called == [(5, 1, 28, 28)]
     model(x).sum().backward()

@@ -17,7 +17,7 @@ from descent.io.schema import PGD
 from descent.models.evaluation import accuracy, predict
 from descent.models.networks import build_model
 from descent.robustness.assessment import pgd_curve
-from descent.robustness.checks import Checks, Findings, check
+from descent.robustness.checks import AttackResults, Checks, check
 from descent.robustness.sweep import directions, fgsm_accuracy, sweep, zero_gradient_share
 
 EPSILON = 0.1
@@ -60,7 +60,7 @@ def judged(model: nn.Module, data: Split) -> list[str]:
     checks = check(
         model,
         data,
-        Findings(
+        AttackResults(
             fgsm=sweep(model, data, direction, [0.0, 0.02, EPSILON, 0.5], 200, rng)[0],
             pgd=pgd_curve(model, data, direction, SETTINGS, 200, rng),
             dlr_accuracy=fgsm_accuracy(model, data, EPSILON, dlr, 200),
@@ -112,10 +112,10 @@ def test_pixels_that_are_normalised_are_named(model: nn.Module, data: Split) -> 
 
 FGSM = {"epsilon": EPSILON, "accuracy": 0.2, "noise_accuracy": 0.9}
 PGD_ROW = {"epsilon": 0.5, "accuracy": 0.1, "fgsm_accuracy": 0.2}
-FOUND = Findings([FGSM], [PGD_ROW], dlr_accuracy=0.2, zero_gradient_share=0.0, epsilon=EPSILON, pgd_images=200)
+FOUND = AttackResults([FGSM], [PGD_ROW], dlr_accuracy=0.2, zero_gradient_share=0.0, epsilon=EPSILON, pgd_images=200)
 
 
-def found(**changes: float) -> Findings:
+def found(**changes: float) -> AttackResults:
     """Return what attacks of which nothing is to be said have shown, with another last row of PGD."""
     return FOUND._replace(pgd=[PGD_ROW | changes])
 

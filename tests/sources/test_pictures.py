@@ -155,9 +155,9 @@ def test_2_to_50_classes_are_taken(tmp_path: Path, count: int) -> None:
 
 
 def test_more_pixels_than_are_read_again_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descent.png_folder.MOST_BYTES", 6 * 120)
+    monkeypatch.setattr("descent.sources.pictures.MOST_BYTES", 6 * 120)
     read_folder(folder)
-    monkeypatch.setattr("descent.png_folder.MOST_BYTES", 6 * 120 - 1)
+    monkeypatch.setattr("descent.sources.pictures.MOST_BYTES", 6 * 120 - 1)
     with pytest.raises(DataError, match="train: more than 719 pixels in all"):
         read_folder(folder)
 

@@ -36,7 +36,7 @@ def test_it_cannot_go_below_the_variance_however_much_x_says(data: Split) -> Non
 
 def test_our_loss_refuses_the_shapes(data: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(data)
-    monkeypatch.setattr("descent.broadcasting.squared_error", slipped_error)
+    monkeypatch.setattr("descent.theory.broadcasting.squared_error", slipped_error)
     assert not refused(data)
 
 

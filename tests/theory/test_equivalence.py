@@ -8,7 +8,14 @@ import torch
 from descent.io.datasets import Split
 from descent.io.errors import ParamsError
 from descent.io.schema import Params
-from descent.theory.equivalence import agreement, before_padding, random_mlp, relu_evidence, training, without_bias
+from descent.theory.equivalence import (
+    agreement,
+    before_padding,
+    compare_training,
+    random_mlp,
+    relu_evidence,
+    without_bias,
+)
 from descent.theory.parametrised_relu import rewritten
 
 
@@ -21,7 +28,7 @@ def test_random_networks_agree_with_their_twins_and_the_slip_is_w2o(rng: torch.G
 
 
 def test_a_wrong_twin_would_show(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descent.equivalence.absorb", lambda network: rewritten(network, after=False))
+    monkeypatch.setattr("descent.theory.equivalence.absorb", lambda network: rewritten(network, after=False))
     assert agreement(20, rng)["max_error"] > 0.1
 
 
@@ -48,7 +55,7 @@ def test_twins_start_from_the_same_function_and_part(params: Params, rng: torch.
     data = Split(x, x.square().sum(dim=1, keepdim=True))
     run = params.theory.parametrised_relu.run.model_copy(update={"epochs": 3, "learning_rate": 0.01})
 
-    shown, rows = training(data, run, seeds=2)
+    shown, rows = compare_training(data, run, seeds=2)
 
     assert shown["start_difference"] < 1e-10
     curves = {kind: [row for row in rows if row["series"] == kind] for kind in ("parametrised ReLU", "ReLU")}
@@ -69,7 +76,7 @@ def test_training_that_diverges_names_its_parameters(
     x = torch.randn(30, 4, generator=rng).double()
     run = params.theory.parametrised_relu.run.model_copy(update={"epochs": 99, "batch_size": 2} | changes)
     with pytest.raises(ParamsError, match=r"^params\.yaml: theory\.parametrised_relu\.run: .* diverges in epoch \d+"):
-        training(Split(x, x.square().sum(dim=1, keepdim=True)), run, seeds=2)
+        compare_training(Split(x, x.square().sum(dim=1, keepdim=True)), run, seeds=2)
 
 
 @pytest.mark.parametrize("seed", range(5))

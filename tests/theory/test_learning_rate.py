@@ -37,7 +37,7 @@ def test_full_batch_descent_follows_the_closed_form_on_both_sides_of_the_thresho
 
 
 def test_the_closed_form_notices_another_path(data: Split, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descent.learning_rate.hessian", lambda x: 1.001 * hessian(x))
+    monkeypatch.setattr("descent.theory.learning_rate.hessian", lambda x: 1.001 * hessian(x))
     assert closed_form_error(data, 0.5, steps=30) > 1e-5
 
 

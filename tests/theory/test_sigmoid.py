@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from descent.theory.sigmoid import Sigmoid, gradients, limits, naive, symbolic_difference, trace
+from descent.theory.sigmoid import SigmoidFunction, gradients, limits, naive, symbolic_difference, trace
 
 X = torch.linspace(-6, 6, 25, dtype=torch.float64)
 
@@ -15,8 +15,8 @@ def test_computer_algebra_finds_no_difference() -> None:
 
 def test_the_closed_form_passes_finite_differences_twice() -> None:
     points = X.clone().requires_grad_()
-    assert gradcheck(Sigmoid.apply, points)
-    assert gradgradcheck(Sigmoid.apply, points)
+    assert gradcheck(SigmoidFunction.apply, points)
+    assert gradgradcheck(SigmoidFunction.apply, points)
 
 
 def test_the_function_and_both_gradients_are_torchs() -> None:
@@ -27,7 +27,7 @@ def test_the_function_and_both_gradients_are_torchs() -> None:
 
 
 def test_the_way_back_needs_nothing_but_the_result() -> None:
-    y = Sigmoid.apply(X.clone().requires_grad_())  # type: ignore[no-untyped-call]
+    y = SigmoidFunction.apply(X.clone().requires_grad_())  # type: ignore[no-untyped-call]
     saved = y.grad_fn.saved_tensors
     assert [tensor.data_ptr() for tensor in saved] == [y.data_ptr()]
 

@@ -1,10 +1,11 @@
 """Read `params.yaml`; report every mistake at once, with its line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from descent.io.errors import ParamsError
@@ -12,6 +13,16 @@ from descent.io.schema import Params
 from descent.io.yaml import one_line, position, read_yaml
 
 _MOST_MISTAKES = 20
+# Messages by the type of pydantic's error, where its own message would be about Python.
+_NO_SECTION = "expected keys and values, found {found}"
+_MESSAGES = {
+    "extra_forbidden": "no such parameter",
+    "missing": "this parameter is missing",
+    "union_tag_not_found": "the key kind is missing",
+    "model_type": _NO_SECTION,
+    "model_attributes_type": _NO_SECTION,
+    "dict_type": _NO_SECTION,
+}
 
 
 def load_params(path: Path) -> Params:
@@ -33,43 +44,49 @@ def explained(path: Path, tree: Node, error: ValidationError) -> Iterable[str]:
     mistakes = error.errors(include_url=False)
     missing = [mistake["loc"] for mistake in mistakes if mistake["type"] == "missing"]
     for mistake in mistakes[:_MOST_MISTAKES]:
-        node, names = _located(tree, mistake["loc"])
-        message, given = mistake["msg"].removeprefix("Value error, "), mistake["input"]
+        message = _message(mistake)
         if mistake["type"] == "extra_forbidden":
-            message = "no such parameter"
-            siblings = [str(loc[-1]) for loc in missing if loc[:-1] == mistake["loc"][:-1]]
-            if close := get_close_matches(str(mistake["loc"][-1]), siblings, n=1):
-                message += f"; did you mean {close[0]}?"
-        elif mistake["type"] == "missing":
-            message = "this parameter is missing"
-        elif mistake["type"] == "union_tag_not_found":
-            message = "the key kind is missing"
-        elif mistake["type"] in ("model_type", "model_attributes_type", "dict_type"):
-            message = f"expected keys and values, found {type(given).__name__}"
-        elif isinstance(given, str | int | float | None):
-            message += f" (got {given!r})"
-        # A mistake between two sections says in its message where it lies.
-        place = f"{position(node.start_mark)}: {one_line('.'.join(names))}" if names else ""
-        yield f"{path}{place}: {one_line(message)}"
+            message += _suggestion(mistake["loc"], missing)
+        yield f"{path}{_place(tree, mistake['loc'])}: {one_line(message)}"
     if len(mistakes) > _MOST_MISTAKES:
         yield f"{path}: and {len(mistakes) - _MOST_MISTAKES:,} mistakes more"
 
 
-def _located(tree: Node, location: tuple[int | str, ...]) -> tuple[Node, list[str]]:
-    """Walk down the YAML nodes along `location`; what the file does not have (a union's tag) is passed over."""
-    if location[-1:] == ("[key]",):  # the key itself is meant
-        location = location[:-1]
+def _message(mistake: ErrorDetails) -> str:
+    """Say what is wrong, and what was given."""
+    given = mistake["input"]
+    if mistake["type"] in _MESSAGES:
+        return _MESSAGES[mistake["type"]].format(found=type(given).__name__)
+    given_scalar = f" (got {given!r})" if isinstance(given, str | int | float | None) else ""
+    return mistake["msg"].removeprefix("Value error, ") + given_scalar
+
+
+def _suggestion(surplus: tuple[int | str, ...], missing: Iterable[tuple[int | str, ...]]) -> str:
+    """Suggest the missing key of the same section that is spelt most like the surplus one."""
+    siblings = [str(location[-1]) for location in missing if location[:-1] == surplus[:-1]]
+    close = get_close_matches(str(surplus[-1]), siblings, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _place(tree: Node, location: tuple[int | str, ...]) -> str:
+    """Return `:LINE:COLUMN: KEY` of a location of pydantic's; of a missing key, the position of its section."""
+    if not location:  # a mistake between two sections: its message names them
+        return ""
+    *parents, last = location[:-1] if location[-1] == "[key]" else location
     node, names = tree, list[str]()
-    for last, part in enumerate(location, start=1 - len(location)):
-        children: dict[int | str, tuple[Node, Node]] = {}
-        if isinstance(node, MappingNode):
-            children = {key.value: (key, value) for key, value in node.value}
-        elif isinstance(node, SequenceNode):
-            children = {index: (item, item) for index, item in enumerate(node.value)}
-        if part in children:
-            key, value = children[part]
-            node = key if last == 0 and isinstance(node, MappingNode) else value
+    for part in parents:
+        children = _children(node)
+        if part in children:  # the tag of a union is in no file
+            _, node = children[part]
             names.append(str(part))
-        elif last == 0:
-            names.append(str(part))
-    return node, names
+    key, _ = _children(node).get(last, (node, node))
+    return f"{position(key.start_mark)}: {one_line('.'.join([*names, str(last)]))}"
+
+
+def _children(node: Node) -> Mapping[int | str, tuple[Node, Node]]:
+    """Return the nodes of the key and of the value of each child; an item of a list is both."""
+    if isinstance(node, MappingNode):
+        return {key.value: (key, value) for key, value in node.value}
+    if isinstance(node, SequenceNode):
+        return {index: (item, item) for index, item in enumerate(node.value)}
+    return {}

@@ -87,8 +87,8 @@ class Attack(Section):
     bench: Bench
 
 
-class ParametrisedReLU(Section):
-    """How the parametrised ReLU is held against the ordinary one."""
+class ReLUComparison(Section):
+    """How the parametrised ReLU is compared with the ordinary one."""
 
     networks: Count
     image_size: Annotated[int, Field(ge=5, le=1000)]
@@ -96,14 +96,14 @@ class ParametrisedReLU(Section):
     run: Run
 
     @model_validator(mode="after")
-    def _trains_an_mlp(self) -> "ParametrisedReLU":
+    def _trains_an_mlp(self) -> "ReLUComparison":
         if self.run.data != "diabetes" or self.run.model.kind != "mlp":
             raise ValueError("run must train an mlp on the diabetes data")
         return self
 
 
 class Sigmoid(Section):
-    """Where the sigmoid and its derivative are looked at."""
+    """Where the sigmoid and its derivative are evaluated."""
 
     traced_at: Annotated[float, Field(ge=-100, le=100)]  # where exp(−x) is finite
     largest_x: Annotated[float, Field(gt=100, le=1e6)]
@@ -125,9 +125,9 @@ class Broadcasting(Section):
 
 
 class Theory(Section):
-    """What the theory is shown with."""
+    """Settings of the stage `theory`."""
 
-    parametrised_relu: ParametrisedReLU
+    parametrised_relu: ReLUComparison
     sigmoid: Sigmoid
     learning_rate: LearningRate
     broadcasting: Broadcasting

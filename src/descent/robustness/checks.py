@@ -9,7 +9,6 @@ from torch import nn
 
 from descent.io.datasets import Split
 
-Row = Mapping[str, float]
 # Images that the model itself is tried on.
 FEW = 200
 # More images without any gradient than this, and the attack has not been tried on them.
@@ -18,11 +17,11 @@ ZERO_GRADIENTS = 0.01
 GREY = 0.5
 
 
-class Findings(NamedTuple):
-    """What the attacks on a classifier have shown."""
+class AttackResults(NamedTuple):
+    """Accuracies under the attacks on a classifier, as far as the checks need them."""
 
-    fgsm: Sequence[Row]  # rows of `sweep`
-    pgd: Sequence[Row]  # rows of `pgd_curve`
+    fgsm: Sequence[Mapping[str, float]]  # rows of `sweep`
+    pgd: Sequence[Mapping[str, float]]  # rows of `pgd_curve`
     # Under FGSM with the difference-of-logits ratio, at `epsilon`; None with two classes, for which it is not defined.
     dlr_accuracy: float | None
     zero_gradient_share: float
@@ -37,7 +36,7 @@ class Checks(NamedTuple):
     not_applicable: list[str]
 
 
-def check(model: nn.Module, data: Split, findings: Findings) -> Checks:
+def check(model: nn.Module, data: Split, results: AttackResults) -> Checks:
     """Look for signs of a weak attack, in the style of AutoAttack's flags (Croce & Hein 2020).
 
     - `logits_not_probabilities`: the outputs of every image are shares that add up to 1, whose cross-entropy has
@@ -63,24 +62,24 @@ def check(model: nn.Module, data: Split, findings: Findings) -> Checks:
     with torch.no_grad():
         once, again = model(x), model(x)
     shares = bool((once >= 0).all()) and torch.allclose(once.sum(dim=1), torch.ones(len(once), dtype=once.dtype))
-    (fgsm,) = (row for row in findings.fgsm if row["epsilon"] == findings.epsilon)
-    noise, few = 2 * sqrt(0.5 / n), 2 * sqrt(0.5 / findings.pgd_images)
+    (fgsm,) = (row for row in results.fgsm if row["epsilon"] == results.epsilon)
+    noise, few = 2 * sqrt(0.5 / n), 2 * sqrt(0.5 / results.pgd_images)
     # Of the attacked images, not 1 / classes: where classes differ in size, a constant answer is right more often.
-    chance = data.y[: findings.pgd_images].bincount().max().item() / findings.pgd_images + few
+    chance = data.y[: results.pgd_images].bincount().max().item() / results.pgd_images + few
     holds = {
         "logits_not_probabilities": not shares,
         "deterministic_forward": torch.equal(once, again),
         "evaluation_mode": not training,
         "inputs_in_range": bool((data.x >= 0).all() and (data.x <= 1).all()),
-        "gradients_not_zero": findings.zero_gradient_share <= ZERO_GRADIENTS,
+        "gradients_not_zero": results.zero_gradient_share <= ZERO_GRADIENTS,
         "cross_entropy_not_saturated": (
-            None if findings.dlr_accuracy is None else fgsm["accuracy"] <= findings.dlr_accuracy + noise
+            None if results.dlr_accuracy is None else fgsm["accuracy"] <= results.dlr_accuracy + noise
         ),
-        "pgd_not_weaker_than_fgsm": all(row["accuracy"] <= row["fgsm_accuracy"] + few for row in findings.pgd),
+        "pgd_not_weaker_than_fgsm": all(row["accuracy"] <= row["fgsm_accuracy"] + few for row in results.pgd),
         "large_epsilon_breaks": (
-            findings.pgd[-1]["accuracy"] <= chance if findings.pgd[-1]["epsilon"] >= GREY and chance < 1 else None
+            results.pgd[-1]["accuracy"] <= chance if results.pgd[-1]["epsilon"] >= GREY and chance < 1 else None
         ),
-        "noise_not_stronger": all(row["accuracy"] <= row["noise_accuracy"] + noise for row in findings.fgsm),
+        "noise_not_stronger": all(row["accuracy"] <= row["noise_accuracy"] + noise for row in results.fgsm),
     }
     return Checks(
         [name for name, held in holds.items() if held is False],

@@ -1,36 +1,30 @@
-"""Images worth showing: typical ones, the bag of the write-up, the first of each class."""
+"""Images that figures and the page show: typical ones, the bag that becomes a T-shirt, the first of each class."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from descent.attacks.gradient_sign import PIXELS, Bounds, moved
+from descent.attacks.norms import Images
 from descent.io.datasets import Split
 from descent.models.evaluation import predict
+from descent.robustness.flips import Flips, moved_each
 
-Images = Float[Tensor, "n channels height width"]
-
-
-class Flips(NamedTuple):
-    """For each image, the smallest ε found at which it is misclassified, and what it then looks like."""
-
-    epsilon: Float[Tensor, " n"]  # 0: misclassified unmoved; infinite: not flipped by any ε tried
-    becomes: Int[Tensor, " n"]  # the class predicted at that ε; the true one where no ε flipped it
-    confidence: Float[Tensor, " n"]  # of that class at that ε, in [0, 1]
+# The classes of the write-up's image, before and after the attack.
+BAG, T_SHIRT = "Bag", "T-shirt/top"
 
 
 def typical_of_each_class(flips: Flips, y: Int[Tensor, " n"], classes: int) -> Int[Tensor, " shown"]:
-    """Pick, for each class, the correctly classified image whose smallest flipping ε is the (lower) median.
+    """Return, for each class, the correctly classified image whose smallest flipping ε is the (lower) median.
 
-    The median and not the minimum: an image that the least ε flips was hardly recognised to begin with.
-    Classes of which no image is flipped are left out.
+    Not the minimum: the image that the smallest ε flips was hardly recognised to begin with. A class of which no
+    image is flipped has none.
     """
     picked = []
     for label in range(classes):
-        candidates = _where((y == label) & (flips.epsilon > 0) & flips.epsilon.isfinite())
+        candidates = ((y == label) & (flips.epsilon > 0) & flips.epsilon.isfinite()).nonzero().flatten()
         if len(candidates):
             ranked = flips.epsilon[candidates].argsort(stable=True)
             picked.append(candidates[ranked[(len(ranked) - 1) // 2]])
@@ -38,45 +32,26 @@ def typical_of_each_class(flips: Flips, y: Int[Tensor, " n"], classes: int) -> I
 
 
 def first_of_each_class(y: Int[Tensor, " n"], classes: int) -> Int[Tensor, " shown"]:
-    """Return the first image of each class, whatever a classifier makes of it: nobody picked these."""
-    return torch.cat([_where(y == label)[:1] for label in range(classes)])
+    """Return the first image of each class, whatever its predicted class: these are not cherry-picked."""
+    return torch.cat([(y == label).nonzero().flatten()[:1] for label in range(classes)])
 
 
-def class_probabilities(
-    model: nn.Module, data: Split, classes: Sequence[str], direction: Images, epsilons: Float[Tensor, " steps"]
-) -> list[dict[str, float | str]]:
-    """Tell the probability of every class for each image, moved by each ε.
-
-    Returns:
-        For each image (`series`, its true class) and each `epsilon` the probability of the true class, `true`, and
-        of all classes, by their names.
-    """
-    rows: list[dict[str, float | str]] = []
-    for x, y, toward in zip(*data, direction, strict=True):
-        shown = torch.stack([moved(x, toward, epsilon) for epsilon in epsilons.tolist()])
-        for epsilon, given in zip(epsilons, predict(model, shown, 1).softmax(dim=1), strict=True):
-            named = dict(zip(classes, given.tolist(), strict=True))
-            rows.append({"series": classes[y], "epsilon": epsilon.item(), "true": named[classes[y]]} | named)
-    return rows
-
-
-def least_confident_flip(
-    flips: Flips, y: Int[Tensor, " n"], before: int, after: int, sure: Bool[Tensor, " n"]
-) -> int | None:
-    """Pick the image of class `before` that becomes `after` with the lowest confidence.
+def bag_to_t_shirt(
+    flips: Flips, y: Int[Tensor, " n"], classes: Sequence[str], confident: Bool[Tensor, " n"]
+) -> Int[Tensor, " found"]:
+    """Return the bag that becomes a T-shirt with the lowest confidence, or no image.
 
     Args:
         flips: Of every image.
         y: True classes.
-        before: The class it must have, and be given unmoved.
-        after: The class it must be given at its smallest flipping ε.
-        sure: Which images are confident enough, unmoved, to be of interest.
-
-    Returns:
-        Its index, or None where no image does so.
+        classes: Their names. Without bags or T-shirts there is no such image.
+        confident: Which images are classified with enough confidence, without an attack, to be of interest.
     """
-    candidates = _where((y == before) & (flips.becomes == after) & (flips.epsilon > 0) & sure)
-    return int(candidates[flips.confidence[candidates].argmin()]) if len(candidates) else None
+    if not {BAG, T_SHIRT} <= set(classes):
+        return torch.empty(0, dtype=torch.int64)
+    bag, t_shirt = classes.index(BAG), classes.index(T_SHIRT)
+    candidates = ((y == bag) & (flips.becomes == t_shirt) & (flips.epsilon > 0) & confident).nonzero().flatten()
+    return candidates[flips.confidence[candidates].argmin(dim=0, keepdim=True)] if len(candidates) else candidates
 
 
 def examples(
@@ -87,14 +62,14 @@ def examples(
     index: Int[Tensor, " shown"],
     bounds: Bounds = PIXELS,
 ) -> dict[str, Tensor]:
-    """Collect what a picture of these images needs, each moved by its own ε.
+    """Collect the data of a picture of these images, each attacked with its own ε.
 
     Returns:
         `clean` and `adversarial` images, the `direction` in which they differ, `epsilon`, the true `label`, and
         the `clean_probabilities` and `adversarial_probabilities` of all classes.
     """
     clean, epsilon = data.x[index], epsilon[index]
-    adversarial = moved(clean, direction[index] * epsilon[:, None, None, None], 1.0, bounds)
+    adversarial = moved_each(clean, direction[index], epsilon, bounds)
     return {
         "clean": clean,
         "adversarial": adversarial,
@@ -106,5 +81,31 @@ def examples(
     }
 
 
-def _where(mask: Bool[Tensor, " n"]) -> Int[Tensor, " found"]:
-    return mask.nonzero().flatten()
+def class_probabilities(
+    model: nn.Module, slider: Mapping[str, Tensor], y: Int[Tensor, " n"], classes: Sequence[str]
+) -> list[dict[str, float | str]]:
+    """Return the probability of every class for each image at each ε of a slider.
+
+    Args:
+        model: Maps images to logits.
+        slider: `clean` images, the `direction` of each, and `epsilon`, the steps of all.
+        y: True classes.
+        classes: Their names.
+
+    Returns:
+        For each image (`series`, its true class) and each `epsilon` the probability of the true class, `true`, and
+        of all classes, by their names.
+    """
+    rows: list[dict[str, float | str]] = []
+    for x, along, label in zip(slider["clean"], slider["direction"], y.tolist(), strict=True):
+        shown = torch.stack([moved(x, along, epsilon) for epsilon in slider["epsilon"].tolist()])
+        probabilities = predict(model, shown, 1).softmax(dim=1)
+        for epsilon, row in zip(slider["epsilon"].tolist(), probabilities.tolist(), strict=True):
+            named = dict(zip(classes, row, strict=True))
+            rows.append({"series": classes[label], "epsilon": epsilon, "true": named[classes[label]]} | named)
+    return rows
+
+
+def prefixed(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Put the tensors of several groups into one dictionary, named `GROUP.NAME`."""
+    return {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}

@@ -8,10 +8,10 @@ from torch import nn
 from descent.io.datasets import Split
 from descent.models.evaluation import accuracy, predict
 
-Row = dict[str, float | str]
 
-
-def transfer_matrix(models: Mapping[str, nn.Module], sets: Mapping[str, Split], batch_size: int) -> list[Row]:
+def transfer_matrix(
+    models: Mapping[str, nn.Module], sets: Mapping[str, Split], batch_size: int
+) -> list[dict[str, float | str]]:
     """Return the `accuracy` of every model (`target`) on the images crafted on every model (`source`)."""
     return [
         {
@@ -26,7 +26,7 @@ def transfer_matrix(models: Mapping[str, nn.Module], sets: Mapping[str, Split], 
     ]
 
 
-def stronger_from_elsewhere(rows: Sequence[Row]) -> list[str]:
+def stronger_from_elsewhere(rows: Sequence[Mapping[str, float | str]]) -> list[str]:
     """Name each target that images from elsewhere fool clearly better than its own: its own attack fails somewhere.
 
     Clearly: by more than two standard deviations of the difference of two shares of so many images.

@@ -1,102 +1,25 @@
 """Draw garments: a stand-in for Fashion-MNIST where it cannot be had, the same ten classes as silhouettes.
 
-Every garment is a union of a few shapes, each given by its signed distance (negative inside), on a canvas that
-reaches from −1 to 1 in x (to the right) and y (downwards). Lengths, angles, cloth and light vary from image to
-image, and the upper garments overlap in all of them, so that a classifier has something to learn, something to
-memorise and something that it cannot know.
+Every garment is a union of a few shapes. Lengths, angles, cloth and light vary from image to image, and the upper
+garments overlap in all of them, so that a classifier has something to learn, something to memorise and something that
+it cannot know.
 """
 
 from collections.abc import Callable, Sequence
-from functools import reduce
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-Points = Float[Tensor, "n pixels 2"]
-Field = Float[Tensor, "n pixels"]  # a signed distance, or a shade, at each pixel
-Numbers = Float[Tensor, " n"]
+from descent.sources.shapes import SIDE, Numbers, Pencil, Points, Raster, cover, inked, union, without
+
 CHUNK = 1000
-SIDE = 28
-
-
-class Pencil:
-    """Draws random numbers and shapes for `n` images at once."""
-
-    def __init__(self, points: Points, rng: torch.Generator) -> None:
-        self.points, self.rng, self.n = points, rng, len(points)
-
-    def between(self, low: float, high: float) -> Numbers:
-        """Draw uniformly between two bounds."""
-        return low + (high - low) * torch.rand(self.n, generator=self.rng)
-
-    def chance(self, share: float) -> Numbers:
-        """Draw 1 with this probability, else 0."""
-        return (torch.rand(self.n, generator=self.rng) < share).float()
-
-    def at(self, x: Numbers | float, y: Numbers | float) -> Float[Tensor, "n 2"]:
-        """Place a point in each image."""
-        return torch.stack([self.same(x), self.same(y)], dim=1)
-
-    def same(self, value: Numbers | float) -> Numbers:
-        """Give every image the number, if it is but one."""
-        return value if isinstance(value, Tensor) else torch.full((self.n,), value)
-
-    def stroke(self, start: Float[Tensor, "n 2"], end: Float[Tensor, "n 2"], radius: Numbers | float) -> Field:
-        """Measure from a line with round ends."""
-        along, offset = (end - start)[:, None], self.points - start[:, None]
-        share = (offset * along).sum(-1) / along.square().sum(-1).clamp_min(1e-6)
-        distance: Field = (offset - share.clamp(0, 1)[..., None] * along).norm(dim=-1)
-        return distance - self.same(radius)[:, None]
-
-    def polygon(self, *corners: Float[Tensor, "n 2"]) -> Field:
-        """Measure from a convex polygon, its corners in clockwise order as seen on the canvas."""
-        sides = []
-        for corner, following in zip(corners, [*corners[1:], corners[0]], strict=True):
-            edge = following - corner
-            outwards = torch.stack([edge[:, 1], -edge[:, 0]], dim=1) / edge.norm(dim=1, keepdim=True).clamp_min(1e-6)
-            sides.append(((self.points - corner[:, None]) * outwards[:, None]).sum(-1))
-        return torch.stack(sides).amax(dim=0)
-
-    def upright(self, top: Numbers | float, bottom: Numbers | float, above: Numbers, below: Numbers) -> Field:
-        """Measure from a trapezoid, symmetric to the middle, half as wide as `above` and `below` say."""
-        return self.polygon(self.at(-above, top), self.at(above, top), self.at(below, bottom), self.at(-below, bottom))
-
-    def ellipse(self, centre: Float[Tensor, "n 2"], width: Numbers, height: Numbers) -> Field:
-        """Measure, nearly, from an ellipse with these half axes."""
-        axes = torch.stack([width, height], dim=1)
-        scaled: Field = ((self.points - centre[:, None]) / axes[:, None]).norm(dim=-1)
-        return (scaled - 1) * axes.amin(dim=1)[:, None]
-
-    def pair(self, shape: Callable[[float], Field]) -> Field:
-        """Unite a shape on the left (−1) with its like on the right (1)."""
-        return union(*(shape(side) for side in (-1.0, 1.0)))
-
-
-def union(*fields: Field) -> Field:
-    """Measure from several shapes together."""
-    return reduce(torch.minimum, fields)
-
-
-def without(field: Field, hole: Field) -> Field:
-    """Measure from a shape with another cut out of it."""
-    return torch.maximum(field, -hole)
-
-
-def inked(field: Field, strength: Numbers) -> Field:
-    """Shade a seam: 1 away from the shape, darker by `strength` inside it."""
-    return 1 - strength[:, None] * cover(field)
-
-
-def cover(field: Field) -> Field:
-    """Share of each pixel that lies inside the shape."""
-    return (0.5 - field * (SIDE / 2)).clamp(0, 1)
 
 
 def top(
     pencil: Pencil, length: Numbers, sleeve: Numbers, hem: Numbers, neck: Numbers, bulk: float
-) -> tuple[Field, Numbers]:
+) -> tuple[Raster, Numbers]:
     """Draw the body and the sleeves of an upper garment; return it with the height of its shoulders."""
     shoulder, chest = pencil.between(-0.78, -0.66), pencil.between(0.34, 0.46) + bulk
     bottom = (shoulder + length).clamp_max(0.92)
@@ -114,14 +37,14 @@ def top(
     return without(union(body, arms), collar), shoulder
 
 
-def t_shirt(pencil: Pencil) -> tuple[Field, Field]:
+def t_shirt(pencil: Pencil) -> tuple[Raster, Raster]:
     """Short sleeves, straight."""
     sleeve = pencil.between(0.15, 0.5)
     shape, _ = top(pencil, pencil.between(1.2, 1.6), sleeve, pencil.between(0.9, 1.1), pencil.between(0.05, 0.25), 0.0)
     return shape, torch.ones_like(shape)
 
 
-def trouser(pencil: Pencil) -> tuple[Field, Field]:
+def trouser(pencil: Pencil) -> tuple[Raster, Raster]:
     """Two legs."""
     waist, foot, hip = pencil.between(-0.95, -0.8), pencil.between(0.75, 0.95), pencil.between(0.16, 0.26)
     apart, leg = pencil.between(0.12, 0.36), pencil.between(0.07, 0.14)
@@ -132,7 +55,7 @@ def trouser(pencil: Pencil) -> tuple[Field, Field]:
     return shape, torch.ones_like(shape)
 
 
-def pullover(pencil: Pencil) -> tuple[Field, Field]:
+def pullover(pencil: Pencil) -> tuple[Raster, Raster]:
     """Long sleeves, a band at the hem."""
     sleeve = pencil.between(0.75, 1.25)
     shape, _ = top(
@@ -141,7 +64,7 @@ def pullover(pencil: Pencil) -> tuple[Field, Field]:
     return shape, torch.ones_like(shape)
 
 
-def dress(pencil: Pencil) -> tuple[Field, Field]:
+def dress(pencil: Pencil) -> tuple[Raster, Raster]:
     """A narrow bodice, a flared skirt, often no sleeves."""
     shoulder, waist = pencil.between(-0.9, -0.75), pencil.between(-0.25, 0.05)
     hem, narrow = pencil.between(0.7, 0.95), pencil.between(0.12, 0.22)
@@ -160,7 +83,7 @@ def dress(pencil: Pencil) -> tuple[Field, Field]:
     return shape, torch.ones_like(shape)
 
 
-def coat(pencil: Pencil) -> tuple[Field, Field]:
+def coat(pencil: Pencil) -> tuple[Raster, Raster]:
     """Long, long-sleeved, open down the front."""
     shape, shoulder = top(
         pencil,
@@ -174,7 +97,7 @@ def coat(pencil: Pencil) -> tuple[Field, Field]:
     return shape, inked(front, pencil.between(0.0, 0.8))
 
 
-def sandal(pencil: Pencil) -> tuple[Field, Field]:
+def sandal(pencil: Pencil) -> tuple[Raster, Raster]:
     """A thin sole, a heel, a few straps."""
     ground, heel, sole = pencil.between(0.35, 0.6), pencil.between(0.02, 0.55), pencil.between(0.04, 0.08)
     toe, back = pencil.at(-0.85, ground), pencil.at(0.75, ground - heel)
@@ -188,7 +111,7 @@ def sandal(pencil: Pencil) -> tuple[Field, Field]:
     return shape, torch.ones_like(shape)
 
 
-def shirt(pencil: Pencil) -> tuple[Field, Field]:
+def shirt(pencil: Pencil) -> tuple[Raster, Raster]:
     """Sleeves of any length, a collar, buttons that do not always show."""
     long = pencil.chance(0.65)
     sleeve = long * pencil.between(0.75, 1.25) + (1 - long) * pencil.between(0.2, 0.55)
@@ -202,14 +125,14 @@ def shirt(pencil: Pencil) -> tuple[Field, Field]:
     return shape, inked(front, buttons) * inked(pocket, patch)
 
 
-def sneaker(pencil: Pencil) -> tuple[Field, Field]:
+def sneaker(pencil: Pencil) -> tuple[Raster, Raster]:
     """A low shoe with its toe to the left."""
     shape, ground = shoe(pencil, pencil.between(0.3, 0.55))
     sole = pencil.stroke(pencil.at(-0.9, ground), pencil.at(0.9, ground), pencil.between(0.05, 0.12))
     return union(shape, sole), inked(sole, pencil.between(-0.3, 0.6))
 
 
-def bag(pencil: Pencil) -> tuple[Field, Field]:
+def bag(pencil: Pencil) -> tuple[Raster, Raster]:
     """A box with a handle."""
     lid, base = pencil.between(-0.45, 0.0), pencil.between(0.5, 0.85)
     wide = pencil.between(0.5, 0.88)
@@ -220,7 +143,7 @@ def bag(pencil: Pencil) -> tuple[Field, Field]:
     return union(box, handle), inked(flap, pencil.between(0.0, 0.6))
 
 
-def ankle_boot(pencil: Pencil) -> tuple[Field, Field]:
+def ankle_boot(pencil: Pencil) -> tuple[Raster, Raster]:
     """A shoe with a shaft and a heel."""
     shape, ground = shoe(pencil, pencil.between(0.35, 0.6))
     edge, high = pencil.between(0.0, 0.25), pencil.between(-0.9, -0.35)
@@ -231,7 +154,7 @@ def ankle_boot(pencil: Pencil) -> tuple[Field, Field]:
     return union(shape, shaft, heel), torch.ones_like(shape)
 
 
-def shoe(pencil: Pencil, height: Numbers) -> tuple[Field, Numbers]:
+def shoe(pencil: Pencil, height: Numbers) -> tuple[Raster, Numbers]:
     """Draw a shoe in profile, toe to the left; return it with the height of the ground."""
     ground, toe = pencil.between(0.25, 0.5), pencil.between(0.12, 0.25)
     instep = pencil.between(-0.35, 0.0)
@@ -245,7 +168,7 @@ def shoe(pencil: Pencil, height: Numbers) -> tuple[Field, Numbers]:
     return shape, ground
 
 
-GARMENTS: Sequence[Callable[[Pencil], tuple[Field, Field]]] = (
+GARMENTS: Sequence[Callable[[Pencil], tuple[Raster, Raster]]] = (
     t_shirt,
     trouser,
     pullover,
@@ -302,7 +225,7 @@ def _canvas(n: int, rng: torch.Generator) -> Points:
     return (grid @ turn) * stretch + shift
 
 
-def _cloth(pencil: Pencil) -> Field:
+def _cloth(pencil: Pencil) -> Raster:
     """Light, stripes and folds."""
     x, y = pencil.points.unbind(-1)
     direction, pitch = pencil.chance(0.5)[:, None], pencil.between(4.0, 20.0)[:, None]

@@ -7,12 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from descent.io.datasets import Split
+from descent.io.results import Value
 from descent.io.schema import Broadcasting
 from descent.models.evaluation import squared_error
-from descent.theory.evidence import Evidence, Row
+from descent.theory.evidence import Evidence
 from descent.training.least_squares import least_squares_loss, stability_threshold, with_bias
-
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def broadcasting_evidence(data: Split, settings: Broadcasting, seed: int) -> Evidence:
@@ -33,12 +32,12 @@ def broadcasting_evidence(data: Split, settings: Broadcasting, seed: int) -> Evi
         "(n, 1) − (n, 1)": descend(design, y, squared_error, rate, settings.steps),
     }
     slipped, independent, right = (values[-1] for values in losses.values())
-    rows: list[Row] = [
+    rows: list[dict[str, Value]] = [
         {"series": name, "step": step, "loss": loss}
         for name, values in losses.items()
         for step, loss in enumerate(values)
     ]
-    numbers: dict[str, float | int | str | bool | None] = {
+    numbers: dict[str, Value] = {
         "variance": y.var(correction=0).item(),
         "slipped_loss": slipped,
         "slipped_loss_on_shuffled_targets": independent,
@@ -61,7 +60,11 @@ def slipped_error(prediction: Float[Tensor, "n 1"], target: Float[Tensor, " n"])
 
 
 def descend(
-    design: Float[Tensor, "n k"], y: Float[Tensor, "n ..."], loss: Loss, learning_rate: float, steps: int
+    design: Float[Tensor, "n k"],
+    y: Float[Tensor, "n ..."],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    learning_rate: float,
+    steps: int,
 ) -> list[float]:
     """Return the loss before the first step of gradient descent from zero, and after each."""
     weights = torch.zeros(design.shape[1], 1, dtype=design.dtype)

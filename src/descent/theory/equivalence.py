@@ -10,18 +10,17 @@ from torch import Tensor, nn
 
 from descent.io.datasets import Split
 from descent.io.errors import ParamsError
+from descent.io.results import Value
 from descent.io.run_schema import Run
-from descent.io.schema import ParametrisedReLU as Settings
+from descent.io.schema import ReLUComparison
 from descent.models.evaluation import TASKS, evaluate
 from descent.models.networks import build_model
-from descent.theory.evidence import Evidence, Row
+from descent.theory.evidence import Evidence
 from descent.theory.parametrised_relu import ParametrisedReLU, absorb, parametrised, rewritten
 from descent.training.loop import fit
 
-Numbers = dict[str, float | int]
 
-
-def relu_evidence(data: Split, settings: Settings, seed: int) -> Evidence:
+def relu_evidence(data: Split, settings: ReLUComparison, seed: int) -> Evidence:
     """Show where a parametrised ReLU is an ordinary one with other biases, where not, and that training differs.
 
     Args:
@@ -31,12 +30,12 @@ def relu_evidence(data: Split, settings: Settings, seed: int) -> Evidence:
     """
     rng = torch.Generator().manual_seed(seed)
     padding, errors = before_padding(settings.image_size, rng)
-    trained, losses = training(data, settings.run, settings.seeds)
+    trained, losses = compare_training(data, settings.run, settings.seeds)
     numbers = agreement(settings.networks, rng) | without_bias(settings.networks, rng) | padding | trained
     return Evidence(numbers, {"parametrised-relu": losses}, {"padding": errors})
 
 
-def agreement(networks: int, rng: torch.Generator) -> Numbers:
+def agreement(networks: int, rng: torch.Generator) -> dict[str, float]:
     """Compare random networks with their ordinary twins, and with what the write-up's recipe makes of them.
 
     Returns:
@@ -63,7 +62,7 @@ def agreement(networks: int, rng: torch.Generator) -> Numbers:
     }
 
 
-def without_bias(networks: int, rng: torch.Generator) -> Numbers:
+def without_bias(networks: int, rng: torch.Generator) -> dict[str, float]:
     """Find a network without biases that does what no ReLU network without biases can: f(0) ≠ 0.
 
     Returns:
@@ -76,7 +75,7 @@ def without_bias(networks: int, rng: torch.Generator) -> Numbers:
     return {"no_bias_tries": tries, "no_bias_at_zero": found, "no_bias_relu_at_zero": max(ordinary)}
 
 
-def before_padding(size: int, rng: torch.Generator) -> tuple[Numbers, list[Row]]:
+def before_padding(size: int, rng: torch.Generator) -> tuple[dict[str, float], list[dict[str, Value]]]:
     """Show what the recipe does before a convolution that pads with zeros, and before one that does not.
 
     Two convolutions with a parametrised ReLU between, on random images of `size` × `size` pixels.
@@ -96,7 +95,7 @@ def before_padding(size: int, rng: torch.Generator) -> tuple[Numbers, list[Row]]
     inside = error[:, 1:-1, 1:-1]
     border = error.clone()
     border[:, 1:-1, 1:-1] = 0
-    numbers: Numbers = {
+    numbers: dict[str, float] = {
         "zero_padding_border_error": _largest(border),
         "zero_padding_inside_error": _largest(inside),
         "valid_padding_error": _largest(valid(images) - absorb(valid)(images)),
@@ -109,7 +108,7 @@ def before_padding(size: int, rng: torch.Generator) -> tuple[Numbers, list[Row]]
     ]
 
 
-def training(data: Split, run: Run, seeds: int) -> tuple[Numbers, list[Row]]:
+def compare_training(data: Split, run: Run, seeds: int) -> tuple[dict[str, float], list[dict[str, Value]]]:
     """Train networks with parametrised ReLUs and their ordinary twins from the same functions, on the same batches.
 
     Args:
@@ -134,7 +133,7 @@ def training(data: Split, run: Run, seeds: int) -> tuple[Numbers, list[Row]]:
         differences.append(_largest(network(data.x) - twin(data.x)))
         for losses, model in zip(kinds.values(), (network, twin), strict=True):
             losses.append(_losses(model, data, run, seed))
-    rows: list[Row] = [
+    rows: list[dict[str, Value]] = [
         {"series": kind, "epoch": epoch, "loss": fmean(values), "low": min(values), "high": max(values)}
         for kind, runs in kinds.items()
         for epoch, values in enumerate(zip(*runs, strict=True))
@@ -145,7 +144,7 @@ def training(data: Split, run: Run, seeds: int) -> tuple[Numbers, list[Row]]:
         "final_loss_of_twin": twins,
         "final_loss_minus_twins": [a - b for a, b in zip(own, twins, strict=True)],
     }
-    numbers: Numbers = {"seeds": seeds, "start_difference": max(differences)}
+    numbers: dict[str, float] = {"seeds": seeds, "start_difference": max(differences)}
     for name, values in compared.items():
         numbers |= {name: fmean(values), f"{name}_deviation": stdev(values)}
     return numbers, rows

@@ -1,14 +1,14 @@
-"""What is shown for a claim of the theory."""
+"""The results for one claim of the theory."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-Row = dict[str, float | str | None]
+from descent.io.results import Value
 
 
 class Evidence(NamedTuple):
-    """Numbers by name; curves by name, in rows with a `series` each; and tables of what else a figure needs."""
+    """Metrics by name; rows of curves by name, with a `series` each; and rows of other tables that a figure needs."""
 
-    numbers: Mapping[str, float | int | str | bool | None]
-    curves: Mapping[str, Sequence[Row]]
-    tables: Mapping[str, Sequence[Row]]
+    numbers: Mapping[str, Value]
+    curves: Mapping[str, Sequence[Mapping[str, Value]]]
+    tables: Mapping[str, Sequence[Mapping[str, Value]]]

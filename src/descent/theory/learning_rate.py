@@ -6,11 +6,12 @@ import torch
 from torch.nn.utils import parameters_to_vector
 
 from descent.io.datasets import Split
+from descent.io.results import Value
 from descent.io.run_schema import Linear, Run
 from descent.io.schema import LearningRate
 from descent.models.evaluation import TASKS, evaluate
 from descent.models.networks import linear
-from descent.theory.evidence import Evidence, Row
+from descent.theory.evidence import Evidence
 from descent.training.least_squares import hessian, least_squares, stability_threshold
 from descent.training.loop import batches, fit
 
@@ -27,12 +28,12 @@ def learning_rate_evidence(data: Split, settings: LearningRate, seed: int) -> Ev
         seed: Of the order of the batches.
     """
     rates, start = settings.rates, zero_loss(data)
-    numbers: dict[str, float | int | str | bool | None] = {
+    numbers: dict[str, Value] = {
         "closed_form_error": max(closed_form_error(data, rate, steps=100) for rate in (0.1, 0.5, 0.95)),
         "loss_at_start": start,
         "worst_batch_threshold": worst_batch_threshold(data, settings.batch_size, settings.epochs, seed),
     }
-    rows: list[Row] = []
+    rows: list[dict[str, Value]] = []
     for name, words, size in (
         ("full_batch", "all examples at once", len(data.y)),
         ("mini_batch", f"batches of {settings.batch_size}", settings.batch_size),

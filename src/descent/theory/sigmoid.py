@@ -10,31 +10,34 @@ from jaxtyping import Float
 from torch import Tensor, fx
 from torch.autograd import gradcheck, gradgradcheck
 
-from descent.io.schema import Sigmoid as Settings
-from descent.theory.evidence import Evidence, Row
+from descent.io.results import Value
+from descent.io.schema import Sigmoid
+from descent.theory.evidence import Evidence
 
 
-def sigmoid_evidence(settings: Settings) -> Evidence:
+def sigmoid_evidence(settings: Sigmoid) -> Evidence:
     """Show that σ' = σ(1 − σ), the graph that computes it, and where the two part in float32."""
     points = torch.linspace(-6, 6, 49, dtype=torch.float64, requires_grad=True)
     graph, closed = gradients(points)
     numbers = {
         "symbolic_difference": symbolic_difference(),
-        "gradcheck": gradcheck(Sigmoid.apply, points),
-        "gradgradcheck": gradgradcheck(Sigmoid.apply, points),
+        "gradcheck": gradcheck(SigmoidFunction.apply, points),
+        "gradgradcheck": gradgradcheck(SigmoidFunction.apply, points),
         "largest_difference": (graph - closed).abs().max().item(),
         "traced_at": settings.traced_at,
         **limits(torch.float32, settings.largest_x),
     }
     x = torch.linspace(-settings.largest_x, settings.largest_x, 481)
     curves = zip(("graph of 1/(1 + exp(−x))", "σ(1 − σ)"), gradients(x), strict=True)
-    rows: list[Row] = [
+    rows: list[dict[str, Value]] = [
         {"series": name, "x": at.item(), "gradient": gradient.item()}
         for name, found in curves
         for at, gradient in zip(x, found, strict=True)
         if gradient > 0  # neither 0 nor NaN has a place on a logarithmic axis
     ]
-    nodes: list[Row] = [node._asdict() | {"inputs": " ".join(node.inputs)} for node in trace(settings.traced_at)]
+    nodes: list[dict[str, Value]] = [
+        node._asdict() | {"inputs": " ".join(node.inputs)} for node in trace(settings.traced_at)
+    ]
     return Evidence(numbers, {"sigmoid-gradient": rows}, {"sigmoid-graph": nodes})
 
 
@@ -44,7 +47,7 @@ def naive(x: Tensor) -> Tensor:
     return 1 / (1 + torch.exp(-x))
 
 
-class Sigmoid(torch.autograd.Function):
+class SigmoidFunction(torch.autograd.Function):
     """σ with its derivative in closed form; all that it keeps for the way back is its own result."""
 
     @staticmethod
@@ -69,7 +72,7 @@ def symbolic_difference() -> str:
     return str(sympy.simplify(sympy.diff(sigma, x) - sigma * (1 - sigma)))
 
 
-class Node(NamedTuple):
+class GraphNode(NamedTuple):
     """A step of a computation, with what autograd found there."""
 
     name: str
@@ -79,7 +82,7 @@ class Node(NamedTuple):
     gradient: float | None  # ∂result/∂value; None for a constant
 
 
-def trace(x: float) -> list[Node]:
+def trace(x: float) -> list[GraphNode]:
     """Follow `naive` at one point, in float64: torch.fx records its operations, autograd their gradients.
 
     Returns:
@@ -88,7 +91,7 @@ def trace(x: float) -> list[Node]:
     recorder = _Recorder(fx.symbolic_trace(naive))
     result = recorder.run(torch.tensor(x, dtype=torch.float64, requires_grad=True))
     derivatives = torch.autograd.grad(result, [tensor for _, tensor in recorder.seen])
-    nodes: list[Node] = []
+    nodes: list[GraphNode] = []
     for (step, tensor), derivative in zip(recorder.seen, derivatives, strict=True):
         inputs = []
         for argument in step.args:
@@ -96,9 +99,9 @@ def trace(x: float) -> list[Node]:
                 inputs.append(argument.name)
             else:
                 inputs.append(f"constant_{len(nodes)}")
-                nodes.append(Node(inputs[-1], "constant", (), float(str(argument)), None))
+                nodes.append(GraphNode(inputs[-1], "constant", (), float(str(argument)), None))
         operation = "input" if step.op == "placeholder" else step._pretty_print_target(step.target).rpartition(".")[2]
-        nodes.append(Node(step.name, operation, tuple(inputs), tensor.item(), derivative.item()))
+        nodes.append(GraphNode(step.name, operation, tuple(inputs), tensor.item(), derivative.item()))
     return nodes
 
 
@@ -120,7 +123,7 @@ def gradients(x: Float[Tensor, " n"]) -> tuple[Float[Tensor, " n"], Float[Tensor
     """Return ∂σ/∂x as autograd has it along the naive graph, and by the closed form, in the precision of `x`."""
     x = x.detach().requires_grad_()
     (graph,) = torch.autograd.grad(naive(x).sum(), x)
-    (closed,) = torch.autograd.grad(Sigmoid.apply(x).sum(), x)  # type: ignore[no-untyped-call]
+    (closed,) = torch.autograd.grad(SigmoidFunction.apply(x).sum(), x)  # type: ignore[no-untyped-call]
     return graph, closed
 
 
