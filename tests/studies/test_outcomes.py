@@ -19,7 +19,7 @@ from descent.studies.grid import Setting, Study, settings
 from descent.studies.outcomes import Outcomes, interval, results, rows, summary, trials
 from descent.studies.trials import Trial, parsed, perform
 from descent.training.checkpoint import Checkpoint
-from descent.training.runs import begin, train
+from descent.training.runs import initial_state, train
 
 Planned = Mapping[str, tuple[Setting, Trial]]
 
@@ -65,9 +65,9 @@ def test_a_trial_has_the_bytes_of_the_run(data: tuple[Path, str], run: Run, para
     save_table(tmp_path / "trial.csv", outcomes.read(next(iter(plan))).history)
 
     dataset = load_dataset(folder / "diabetes.safetensors", digest)
-    model, optimizer, rng = begin(run, dataset, 0)
-    with Checkpoint(tmp_path / "c", "", {**model.state_dict(), **optimizer.state}, rng) as checkpoint:
-        train(model, optimizer, dataset, run, params.evaluation, rng, checkpoint, lambda row: None)
+    state = initial_state(run, dataset, seed=0)
+    with Checkpoint(tmp_path / "c", "", state.tensors(), state.rng) as checkpoint:
+        train(state, dataset, run, params.evaluation, checkpoint, lambda row: None)
         save_table(tmp_path / "run.csv", checkpoint.history)
     assert (tmp_path / "trial.csv").read_bytes() == (tmp_path / "run.csv").read_bytes()
 

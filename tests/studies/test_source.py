@@ -9,7 +9,7 @@ from descent.studies.source import source_digest, source_files
 from tests.imports import ROOT, closure
 
 
-@pytest.mark.parametrize("module", ["descent.trials", "descent.report", "descent.errors"])
+@pytest.mark.parametrize("module", ["descent.studies.trials", "descent.report.page", "descent.io.errors"])
 def test_the_files_are_those_that_the_pipeline_lists(module: str) -> None:
     assert [path.relative_to(ROOT).as_posix() for path in source_files(module)] == sorted(closure(module))
 

@@ -232,7 +232,7 @@ def test_a_clone_gives_every_byte_but_those_that_no_run_gives(clone: Workspace, 
     path.write_text(json.dumps(trained | {"final_test_accuracy": true + 0.4}), encoding="utf-8")
     (clone.folder / "plots" / "curves" / "old.csv").write_text("epoch,loss\n", encoding="utf-8")
     clone.commit("Better numbers")
-    code = clone.folder / "src" / "descent" / "diagnostics.py"
+    code = clone.folder / "src" / "descent" / "training" / "diagnostics.py"
     code.write_text("raise RuntimeError('not committed')\n", encoding="utf-8")
     before = {**clone.outputs(), "lock": (clone.folder / "dvc.lock").read_bytes()}
 
@@ -268,7 +268,7 @@ def test_other_images_are_noticed_before_anything_is_trained_on_them(clone: Work
 
 @pytest.mark.slow
 def test_code_that_does_not_run_is_not_verified(clone: Workspace) -> None:
-    with (clone.folder / "src" / "descent" / "idx.py").open("a", encoding="utf-8") as file:
+    with (clone.folder / "src" / "descent" / "sources" / "idx.py").open("a", encoding="utf-8") as file:
         file.write("raise SystemExit('broken')\n")
     clone.commit("Broken")
     said = clone.run("python", "-m", "tools.verify", status=1)
