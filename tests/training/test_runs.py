@@ -1,7 +1,8 @@
 """A run that was interrupted ends with the bits of one that was not; one that diverges keeps what came before."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from descent.io.datasets import Dataset, Split
 from descent.io.run_schema import MLP, Adversary, ConvNet, Evaluation, Linear, Run
 from descent.models.machine import denormals_as_zero
 from descent.training.checkpoint import Checkpoint, stamp
-from descent.training.runs import initial_state, train
+from descent.training.loop import fit
+from descent.training.optimizers import OPTIMIZERS
+from descent.training.runs import State, fast_step, initial_state, train
 
 EVALUATION = Evaluation(train_subset=20, batch_size=16, overfitting_window=1, overfitting_rise=0.1)
 
@@ -146,6 +149,46 @@ def test_a_run_that_diverges_is_left_at_its_last_finite_epoch(tmp_path: Path, ra
     assert all(abs(value) <= 1e100 for row in checkpoint.history for value in row.values())
     mean = (state.model(data.test.x) - data.test.y).square().mean().item()
     assert checkpoint.history[-1]["test_loss"] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_tensors_of_a_state_are_those_that_training_changes(optimizer: str) -> None:
+    run = run_of(MLP(kind="mlp", hidden=[12]), optimizer=optimizer, epochs=1)
+    state = initial_state(run, data_of(run), seed=1)
+    tensors = state.tensors()
+    before = {name: tensor.clone() for name, tensor in tensors.items()}
+    assert list(fit(state.model, data_of(run).train, run, state.rng, fast_step(state, run))) == [1]
+    assert tensors.keys() == state.model.state_dict().keys() | state.optimizer.state.keys()
+    assert not any(torch.equal(tensor, before[name]) for name, tensor in tensors.items())
+    for tensor in tensors.values():
+        tensor.fill_(7)
+    assert all((tensor == 7).all() for tensor in (*state.model.parameters(), *state.optimizer.state.values()))
+
+
+class OnGPU(nn.Module):
+    """Imitates a model on a GPU: says so, and does no more."""
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Yield one parameter that has a device."""
+        yield SimpleNamespace(device=torch.device("cuda"))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "recorded"),
+    [(OnGPU(), "mlp", True), (OnGPU(), "adversarial", False), (nn.Linear(1, 1), "mlp", False)],
+)
+def test_a_step_is_recorded_on_a_gpu_and_without_an_adversary(
+    monkeypatch: pytest.MonkeyPatch, model: nn.Module, name: str, recorded: bool
+) -> None:
+    def replayed(step: object) -> object:
+        return launch
+
+    def launch(x: Tensor, y: Tensor, rate: float) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("descent.training.runs.replayed", replayed)
+    state = State(model, OPTIMIZERS["sgd"]([torch.zeros(1)], 0.0), torch.Generator())
+    assert (fast_step(state, RUNS[name]) is launch) == recorded
 
 
 def test_weights_below_the_range_of_float32_are_0_while_training_and_nowhere_else() -> None:
