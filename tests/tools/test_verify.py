@@ -138,10 +138,10 @@ def test_a_table_of_another_shape_is_told(tmp_path: Path, curve: str, line: str,
     [{"source": "drawn"}, {"train_images": 1000}, {"sha256_train_images": "4bfe"}],
 )
 def test_numbers_from_other_images_are_not_compared(tmp_path: Path, changed: dict[str, Any]) -> None:
-    ((key, value),) = changed.items()
+    ((metric, value),) = changed.items()
     said = compared(tmp_path, data=DATA | changed, trained=TRAINED | {"final_test_loss": 9.9})
     assert not said.verified
-    assert said.lines[0].startswith(f"metrics/data.json: {key}: {DATA[key]} committed, {value} now")
+    assert said.lines[0].startswith(f"metrics/data.json: {metric}: {DATA[metric]} committed, {value} now")
     assert said.lines[1].startswith("NOT VERIFIED: the images are not the committed ones, and numbers from other")
     assert len(said.lines) == 2
 
