@@ -21,8 +21,7 @@ EPOCHS = 5
 PROGRAM = f"""
 from benchmarks.epochs import train
 from benchmarks.inputs import fresh, images, params
-from descent.models.machine import make_deterministic
-from descent.models.machine import keep_freed_memory
+from descent.models.machine import keep_freed_memory, make_deterministic
 make_deterministic(params().threads)
 keep_freed_memory()
 run = params().train["mlp"].model_copy(update={{"epochs": {EPOCHS}}})

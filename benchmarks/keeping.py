@@ -4,15 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
-from benchmarks.inputs import fresh, images, params
+from benchmarks.inputs import images, params
 from benchmarks.timing import Section, alternate, spread
 from descent.io.results import save_table
 from descent.io.tensors import save_tensors
-from descent.training.checkpoint import Checkpoint, Row
-from descent.training.optimizers import OPTIMIZERS
-from descent.training.runs import train
+from descent.training.checkpoint import Checkpoint
+from descent.training.runs import initial_state, train
 
 KEEPING = "What it costs to be killed at any moment"
 EPOCHS = 5
@@ -22,7 +19,7 @@ WITH, WITHOUT = "state kept after each epoch, files flushed and renamed", "neith
 class Forgetful(Checkpoint):
     """Keeps nothing but the curve."""
 
-    def keep(self, row: Row) -> None:
+    def keep(self, row: dict[str, float]) -> None:
         """Add the row of an epoch."""
         self.history.append(row)
 
@@ -34,16 +31,14 @@ def section(rounds: int) -> Section:
 
     def of(kind: type[Checkpoint], folder: Path) -> Callable[[], Callable[[], object]]:
         def prepare() -> Callable[[], object]:
-            model, rng = fresh(run), torch.Generator().manual_seed(0)
-            optimizer = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
+            state = initial_state(run, data, seed=0)
 
             def timed() -> None:
-                state = {**model.state_dict(), **optimizer.state}
-                with kind(folder / "kept", "stamp", state, rng) as checkpoint:
-                    train(model, optimizer, data, run, evaluation, rng, checkpoint, lambda row: None)
+                with kind(folder / "kept", "stamp", state.tensors(), state.rng) as checkpoint:
+                    train(state, data, run, evaluation, checkpoint, lambda row: None)
                     if kind is Checkpoint:
                         save_table(folder / "curve.csv", checkpoint.history)
-                        save_tensors(folder / "model.safetensors", model.state_dict())
+                        save_tensors(folder / "model.safetensors", state.model.state_dict())
 
             return timed
 

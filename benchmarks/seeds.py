@@ -7,9 +7,9 @@ import torch
 
 from benchmarks.inputs import fresh, images, params
 from benchmarks.timing import Prepare, Section, alternate, named, spread
-from descent.io.datasets import Split
 from descent.studies.stacked import fit_stacked
 from descent.training.loop import fit
+from descent.training.runs import fast_step, initial_state
 from stages.program import chosen_device
 
 SEEDS = "Seeds of mlp in a stack"
@@ -22,7 +22,7 @@ def section(rounds: int) -> Section:
     device = chosen_device()
     counts, epochs = SIZES[device.type]
     run = params().train["mlp"].model_copy(update={"epochs": epochs})
-    data = Split(*(part.to(device) for part in images().train))
+    data = images().to(device)
 
     def finished(epochs: Iterator[int]) -> None:
         for _ in epochs:
@@ -34,13 +34,13 @@ def section(rounds: int) -> Section:
         def prepare() -> Callable[[], object]:
             models = [fresh(run, seed).to(device) for seed in range(count)]
             generators = [torch.Generator().manual_seed(seed) for seed in range(count)]
-            return lambda: finished(fit_stacked(models, data, run, generators))
+            return lambda: finished(fit_stacked(models, data.train, run, generators))
 
         return prepare
 
     def alone() -> Callable[[], object]:
-        model = fresh(run).to(device)
-        return lambda: finished(fit(model, data, run, torch.Generator().manual_seed(0)))
+        state = initial_state(run, data, seed=0)
+        return lambda: finished(fit(state.model, data.train, run, state.rng, fast_step(state, run)))
 
     single = "1 seed, not stacked"
     candidates: dict[str, Prepare] = {single: alone}

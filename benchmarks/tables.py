@@ -6,8 +6,6 @@ from tabulate import tabulate
 
 from benchmarks.timing import Figures, Section
 
-Results = dict[str, object]
-
 
 def page(machine: Mapping[str, str], sections: Mapping[str, Section]) -> str:
     """Lay out where and with what it was measured, and a table for each section."""

@@ -16,7 +16,7 @@ from descent.io.layout import (
     weights,
 )
 from descent.io.params import load_params
-from descent.io.results import load_metrics, save_metrics, save_table
+from descent.io.results import Metric, load_metrics, save_metrics, save_table
 from descent.io.tensors import save_tensors
 from descent.models.machine import keep_freed_memory, make_deterministic
 from descent.models.networks import count_weights
@@ -53,7 +53,7 @@ def main(name: str) -> None:
             logging.warning("train.%s diverged in epoch %d; its curve and weights end before that", name, diverged)
 
         save_table(learning_curve(name), checkpoint.history)
-        results = {"diverged": bool(diverged), "diverged_epoch": diverged}
+        results: dict[str, Metric] = {"diverged": bool(diverged), "diverged_epoch": diverged}
         results |= describe(run, checkpoint.history, data, evaluation)
         results |= {"weights": count_weights(state.model)}
         results |= {"torch": torch.__version__.partition("+")[0], "device": device.type}

@@ -85,9 +85,9 @@ class Jobs:
                 if monotonic() > deadline:
                     os.killpg(process.pid, signal.SIGKILL)
                 with suppress(psutil.NoSuchProcess):
-                    for stage in set(psutil.Process(process.pid).children(recursive=True)) - told:
-                        told.add(stage)
-                        stage.terminate()
+                    for child in set(psutil.Process(process.pid).children(recursive=True)) - told:
+                        told.add(child)
+                        child.terminate()
             sleep(0.05)
 
 
@@ -123,8 +123,8 @@ def side_by_side(stages: dict[str, set[str]], count: int, jobs: Jobs) -> bool:
             jobs.stop()
 
 
-def due() -> dict[str, set[str]]:
-    """Return the stages of dvc.yaml that changed and all that depend on them, each with those that it awaits.
+def outdated() -> dict[str, set[str]]:
+    """Return the changed stages of dvc.yaml and all that depend on them, each with those of them that it waits for.
 
     Raises:
         DataError: dvc.lock cannot be read.
@@ -132,19 +132,35 @@ def due() -> dict[str, set[str]]:
     try:
         repo = Repo()
         warn_of_detached_head(repo)
-        ours = [stage for stage in repo.index.graph if stage.path_in_repo == str(PIPELINE)]
-        graph = nx.relabel_nodes(repo.index.graph.subgraph(ours), lambda stage: stage.addressing)
+        graph = stage_graph(repo)
         changed = graph.nodes & repo.status([str(PIPELINE)]).keys()
     except DvcException as error:
-        path = Path(getattr(error, "path", ""))
-        if path.name == LOCK.name:
-            raise DataError(
-                f"{path}: DVC cannot read it; one that was killed while it wrote leaves it so: "
-                f"`git checkout HEAD -- {path}` brings the committed one back"
-            ) from error
-        return {}  # `dvc repro` meets the same mistake, and says what it is
+        refuse_torn_lock(error)
+        return {}  # `dvc repro` runs into the same error, and reports it
+    # An edge leads to a dependency, so the ancestors of a stage are the stages that depend on it.
     stages = changed.union(*(nx.ancestors(graph, stage) for stage in changed))
     return {stage: stages & set(graph.successors(stage)) for stage in graph.nodes if stage in stages}
+
+
+def stage_graph(repo: Repo) -> nx.DiGraph:
+    """Return the graph of the stages of dvc.yaml by name; an edge leads from a stage to one that it depends on."""
+    graph = repo.index.graph
+    ours = graph.subgraph(stage for stage in graph if stage.path_in_repo == str(PIPELINE))
+    return nx.relabel_nodes(ours, lambda stage: stage.addressing)
+
+
+def refuse_torn_lock(error: DvcException) -> None:
+    """Raise an error that says how to restore dvc.lock, if that is the file that DVC cannot read.
+
+    Raises:
+        DataError: It is.
+    """
+    path = Path(getattr(error, "path", ""))
+    if path.name == LOCK.name:
+        raise DataError(
+            f"{path}: DVC cannot read it; one that was killed while it wrote leaves it so: "
+            f"`git checkout HEAD -- {path}` brings the committed one back"
+        ) from error
 
 
 def warn_of_detached_head(repo: Repo) -> None:
@@ -186,7 +202,7 @@ def main(jobs: str = "") -> None:
     with locked("repro") as lock:
         check_files()
         count = int(jobs or len(os.sched_getaffinity(0)) // load_params(PARAMS).threads or 1)
-        stages = due()
+        stages = outdated()
         if count > 1 and not side_by_side(stages, count, Jobs(lock)):
             sys.exit(1)
         sys.exit(dvc(["repro"]))

@@ -9,8 +9,6 @@ import pandas as pd
 
 from descent.sources.published import FILES
 
-Metrics = Mapping[str, Any]
-
 ABSENT = "(absent)"
 
 
@@ -68,7 +66,7 @@ EXACT = Kind("exact", "", absolute=1e-12, relative=1e-5)
 class Difference(NamedTuple):
     """A metric that is not as committed; `change` and `allowed` where both values are numbers."""
 
-    key: str
+    metric: str
     old: object
     new: object
     change: float | None
@@ -77,14 +75,14 @@ class Difference(NamedTuple):
     within: bool
 
 
-def kind_of(key: str, metrics: Metrics) -> Kind:
+def kind_of(metric: str, metrics: Mapping[str, Any]) -> Kind:
     """Return the kind of a metric in a file; one with an accuracy, or checks of an attack, is of classifiers."""
     of_classifier = any("accuracy" in name or name == "failed_checks" for name in metrics)
     kinds: list[Kind] = [*COMMON, *(CLASSIFIER if of_classifier else ()), EXACT]
-    return next(kind for kind in kinds if re.search(kind.pattern, key))
+    return next(kind for kind in kinds if re.search(kind.pattern, metric))
 
 
-def differences(old: Metrics, new: Metrics) -> list[Difference]:
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
     """Compare two files of metrics.
 
     Args:
@@ -95,22 +93,22 @@ def differences(old: Metrics, new: Metrics) -> list[Difference]:
         Each metric that is not equal, in the order of `old`, those that only `new` has last. One that is missing on one
         side is never within tolerance, nor one that is a number on one side and a word, or nothing, on the other.
     """
-    pairs = {key: (old.get(key, ABSENT), new.get(key, ABSENT)) for key in dict.fromkeys([*old, *new])}
+    pairs = {metric: (old.get(metric, ABSENT), new.get(metric, ABSENT)) for metric in dict.fromkeys([*old, *new])}
     return [
-        _difference(key, before, after, kind_of(key, old))
-        for key, (before, after) in pairs.items()
+        _difference(metric, before, after, kind_of(metric, old))
+        for metric, (before, after) in pairs.items()
         if before != after or _type(before) != _type(after)
     ]
 
 
-def _difference(key: str, old: Any, new: Any, kind: Kind) -> Difference:  # noqa: ANN401 - any word of JSON
+def _difference(metric: str, old: Any, new: Any, kind: Kind) -> Difference:  # noqa: ANN401 - any word of JSON
     same_type = ABSENT not in (old, new) and _type(old) == _type(new)
     if not same_type or _type(old) is not float:
-        return Difference(key, old, new, None, None, kind.name, within=same_type and kind.absolute == inf)
+        return Difference(metric, old, new, None, None, kind.name, within=same_type and kind.absolute == inf)
     # A count is exact, be it as large as it may.
     counted = kind is EXACT and isinstance(old, int)
     change, allowed = new - old, 0.0 if counted else kind.absolute + kind.relative * abs(old)
-    return Difference(key, old, new, change, allowed, kind.name, within=abs(change) <= allowed)
+    return Difference(metric, old, new, change, allowed, kind.name, within=abs(change) <= allowed)
 
 
 def _type(value: object) -> type:

@@ -31,70 +31,67 @@ FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "DVC_STAGE", "DVC_ROOT"
 GRACE = 20.0
 
 
-class Results(NamedTuple):
+class Outputs(NamedTuple):
     """What a run left: the MD5 of every output that DVC keeps, and the bytes of every file that git keeps."""
 
     cached: Mapping[str, str]
     files: Mapping[str, bytes]
 
 
-class Report(NamedTuple):
+class Verdict(NamedTuple):
     """Lines that say what differs, the last with the verdict."""
 
     lines: Sequence[str]
     verified: bool
 
 
-def read(folder: Path) -> Results:
-    """Read the results of a repository from its dvc.lock, metrics/ and plots/."""
+def read(folder: Path) -> Outputs:
+    """Read the outputs of a repository from its dvc.lock, metrics/ and plots/."""
     lock = YAML(typ="safe").load((folder / "dvc.lock").read_text(encoding="utf-8"))
     outs = [out for stage in lock["stages"].values() for out in stage.get("outs", [])]
     files = (path for name in IN_GIT for path in (folder / name).rglob("*") if path.is_file())
-    return Results(
+    return Outputs(
         {out["path"]: out["md5"] for out in outs if Path(out["path"]).parts[0] not in IN_GIT},
         {path.relative_to(folder).as_posix(): path.read_bytes() for path in files},
     )
 
 
-def other_data(old: Results, new: Results) -> Report | None:
-    """Say what differs where the new results come from other data; None: they do not."""
-    found = [each for each in metrics_differences(DATA, old.files[DATA], new.files[DATA]) if not each.within]
-    if not found:
-        return None
-    return Report(
-        [
-            *(f"{DATA}: {words(each)}" for each in found),
-            "NOT VERIFIED: the images are not the committed ones, and numbers from other images cannot be compared; "
-            "DESCENT_MIRROR says where the right ones are",
-        ],
-        verified=False,
-    )
-
-
-def report(old: Results, new: Results) -> Report:
-    """Compare the committed results with new ones."""
-    if other := other_data(old, new):
+def verdict(old: Outputs, new: Outputs) -> Verdict:
+    """Compare the committed outputs with new ones."""
+    if other := other_data(old.files[DATA], new.files[DATA]):
         return other
-    before, after = (dict[str, str | bytes]({**each.cached, **each.files}) for each in (old, new))
-    differing = sorted(path for path in before | after if before.get(path) != after.get(path))
-    lines, failed = [f"{len(before | after) - len(differing)} outputs identical"], 0
+    before: dict[str, str | bytes] = {**old.cached, **old.files}
+    after: dict[str, str | bytes] = {**new.cached, **new.files}
+    paths = sorted(before | after)
+    differing = [path for path in paths if before.get(path) != after.get(path)]
+    lines, failed = [f"{len(paths) - len(differing)} outputs identical"], 0
     for path in differing:
-        for line, harmless in told(path, before.get(path), after.get(path)):
+        for line, harmless in output_differences(path, before.get(path), after.get(path)):
             lines.append(f"{path}: {line}")
             failed += not harmless
-    if not differing:
-        verdict = "verified: every byte is the committed one"
-    elif not failed:
-        verdict = (
+    if failed:
+        last = f"NOT VERIFIED: {failed} of these differences {'is' if failed == 1 else 'are'} too large"
+    elif differing:
+        last = (
             f"verified within tolerance: {len(differing)} outputs have other bytes, and every metric is as near as "
             "another processor or thread count would bring it"
         )
     else:
-        verdict = f"NOT VERIFIED: {failed} of these differences {'is' if failed == 1 else 'are'} too large"
-    return Report([*lines, verdict], verified=not failed)
+        last = "verified: every byte is the committed one"
+    return Verdict([*lines, last], verified=not failed)
 
 
-def told(path: str, old: str | bytes | None, new: str | bytes | None) -> list[tuple[str, bool]]:
+def other_data(old: bytes, new: bytes) -> Verdict | None:
+    """Compare the metrics of the data, committed and new; None: the data are the same."""
+    lines = [f"{DATA}: {line}" for line, harmless in metrics_differences(DATA, old, new) if not harmless]
+    last = (
+        "NOT VERIFIED: the images are not the committed ones, and numbers from other images cannot be compared; "
+        "DESCENT_MIRROR says where the right ones are"
+    )
+    return Verdict([*lines, last], verified=False) if lines else None
+
+
+def output_differences(path: str, old: str | bytes | None, new: str | bytes | None) -> list[tuple[str, bool]]:
     """Return a line for each difference of an output, and whether it is harmless."""
     if new is None:
         return [("MISSING: it is committed, and nothing makes it", False)]
@@ -103,27 +100,23 @@ def told(path: str, old: str | bytes | None, new: str | bytes | None) -> list[tu
     found: list[tuple[str, bool]] = []
     if isinstance(old, bytes) and isinstance(new, bytes):
         if path.endswith(".json"):
-            found = [(words(each), each.within) for each in metrics_differences(path, old, new)]
+            found = metrics_differences(path, old, new)
         elif path.endswith(".csv"):
             found = table_differences(old, new)
     return found or [("differs", True)]
 
 
-def metrics_differences(path: str, old: bytes, new: bytes) -> list[Difference]:
-    """Compare two files of metrics."""
-    return differences(parse_metrics(path, old), parse_metrics(path, new))
+def metrics_differences(path: str, old: bytes, new: bytes) -> list[tuple[str, bool]]:
+    """Say how the metrics of a file differ, and whether that is within tolerance."""
+    return [(words(each), each.within) for each in differences(parse_metrics(path, old), parse_metrics(path, new))]
 
 
-def words(each: Difference) -> str:
+def words(difference: Difference) -> str:
     """Say how a metric differs."""
-    change = "" if each.change is None else f", {each.change:+.6g}"
-    if each.within:
-        limit = each.kind
-    elif each.allowed:
-        limit = f"TOO LARGE: {each.kind}, at most ±{each.allowed:.3g}"
-    else:
-        limit = f"TOO LARGE: {each.kind}"
-    return f"{each.key}: {each.old} committed, {each.new} now{change} ({limit})"
+    metric, old, new, change, allowed, kind, within = difference
+    moved = "" if change is None else f", {change:+.6g}"
+    limit = f", at most ±{allowed:.3g}" if allowed and not within else ""
+    return f"{metric}: {old} committed, {new} now{moved} ({'' if within else 'TOO LARGE: '}{kind}{limit})"
 
 
 def table_differences(old: bytes, new: bytes) -> list[tuple[str, bool]]:
@@ -168,7 +161,7 @@ def committed() -> str:
         raise DataError("nothing to verify: nothing is committed here") from error
 
 
-def cloned_without_results(commit: str, folder: Path) -> Results:
+def cloned_without_results(commit: str, folder: Path) -> Outputs:
     """Clone the repository here as of a commit, take the results out of the clone, and return them."""
     git("clone", "--quiet", str(Path.cwd()), str(folder))
     git("-C", str(folder), "checkout", "--quiet", "--detach", commit)
@@ -244,10 +237,10 @@ def main(jobs: str = "") -> None:
         environment = surroundings(clone)
         # The data first: minutes on others would be in vain.
         run(clone, environment, "dvc", "repro", "--quiet", "prepare")
-        found = other_data(old, Results({}, {DATA: (clone / DATA).read_bytes()}))
+        found = other_data(old.files[DATA], (clone / DATA).read_bytes())
         if found is None:
             run(clone, environment, "tools.repro", jobs)
-            found = report(old, read(clone))
+            found = verdict(old, read(clone))
     say(*found.lines)
     sys.exit(not found.verified)
 

@@ -212,7 +212,7 @@ TYPED_BY = {
     "DESCENT_MIRROR=~/fashion-mnist make repro": "tests/faults/test_mirrors.py",
     "make verify": "tests/tools/test_verify.py",
     "make audit": "tests/tools/test_audit.py",
-    "DESCENT_DEVICE=cuda make studies": "tests/studies/test_stack.py",
+    "DESCENT_DEVICE=cuda make studies": "tests/studies/test_stacked.py",
     "DESCENT_CLUSTER=10.7.0.1:6379 make studies": "tests/studies/test_cluster.py",
     ".venv/bin/ray start --head --port=6379 --include-dashboard=false --disable-usage-stats": (
         "tests/studies/test_cluster.py"

@@ -13,7 +13,8 @@ from descent.io.schema import Params
 from descent.report.drawing import svg
 from descent.report.study_page import Findings, drawn, page, table
 from descent.studies.grid import Study, settings
-from descent.studies.outcomes import Outcomes, results, rows, summary, trials
+from descent.studies.outcomes import Outcomes, planned_trials
+from descent.studies.summary import curve_rows, summary_rows, trial_rows
 from descent.studies.trials import perform
 from stages.publish import WORDS
 
@@ -25,15 +26,15 @@ def found(
     folder, digest = data
     study = Study(data="diabetes", runs=list(runs), seeds=2, grid=grid, epsilons=[])
     chosen = settings(name, study, runs)
-    planned = trials(chosen, range(2), params.evaluation, 1, digest)
+    planned = planned_trials(chosen, range(2), params.evaluation, 1, digest)
     outcomes = Outcomes(folder.parent / "outcomes")
 
     def engine(missing: Any) -> Any:  # noqa: ANN401
         yield from ((key, perform(trial, folder, folder.parent / "kept")) for key, trial in missing.items())
 
-    outcomes.complete({key: trial for key, (_, trial) in planned.items()}, engine, lambda: None)
-    written = {"curves": rows(planned, outcomes), "trials": results(planned, outcomes)}
-    written |= {"summary": iter(summary(planned, outcomes))}
+    outcomes.complete(outcomes.missing(planned), engine, lambda: None)
+    written = {"curves": curve_rows(planned, outcomes), "trials": trial_rows(planned, outcomes)}
+    written |= {"summary": iter(summary_rows(planned, outcomes))}
     tables = []
     for kind, content in written.items():
         save_table(path := folder.parent / f"{kind}.csv", content)

@@ -14,7 +14,7 @@ from descent.io.errors import DataError, DescentError
 from descent.io.tensors import save_tensors
 from descent.robustness.adversarial_set import broken_rules, load_adversarial_set, save_adversarial_set
 from tests.imports import ROOT
-from tools.validate import main
+from tools.adversarial_set import main
 
 CLEAN = Split(torch.linspace(0, 1, 4 * 9).view(4, 1, 3, 3), torch.tensor([3, 1, 4, 1]))
 MOVED = (CLEAN.x + 0.1).clamp(0, 1)
@@ -87,10 +87,11 @@ def test_anybody_can_validate_a_file_of_their_own(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [([], "usage: python -m tools.validate FILE\n"), (["absent"], "ERROR: .*: no such file; .*\n")]
+    ("words", "said"),
+    [([], "usage: python -m tools.adversarial_set FILE\n"), (["absent"], "ERROR: .*: no such file; .*\n")],
 )
 def test_a_mistake_of_the_user_is_one_line(words: list[str], said: str) -> None:
-    program = [sys.executable, "-m", "tools.validate", *words]
+    program = [sys.executable, "-m", "tools.adversarial_set", *words]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert re.fullmatch(said, done.stderr)

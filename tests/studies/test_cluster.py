@@ -18,6 +18,7 @@ from descent.studies import cluster
 from descent.studies.cluster import ATTEMPTS, ClusterError, on_cluster
 from descent.studies.engine import Failure
 from descent.studies.trials import Trial, key, perform
+from tests.imports import ROOT
 
 ADDRESS = "127.0.0.1:6379"
 
@@ -197,7 +198,9 @@ def test_a_driver_gives_the_nodes_its_environment_and_keeps_its_signal_handler(m
     cluster._join(ADDRESS, quiet=False)
     assert signal.getsignal(signal.SIGTERM) == before
     assert asked["address"] == ADDRESS
-    assert asked["runtime_env"]["env_vars"]["MKL_CBWR"] == "AVX2"
+    environment = asked["runtime_env"]["env_vars"]
+    assert environment["MKL_CBWR"] == "AVX2"
+    assert environment["PYTHONPATH"] == f"${{PYTHONPATH}}:{ROOT / 'src'}"  # where a node finds the library
 
 
 def test_no_trial_needs_no_cluster(tmp_path: Path) -> None:

@@ -1,13 +1,10 @@
-"""Trials are runs; each is performed once, and a summary says of all of them what statistics says."""
+"""Trials are runs; each is performed once, and its outcome is kept."""
 
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
-from scipy import stats
 
 from descent.io.datasets import load_dataset
 from descent.io.errors import DataError
@@ -15,13 +12,12 @@ from descent.io.results import save_table
 from descent.io.run_schema import Run
 from descent.io.schema import Params
 from descent.studies.engine import Failure
-from descent.studies.grid import Setting, Study, settings
-from descent.studies.outcomes import Outcomes, interval, results, rows, summary, trials
+from descent.studies.grid import Study, settings
+from descent.studies.outcomes import Outcomes, Plan, planned_trials
+from descent.studies.summary import curve_rows, trial_rows
 from descent.studies.trials import Trial, parsed, perform
 from descent.training.checkpoint import Checkpoint
-from descent.training.runs import begin, train
-
-Planned = Mapping[str, tuple[Setting, Trial]]
+from descent.training.runs import initial_state, train
 
 
 @pytest.fixture
@@ -29,10 +25,10 @@ def run(params: Params) -> Run:
     return params.train["regression-lr-1e-2"].model_copy(update={"epochs": 6})
 
 
-def planned(run: Run, params: Params, digest: str, *rates: float, seeds: int = 3) -> Planned:
+def planned(run: Run, params: Params, digest: str, *rates: float, seeds: int = 3) -> Plan:
     """Plan a study of learning rates."""
     study = Study(data="diabetes", runs=["r"], seeds=seeds, grid={"learning_rate": list(rates)}, epsilons=[])
-    return trials(settings("s", study, {"r": run}), range(seeds), params.evaluation, 1, digest)
+    return planned_trials(settings("s", study, {"r": run}), range(seeds), params.evaluation, 1, digest)
 
 
 class Engine:
@@ -49,10 +45,10 @@ class Engine:
             yield name, failed or perform(trial, self.data, self.data.parent / "kept")
 
 
-def completed(plan: Planned, engine: Engine) -> tuple[Outcomes, dict[str, Failure]]:
+def completed(plan: Plan, engine: Engine) -> tuple[Outcomes, dict[str, Failure]]:
     """Complete a study."""
     outcomes, progress = Outcomes(engine.data.parent / "outcomes"), list[str]()
-    missing = outcomes.missing({name: trial for name, (_, trial) in plan.items()})
+    missing = outcomes.missing(plan)
     failed = outcomes.complete(missing, engine, lambda: progress.append("one more"))
     assert len(progress) == len(missing)
     return outcomes, failed
@@ -65,9 +61,9 @@ def test_a_trial_has_the_bytes_of_the_run(data: tuple[Path, str], run: Run, para
     save_table(tmp_path / "trial.csv", outcomes.read(next(iter(plan))).history)
 
     dataset = load_dataset(folder / "diabetes.safetensors", digest)
-    model, optimizer, rng = begin(run, dataset, 0)
-    with Checkpoint(tmp_path / "c", "", {**model.state_dict(), **optimizer.state}, rng) as checkpoint:
-        train(model, optimizer, dataset, run, params.evaluation, rng, checkpoint, lambda row: None)
+    state = initial_state(run, dataset, seed=0)
+    with Checkpoint(tmp_path / "c", "", state.tensors(), state.rng) as checkpoint:
+        train(state, dataset, run, params.evaluation, checkpoint, lambda row: None)
         save_table(tmp_path / "run.csv", checkpoint.history)
     assert (tmp_path / "trial.csv").read_bytes() == (tmp_path / "run.csv").read_bytes()
 
@@ -82,9 +78,9 @@ def test_a_study_that_grows_performs_only_what_is_new(data: tuple[Path, str], ru
     assert again.performed == [(0.01, 2), (0.02, 0), (0.02, 1), (0.02, 2)]
     assert not failed
     assert not (folder.parent / "kept").exists() or not list((folder.parent / "kept").iterdir())
-    told = [(row["learning_rate"], row["seed"], row["epoch"]) for row in rows(wider, outcomes)]
+    told = [(row["learning_rate"], row["seed"], row["epoch"]) for row in curve_rows(wider, outcomes)]
     assert told == [(rate, seed, epoch) for rate in (0.01, 0.02) for seed in range(3) for epoch in range(1, 7)]
-    assert [row["seed"] for row in results(wider, outcomes)] == [0, 1, 2, 0, 1, 2]
+    assert [row["seed"] for row in trial_rows(wider, outcomes)] == [0, 1, 2, 0, 1, 2]
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"trial": "other", "metrics": {}, "history": []}'])
@@ -127,36 +123,7 @@ def test_a_trials_name_changes_with_all_that_it_depends_on(run: Run, params: Par
         "epsilons": [0.1],
     }
     moved = trial._replace(**{changed: other[changed]})
-    (again,) = trials([setting], [0], trial.evaluation, 1, "d")
+    (again,) = planned_trials([setting], [0], trial.evaluation, 1, "d")
     assert again == name
-    (renamed,) = trials([setting._replace(run=moved.run)], [moved.seed], *moved[2:])
+    (renamed,) = planned_trials([setting._replace(run=moved.run)], [moved.seed], *moved[2:])
     assert renamed != name
-
-
-def test_the_summary_is_what_scipy_says_paired_by_seed_and_without_what_diverged(
-    data: tuple[Path, str], run: Run, params: Params
-) -> None:
-    folder, digest = data
-    plan = planned(run, params, digest, 0.001, 0.01, 1e5, seeds=5)
-    outcomes, _ = completed(plan, Engine(folder))
-    table = pd.DataFrame(results(plan, outcomes))
-    first, second, last = summary(plan, outcomes)
-    measure = "final_train_loss"
-    of = {rate: part[measure].to_numpy() for rate, part in table.groupby("learning_rate")}
-    low, high = stats.t.interval(0.95, 4, of[0.01].mean(), stats.sem(of[0.01]))
-    assert second["learning_rate"] == 0.01
-    assert (second["seeds"], second["diverged"], second[f"{measure}_seeds"]) == (5, 0, 5)
-    assert second[f"{measure}_mean"] == pytest.approx(of[0.01].mean(), rel=1e-12)
-    assert second[f"{measure}_median"] == pytest.approx(np.median(of[0.01]), rel=1e-12)
-    assert (second[f"{measure}_low"], second[f"{measure}_high"]) == pytest.approx((low, high), rel=1e-9)
-    paired = stats.ttest_rel(of[0.01], of[0.001]).confidence_interval(0.95)
-    found = (second[f"{measure}_difference_low"], second[f"{measure}_difference_high"])
-    assert found == pytest.approx((paired.low, paired.high), rel=1e-9)
-    assert first[f"{measure}_difference"] == 0
-    assert last["diverged"] == 5
-    assert {value for name, value in last.items() if name.startswith(measure)} == {0, None}
-
-
-def test_one_value_has_no_interval() -> None:
-    assert interval([1.0]) == (None, None)
-    assert interval([2.0, 2.0]) == (2.0, 2.0)

@@ -1,18 +1,36 @@
-"""Runs that are trained in one stack end where each ends alone."""
+"""Runs that are trained in one stack, and the trials of a study that are, end where each ends alone.
+
+On the CPU, where both can be had.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from descent.io.datasets import Split
-from descent.io.run_schema import Run
+from descent.io.datasets import Dataset, Split
+from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
-from descent.models.evaluation import TASKS, measure
+from descent.io.tensors import save_tensors
+from descent.models.evaluation import TASKS, measure, predict, squared_error
 from descent.models.networks import build_model
-from descent.studies.stacked import fit_stacked, stacked_batches, stacked_gradient, stacked_weights
+from descent.studies.engine import Failure
+from descent.studies.stacked import (
+    fit_stacked,
+    on_stack,
+    stack_name,
+    stacked_batches,
+    stacked_gradient,
+    stacked_weights,
+)
+from descent.studies.trials import Outcome, Trial, key, outcome, parsed, perform
 from descent.training.loop import batches, fit
 
 SEEDS = (0, 1, 5)
+CPU = torch.device("cpu")
 
 
 def images(rng: torch.Generator) -> Split:
@@ -106,3 +124,139 @@ def test_gradients_lie_in_memory_as_the_weights_do(rng: torch.Generator) -> None
     gradient = stacked_gradient(models[0], list(stack), TASKS["diabetes"].loss, "mean")
     for part in gradient(list(stack.values()), torch.rand(2, 7, 4, generator=rng), torch.rand(2, 7, 2, generator=rng)):
         assert part.is_contiguous()
+
+
+class Made(NamedTuple):
+    """The folder of prepared data, and the digests of its files."""
+
+    folder: Path
+    digests: Mapping[str, str]
+
+
+@pytest.fixture
+def made(tmp_path: Path, rng: torch.Generator) -> Made:
+    images, patients = dict[str, torch.Tensor](), dict[str, torch.Tensor]()
+    for part, count in (("train", 60), ("test", 20)):
+        images[f"{part}_images"] = torch.randint(256, (count, 12, 12), generator=rng, dtype=torch.uint8)
+        images[f"{part}_labels"] = torch.randint(3, (count,), generator=rng, dtype=torch.uint8)
+        patients[f"{part}_x"] = torch.randn(count, 5, generator=rng, dtype=torch.float64)
+        patients[f"{part}_y"] = torch.randn(count, 1, generator=rng, dtype=torch.float64)
+    data = tmp_path / "data"
+    return Made(
+        data,
+        {
+            "images": save_tensors(data / "images.safetensors", images, {"classes": '["a", "b", "c"]'}),
+            "diabetes": save_tensors(data / "diabetes.safetensors", patients),
+        },
+    )
+
+
+def trials(made: Made, params: Params, *runs: Run, seeds: int = 3) -> dict[str, Trial]:
+    """Plan a few seeds of each run; those of classifiers are attacked."""
+    planned = [
+        Trial(run, seed, params.evaluation, 1, made.digests[run.data], [0.0, 0.1] if run.data == "images" else [])
+        for run in runs
+        for seed in range(seeds)
+    ]
+    return {key(trial): trial for trial in planned}
+
+
+def performed_in_stacks(planned: Mapping[str, Trial], made: Made) -> dict[str, Outcome]:
+    """Perform trials in stacks."""
+    outcomes = {}
+    for name, result in on_stack(planned, made.folder, CPU):
+        assert isinstance(result, bytes)
+        outcomes[name] = parsed(name, result)
+    assert outcomes.keys() == planned.keys()
+    return outcomes
+
+
+def performed_alone(name: str, trial: Trial, made: Made) -> Outcome:
+    """Perform one by itself."""
+    return parsed(name, perform(trial, made.folder, made.folder.parent / "kept"))
+
+
+def assert_equal_up_to_rounding(one: Outcome, other: Outcome) -> None:
+    """Check that two outcomes differ by rounding only."""
+    for row, expected in zip([one.metrics, *one.history], [other.metrics, *other.history], strict=True):
+        assert row.keys() == expected.keys()
+        for name, value in expected.items():
+            assert row[name] is None if value is None else row[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+
+
+def test_every_seed_of_a_stack_gives_what_it_gives_alone(made: Made, params: Params) -> None:
+    few = {"epochs": 4, "batch_size": 16}
+    planned = trials(
+        made,
+        params,
+        params.train["mlp"].model_copy(update=few),
+        params.train["mlp-weight-decay"].model_copy(update=few),
+        params.train["regression-lr-1e-2"].model_copy(update=few),
+    )
+    outcomes = performed_in_stacks(planned, made)
+    for name, trial in planned.items():
+        assert_equal_up_to_rounding(outcomes[name], performed_alone(name, trial, made))
+    losses = {outcome.metrics["final_test_loss"] for outcome in outcomes.values()}
+    assert len(losses) == len(planned)
+    attacked = next(iter(outcomes.values())).metrics
+    assert 0 <= attacked["accuracy_at_0.1"] <= attacked["accuracy_at_0"] <= 1
+
+
+def test_a_seed_that_diverges_ends_where_it_does_alone_and_holds_up_no_other(
+    made: Made, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = list[tuple[float, float]]()
+
+    def noted(
+        name: str, trial: Trial, model: nn.Module, data: Dataset, history: list[dict[str, float]], diverged: int | None
+    ) -> bytes:
+        test = data.test
+        ended.append((squared_error(predict(model, test.x, 100), test.y).item(), history[-1]["test_loss"]))
+        return outcome(name, trial, model, data, history, diverged)
+
+    monkeypatch.setattr("descent.studies.stacked.outcome", noted)
+    run = params.train["regression-lr-1e-2"].model_copy(update={"learning_rate": 0.2, "epochs": 60, "batch_size": 7})
+    planned = trials(made, params, run, seeds=4)
+    outcomes = performed_in_stacks(planned, made)
+    ends = [outcome.metrics["diverged_epoch"] for outcome in outcomes.values()]
+    assert len(set(ends)) > 1
+    for loss, told in ended:  # the weights are those of the last row
+        assert loss == pytest.approx(told)
+    for name, trial in planned.items():
+        assert_equal_up_to_rounding(outcomes[name], performed_alone(name, trial, made))
+
+
+def test_an_adversarial_run_is_trained_by_itself(made: Made, params: Params) -> None:
+    run = params.train["convnet-adversarial"].model_copy(
+        update={"epochs": 2, "batch_size": 16, "model": MLP(kind="mlp", hidden=[8])}
+    )
+    planned = trials(made, params, run, seeds=2)
+    outcomes = performed_in_stacks(planned, made)
+    for name, trial in planned.items():
+        assert outcomes[name] == performed_alone(name, trial, made)
+
+
+def test_what_fails_fails_for_its_setting_only(made: Made, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {"epochs": 2, "batch_size": 16}
+    wide, narrow = (params.train[name].model_copy(update=few) for name in ("mlp", "mlp-weight-decay"))
+
+    def without_memory(
+        models: Sequence[nn.Module], data: Split, run: Run, rngs: Sequence[torch.Generator]
+    ) -> Iterator[int]:
+        if run == wide:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB.\nMore words")
+        return fit_stacked(models, data, run, rngs)
+
+    monkeypatch.setattr("descent.studies.stacked.fit_stacked", without_memory)
+    planned = trials(made, params, wide, narrow)
+    results = dict(on_stack(planned, made.folder, CPU))
+    for name, trial in planned.items():
+        if trial.run == wide:
+            assert results[name] == Failure("CUDA out of memory. Tried to allocate 3 GiB.")
+        else:
+            assert isinstance(results[name], bytes)
+
+
+def test_where_it_was_computed_is_part_of_the_folders_name() -> None:
+    assert stack_name(CPU).startswith("cpu-")
+    assert stack_name(CPU) == stack_name(CPU)

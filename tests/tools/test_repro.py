@@ -138,7 +138,7 @@ def test_errors_of_dvc_are_shown(miniature: Workspace, tmp_path: Path, damage: s
 
 def test_a_head_that_dvc_left_detached_is_a_warning(miniature: Workspace, tmp_path: Path) -> None:
     workspace = cloned(miniature.folder, tmp_path / "detached")
-    look = ("python", "-c", "from tools.repro import due; due()")
+    look = ("python", "-c", "from tools.repro import outdated; outdated()")
     words = "HEAD is detached, as a killed `dvc exp run` leaves it: a commit here would be on no branch"
     workspace.run("git", "checkout", "--quiet", "--detach")
     assert words not in workspace.run(*look)  # as in CI

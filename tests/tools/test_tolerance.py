@@ -15,9 +15,9 @@ from tools.tolerance import ABSENT, CLASSIFIER, EXACT, Difference, differences, 
 CLASSIFIED = {"clean_accuracy": 0.88}
 
 
-def difference(key: str, old: Any, new: Any, **beside: Any) -> Difference:  # noqa: ANN401 - any word of JSON
+def difference(metric: str, old: Any, new: Any, **beside: Any) -> Difference:  # noqa: ANN401 - any word of JSON
     """Compare one metric, in a file with others."""
-    (found,) = differences({**beside, key: old}, {**beside, key: new})
+    (found,) = differences({**beside, metric: old}, {**beside, metric: new})
     return found
 
 
@@ -37,7 +37,7 @@ def test_a_difference_has_both_values_the_change_and_what_is_allowed() -> None:
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(
-    ("key", "old", "limit"),
+    ("metric", "old", "limit"),
     [
         ("final_test_accuracy", 0.88, 0.02),
         ("generalization_gap_accuracy", 0.01, 0.02),
@@ -57,18 +57,18 @@ def test_a_difference_has_both_values_the_change_and_what_is_allowed() -> None:
     ],
 )
 def test_a_classifier_may_differ_as_far_as_its_kind_of_metric_and_no_further(
-    key: str, old: float, limit: float, sign: int
+    metric: str, old: float, limit: float, sign: int
 ) -> None:
-    assert difference(key, old, old + 0.99 * sign * limit, **CLASSIFIED).within
-    assert not difference(key, old, old + 1.01 * sign * limit, **CLASSIFIED).within
+    assert difference(metric, old, old + 0.99 * sign * limit, **CLASSIFIED).within
+    assert not difference(metric, old, old + 1.01 * sign * limit, **CLASSIFIED).within
 
 
-@pytest.mark.parametrize(("key", "limit"), [("overfitting_epoch", 5), ("diverged_epoch", 5)])
-def test_an_epoch_may_be_another_one_but_not_none(key: str, limit: int) -> None:
-    assert difference(key, 20, 20 - limit, **CLASSIFIED).within
-    assert not difference(key, 20, 20 - limit - 1, **CLASSIFIED).within
-    assert not difference(key, 20, None, **CLASSIFIED).within
-    assert not difference(key, None, 20, **CLASSIFIED).within
+@pytest.mark.parametrize(("metric", "limit"), [("overfitting_epoch", 5), ("diverged_epoch", 5)])
+def test_an_epoch_may_be_another_one_but_not_none(metric: str, limit: int) -> None:
+    assert difference(metric, 20, 20 - limit, **CLASSIFIED).within
+    assert not difference(metric, 20, 20 - limit - 1, **CLASSIFIED).within
+    assert not difference(metric, 20, None, **CLASSIFIED).within
+    assert not difference(metric, None, 20, **CLASSIFIED).within
 
 
 def test_another_bag_may_be_the_least_confident_but_there_has_to_be_one() -> None:
@@ -82,10 +82,10 @@ def test_the_best_of_many_similar_epochs_may_be_another() -> None:
     assert not difference("best_epoch", 88, None, **CLASSIFIED).within
 
 
-@pytest.mark.parametrize("key", ["final_train_loss", "best_epoch", "share_of_epochs_with_rising_train_loss"])
-def test_what_is_no_classifier_keeps_its_six_digits(key: str) -> None:
-    assert difference(key, 2849.97, 2849.98).within
-    assert not difference(key, 2849.97, 2850.1).within
+@pytest.mark.parametrize("metric", ["final_train_loss", "best_epoch", "share_of_epochs_with_rising_train_loss"])
+def test_what_is_no_classifier_keeps_its_six_digits(metric: str) -> None:
+    assert difference(metric, 2849.97, 2849.98).within
+    assert not difference(metric, 2849.97, 2850.1).within
 
 
 def test_what_should_be_zero_may_be_any_rounding_error() -> None:
@@ -95,7 +95,7 @@ def test_what_should_be_zero_may_be_any_rounding_error() -> None:
 
 @pytest.mark.parametrize("beside", [{}, CLASSIFIED])
 @pytest.mark.parametrize(
-    ("key", "old", "new"),
+    ("metric", "old", "new"),
     [
         ("epochs", 1_000_000, 1_000_001),
         ("weights", 79510, 79511),
@@ -106,8 +106,10 @@ def test_what_should_be_zero_may_be_any_rounding_error() -> None:
         ("final_test_loss", 0.5, "0.5"),
     ],
 )
-def test_counts_words_and_verdicts_have_to_be_equal(key: str, old: object, new: object, beside: dict[str, Any]) -> None:
-    assert not difference(key, old, new, **beside).within
+def test_counts_words_and_verdicts_have_to_be_equal(
+    metric: str, old: object, new: object, beside: dict[str, Any]
+) -> None:
+    assert not difference(metric, old, new, **beside).within
 
 
 def test_an_attack_that_fails_a_check_is_not_within_tolerance() -> None:
@@ -123,8 +125,8 @@ def test_the_hash_of_raw_data_has_to_be_equal_and_no_other_hash() -> None:
 
 
 def test_another_version_or_device_is_told_and_harms_nothing() -> None:
-    for key, old, new in (("torch", "2.13.0", "2.14.1"), ("device", "cpu", "cuda")):
-        found = difference(key, old, new)
+    for metric, old, new in (("torch", "2.13.0", "2.14.1"), ("device", "cpu", "cuda")):
+        found = difference(metric, old, new)
         assert (found.kind, found.within) == ("circumstance", True)
 
 
@@ -140,12 +142,12 @@ def test_every_committed_metric_is_of_the_kind_that_it_is_meant_to_be(committed:
     of_classifiers, kinds = {kind.name for kind in CLASSIFIER}, set[str]()
     for path in (committed.folder / "metrics").rglob("*.json"):
         metrics = json.loads(path.read_text(encoding="utf-8"))
-        found = {key: kind_of(key, metrics).name for key, value in metrics.items() if isinstance(value, float)}
+        found = {metric: kind_of(metric, metrics).name for metric, value in metrics.items() if isinstance(value, float)}
         if path.parent.name == "metrics" and path.stem != "transfer" or path.stem.startswith("regression"):
             assert set(found.values()) <= {EXACT.name}
         else:
             assert set(found.values()) <= of_classifiers
-        kinds |= {kind_of(key, metrics).name for key in metrics}
+        kinds |= {kind_of(metric, metrics).name for metric in metrics}
     assert of_classifiers <= kinds  # none is left over
 
 

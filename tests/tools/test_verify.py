@@ -17,7 +17,7 @@ from descent.io.errors import DataError
 from descent.io.files import sha256
 from descent.sources.published import FASHION_MNIST, FILES, PUBLISHED
 from tests.workspace import Workspace, cloned
-from tools.verify import Report, cloned_without_results, committed, read, report, surroundings
+from tools.verify import Verdict, cloned_without_results, committed, read, surroundings, verdict
 
 DATA = {"source": "fashion-mnist", "train_images": 60000, "sha256_train_images": "3aed", "sha256_diabetes": "e20a"}
 TRAINED = {"final_test_loss": 0.649974, "final_test_accuracy": 0.8824, "overfitting_epoch": 15, "sha256_model": "aa"}
@@ -49,13 +49,13 @@ def prepared(
     return folder
 
 
-def compared(tmp_path: Path, **changed: Any) -> Report:  # noqa: ANN401 - as `prepared` takes them
+def compared(tmp_path: Path, **changed: Any) -> Verdict:  # noqa: ANN401 - as `prepared` takes them
     """Compare a run with one in which something is changed."""
-    return report(read(prepared(tmp_path / "old")), read(prepared(tmp_path / "new", **changed)))
+    return verdict(read(prepared(tmp_path / "old")), read(prepared(tmp_path / "new", **changed)))
 
 
 def test_without_a_difference_every_byte_is_the_committed_one(tmp_path: Path) -> None:
-    assert compared(tmp_path) == Report(
+    assert compared(tmp_path) == Verdict(
         ["6 outputs identical", "verified: every byte is the committed one"], verified=True
     )
 
@@ -100,7 +100,7 @@ def test_an_epoch_in_the_place_of_none_is_too_far(tmp_path: Path) -> None:
 def test_files_and_outputs_that_are_missing_or_surplus_are_too_much(tmp_path: Path) -> None:
     old, new = prepared(tmp_path / "old"), prepared(tmp_path / "new", cached={"models/convnet.safetensors": "2a"})
     (new / "plots" / "figures" / "mlp.svg").rename(new / "plots" / "figures" / "convnet.svg")
-    said = report(read(old), read(new))
+    said = verdict(read(old), read(new))
     assert not said.verified
     assert said.lines == [
         "3 outputs identical",
@@ -116,7 +116,7 @@ def test_files_and_outputs_that_are_missing_or_surplus_are_too_much(tmp_path: Pa
 def test_a_figure_that_differs_is_named_and_no_more(tmp_path: Path) -> None:
     old, new = prepared(tmp_path / "old"), prepared(tmp_path / "new")
     (new / "plots" / "figures" / "mlp.svg").write_text("<svg></svg>", encoding="utf-8")
-    assert report(read(old), read(new)).lines[:2] == ["5 outputs identical", "plots/figures/mlp.svg: differs"]
+    assert verdict(read(old), read(new)).lines[:2] == ["5 outputs identical", "plots/figures/mlp.svg: differs"]
 
 
 @pytest.mark.parametrize(
@@ -138,10 +138,10 @@ def test_a_table_of_another_shape_is_told(tmp_path: Path, curve: str, line: str,
     [{"source": "drawn"}, {"train_images": 1000}, {"sha256_train_images": "4bfe"}],
 )
 def test_numbers_from_other_images_are_not_compared(tmp_path: Path, changed: dict[str, Any]) -> None:
-    ((key, value),) = changed.items()
+    ((metric, value),) = changed.items()
     said = compared(tmp_path, data=DATA | changed, trained=TRAINED | {"final_test_loss": 9.9})
     assert not said.verified
-    assert said.lines[0].startswith(f"metrics/data.json: {key}: {DATA[key]} committed, {value} now")
+    assert said.lines[0].startswith(f"metrics/data.json: {metric}: {DATA[metric]} committed, {value} now")
     assert said.lines[1].startswith("NOT VERIFIED: the images are not the committed ones, and numbers from other")
     assert len(said.lines) == 2
 
@@ -232,7 +232,7 @@ def test_a_clone_gives_every_byte_but_those_that_no_run_gives(clone: Workspace, 
     path.write_text(json.dumps(trained | {"final_test_accuracy": true + 0.4}), encoding="utf-8")
     (clone.folder / "plots" / "curves" / "old.csv").write_text("epoch,loss\n", encoding="utf-8")
     clone.commit("Better numbers")
-    code = clone.folder / "src" / "descent" / "diagnostics.py"
+    code = clone.folder / "src" / "descent" / "training" / "diagnostics.py"
     code.write_text("raise RuntimeError('not committed')\n", encoding="utf-8")
     before = {**clone.outputs(), "lock": (clone.folder / "dvc.lock").read_bytes()}
 
@@ -268,7 +268,7 @@ def test_other_images_are_noticed_before_anything_is_trained_on_them(clone: Work
 
 @pytest.mark.slow
 def test_code_that_does_not_run_is_not_verified(clone: Workspace) -> None:
-    with (clone.folder / "src" / "descent" / "idx.py").open("a", encoding="utf-8") as file:
+    with (clone.folder / "src" / "descent" / "sources" / "idx.py").open("a", encoding="utf-8") as file:
         file.write("raise SystemExit('broken')\n")
     clone.commit("Broken")
     said = clone.run("python", "-m", "tools.verify", status=1)

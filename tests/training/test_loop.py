@@ -1,5 +1,7 @@
 """The loop descends as the mathematics says."""
 
+from itertools import islice
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,8 @@ from descent.io.run_schema import MLP, Linear, Run
 from descent.models.evaluation import TASKS, accuracy, evaluate, measure, predict, squared_error
 from descent.models.networks import linear
 from descent.training.least_squares import least_squares_loss, stability_threshold
-from descent.training.loop import batches, fit
+from descent.training.loop import batches, descent_step, fit, learning_rates
+from descent.training.optimizers import OPTIMIZERS
 
 
 def run(**changes: object) -> Run:
@@ -115,6 +118,38 @@ def test_a_linear_schedule_takes_each_step_at_the_rate_that_is_left() -> None:
     ]
     # The gradient of mean (0.5)² is 1; of four steps the rates are 1, 3/4, 1/2 and 1/4.
     assert steps == [-1.0, -1.75, -2.25, -2.5]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear"])
+@pytest.mark.parametrize("epochs_done", [0, 1, 3])
+def test_a_continued_run_takes_the_learning_rates_that_follow(schedule: str, epochs_done: int) -> None:
+    settings = run(schedule=schedule, batch_size=4, epochs=5)  # 3 steps an epoch: 4, 4 and 2 examples
+    whole = list(islice(learning_rates(settings, 10), 15))
+    continued = islice(learning_rates(settings, 10, epochs_done), 15 - 3 * epochs_done)
+    assert list(continued) == whole[3 * epochs_done :]
+    assert whole == [0.1 * (1 - done / 15 if schedule == "linear" else 1) for done in range(15)]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_default_step_is_the_descent_step_of_the_run(data: Split, optimizer: str) -> None:
+    settings = run(optimizer=optimizer, schedule="linear", weight_decay=0.01, batch_size=16, epochs=3)
+    by_default, given = linear(3, 1).double(), linear(3, 1).double()
+    made = OPTIMIZERS[optimizer](list(given.parameters()), settings.weight_decay)
+    for model, step in ((by_default, None), (given, descent_step(given, settings, made))):
+        assert list(fit(model, data, settings, torch.Generator().manual_seed(0), step)) == [1, 2, 3]
+    for name, tensor in by_default.state_dict().items():
+        assert torch.equal(tensor, given.state_dict()[name])
+        assert tensor.abs().sum() > 0  # trained: it begins at 0
+
+
+def test_the_loop_takes_the_step_that_it_is_given_and_no_other(data: Split) -> None:
+    model, taken = linear(3, 1).double(), list[tuple[int, float]]()
+    settings = run(schedule="linear", batch_size=16, epochs=2)
+    epochs = fit(model, data, settings, torch.Generator(), lambda x, y, rate: taken.append((len(x), rate)), 1)
+    assert list(epochs) == [2]
+    assert [count for count, _ in taken] == [16, 16, 8]
+    assert [rate for _, rate in taken] == pytest.approx([0.1 * left / 6 for left in (3, 2, 1)])
+    assert not any(parameter.any() for parameter in model.parameters())
 
 
 def test_the_loop_draws_every_example_once_in_an_order_that_the_seed_decides(rng: torch.Generator) -> None:

@@ -1,7 +1,8 @@
 """A run that was interrupted ends with the bits of one that was not; one that diverges keeps what came before."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,10 +11,10 @@ from torch import Tensor, nn
 from descent.io.datasets import Dataset, Split
 from descent.io.run_schema import MLP, Adversary, ConvNet, Evaluation, Linear, Run
 from descent.models.machine import denormals_as_zero
-from descent.models.networks import build_model
 from descent.training.checkpoint import Checkpoint, stamp
+from descent.training.loop import fit
 from descent.training.optimizers import OPTIMIZERS
-from descent.training.runs import begin, train
+from descent.training.runs import State, fast_step, initial_state, train
 
 EVALUATION = Evaluation(train_subset=20, batch_size=16, overfitting_window=1, overfitting_rise=0.1)
 
@@ -60,19 +61,16 @@ def data_of(run: Run) -> Dataset:
 def trained(path: Path, run: Run, kill_after: int = 0, stamped: str = "s") -> tuple[nn.Module, list[dict[str, float]]]:
     """Train, or be killed after so many epochs."""
     data, seen = data_of(run), list[Mapping[str, float]]()
-    model = build_model(run.model, data.train.x.shape[1:], 1 if run.data == "diabetes" else 10, seed=1)
-    model.to(data.train.x.dtype)
-    optimizer, rng = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay), torch.Generator()
-    rng.manual_seed(3)
+    state = initial_state(run, data, seed=1)
 
     def progress(row: Mapping[str, float]) -> None:
         seen.append(row)
         if len(seen) == kill_after:
             raise Killed
 
-    with Checkpoint(path, stamped, {**model.state_dict(), **optimizer.state}, rng) as checkpoint:
-        train(model, optimizer, data, run, EVALUATION, rng, checkpoint, progress)
-    return model, checkpoint.history
+    with Checkpoint(path, stamped, state.tensors(), state.rng) as checkpoint:
+        train(state, data, run, EVALUATION, checkpoint, progress)
+    return state.model, checkpoint.history
 
 
 def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
@@ -139,17 +137,58 @@ def test_a_stamp_changes_with_what_it_is_of_and_with_the_code(tmp_path: Path) ->
 
 @pytest.mark.parametrize(("rate", "last"), [(1e80, 0), (1e30, 1)])
 def test_a_run_that_diverges_is_left_at_its_last_finite_epoch(tmp_path: Path, rate: float, last: int) -> None:
-    run = run_of(Linear(kind="linear"), learning_rate=rate, schedule="constant", epochs=9, batch_size=24)
+    run = run_of(
+        Linear(kind="linear"), learning_rate=rate, schedule="constant", weight_decay=0.0, epochs=9, batch_size=24
+    )
     data = data_of(run)
-    model = build_model(run.model, (4,), 1, seed=1).double()
-    optimizer, rng = OPTIMIZERS["sgd"](list(model.parameters()), 0.0), torch.Generator().manual_seed(3)
-    with Checkpoint(tmp_path / "kept", "s", model.state_dict(), rng) as checkpoint:
-        epoch = train(model, optimizer, data, run, EVALUATION, rng, checkpoint, lambda row: None)
+    state = initial_state(run, data, seed=3)
+    with Checkpoint(tmp_path / "kept", "s", state.tensors(), state.rng) as checkpoint:
+        epoch = train(state, data, run, EVALUATION, checkpoint, lambda row: None)
     assert epoch == last + 1
     assert [row["epoch"] for row in checkpoint.history] == list(range(min(last, 1), last + 1))
     assert all(abs(value) <= 1e100 for row in checkpoint.history for value in row.values())
-    mean = (model(data.test.x) - data.test.y).square().mean().item()
+    mean = (state.model(data.test.x) - data.test.y).square().mean().item()
     assert checkpoint.history[-1]["test_loss"] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_tensors_of_a_state_are_those_that_training_changes(optimizer: str) -> None:
+    run = run_of(MLP(kind="mlp", hidden=[12]), optimizer=optimizer, epochs=1)
+    state = initial_state(run, data_of(run), seed=1)
+    tensors = state.tensors()
+    before = {name: tensor.clone() for name, tensor in tensors.items()}
+    assert list(fit(state.model, data_of(run).train, run, state.rng, fast_step(state, run))) == [1]
+    assert tensors.keys() == state.model.state_dict().keys() | state.optimizer.state.keys()
+    assert not any(torch.equal(tensor, before[name]) for name, tensor in tensors.items())
+    for tensor in tensors.values():
+        tensor.fill_(7)
+    assert all((tensor == 7).all() for tensor in (*state.model.parameters(), *state.optimizer.state.values()))
+
+
+class OnGPU(nn.Module):
+    """Imitates a model on a GPU: says so, and does no more."""
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Yield one parameter that has a device."""
+        yield SimpleNamespace(device=torch.device("cuda"))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "recorded"),
+    [(OnGPU(), "mlp", True), (OnGPU(), "adversarial", False), (nn.Linear(1, 1), "mlp", False)],
+)
+def test_a_step_is_recorded_on_a_gpu_and_without_an_adversary(
+    monkeypatch: pytest.MonkeyPatch, model: nn.Module, name: str, recorded: bool
+) -> None:
+    def replayed(step: object) -> object:
+        return launch
+
+    def launch(x: Tensor, y: Tensor, rate: float) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("descent.training.runs.replayed", replayed)
+    state = State(model, OPTIMIZERS["sgd"]([torch.zeros(1)], 0.0), torch.Generator())
+    assert (fast_step(state, RUNS[name]) is launch) == recorded
 
 
 def test_weights_below_the_range_of_float32_are_0_while_training_and_nowhere_else() -> None:
@@ -163,10 +202,10 @@ def test_weights_below_the_range_of_float32_are_0_while_training_and_nowhere_els
 def test_training_leaves_no_weight_below_the_range_of_float32(tmp_path: Path) -> None:
     run = run_of(MLP(kind="mlp", hidden=[12]), weight_decay=0.0, epochs=1)
     data = data_of(run)
-    model, optimizer, rng = begin(run, data, 0)
+    state = initial_state(run, data, seed=0)
     with torch.no_grad():
-        next(model.parameters()).fill_(1e-40)
-    with Checkpoint(tmp_path / "kept", "s", {**model.state_dict(), **optimizer.state}, rng) as checkpoint:
-        train(model, optimizer, data, run, EVALUATION, rng, checkpoint, lambda row: None)
-    weights = next(model.parameters()).abs()
+        next(state.model.parameters()).fill_(1e-40)
+    with Checkpoint(tmp_path / "kept", "s", state.tensors(), state.rng) as checkpoint:
+        train(state, data, run, EVALUATION, checkpoint, lambda row: None)
+    weights = next(state.model.parameters()).abs()
     assert not ((weights > 0) & (weights < torch.finfo(torch.float32).tiny)).any()

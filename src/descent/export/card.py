@@ -11,16 +11,14 @@ from descent.io.schema import Bench
 from descent.report.page import environment
 from descent.sources.published import DRAWN, PUBLISHED, ImageSet, title
 
-Metrics = Mapping[str, Any]
-
 
 class Measured(NamedTuple):
     """What is known of a run."""
 
-    data: Metrics  # metrics/data.json
-    trained: Metrics  # metrics/train/RUN.json
-    attacked: Metrics  # metrics/attack/RUN.json
-    exported: Metrics  # what `compare` found
+    data: Mapping[str, Any]  # metrics/data.json
+    trained: Mapping[str, Any]  # metrics/train/RUN.json
+    attacked: Mapping[str, Any]  # metrics/attack/RUN.json
+    exported: Mapping[str, Any]  # what `compare` found
 
 
 def model_card(name: str, run: Run, evaluation: Evaluation, bench: Bench, measured: Measured) -> str:
@@ -85,5 +83,5 @@ def _head(
         ],
     }
     written, yaml = StringIO(), YAML()
-    yaml.dump({key: value for key, value in head.items() if value is not None}, written)
+    yaml.dump({name: value for name, value in head.items() if value is not None}, written)
     return written.getvalue()

@@ -168,7 +168,7 @@ def _join(address: str, quiet: bool) -> None:
 
     surroundings = {name: os.environ[name] for name in SURROUNDINGS if name in os.environ}
     # A node has the code under the same path, unless it was started with another.
-    surroundings["PYTHONPATH"] = f"${{PYTHONPATH}}{os.pathsep}{Path(__file__).parents[1]}"
+    surroundings["PYTHONPATH"] = f"${{PYTHONPATH}}{os.pathsep}{Path(__file__).parents[2]}"
     on_sigterm = signal.getsignal(signal.SIGTERM)  # Ray takes its place
     ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": surroundings})
     signal.signal(signal.SIGTERM, on_sigterm)

@@ -1,6 +1,6 @@
 """Read `studies.yaml`: each study runs over a grid of their parameters, from several seeds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -14,7 +14,7 @@ from descent.io.run_schema import Run, Section
 from descent.io.schema import RunName
 from descent.io.yaml import one_line, read_yaml
 
-# More would take longer to lay out than anybody waits to be told of a slip.
+# More would take too long to check.
 MOST_SETTINGS = 10_000
 
 
@@ -79,60 +79,82 @@ def settings(name: str, study: Study, runs: Mapping[str, Run]) -> list[Setting]:
         runs: Those of `params.yaml`, by name.
 
     Raises:
-        ParamsError: A name is none of a run, or of a run's parameter, or a value is none for it, or is there twice, or
-            two settings are the same run; a line for each.
+        ParamsError: A run or a parameter does not exist, a value is invalid or repeated, or two settings are the same
+            run. All mistakes of the grid are reported, one line each.
     """
-    if (count := len(study.runs) * prod(map(len, study.grid.values()))) > MOST_SETTINGS:
-        raise ParamsError(f"studies.yaml: studies.{name}.grid: {count:,} settings; {MOST_SETTINGS:,} are the most")
-    if repeated := [run for place, run in enumerate(study.runs) if run in study.runs[:place]]:
-        raise ParamsError(f"studies.yaml: studies.{name}.runs: {repeated[0]} twice")
-    made, others, mistakes = list[Setting](), list[str](), dict[str, None]()
+    where = f"studies.yaml: studies.{name}"
+    count = len(study.runs) * prod(map(len, study.grid.values()))
+    if count > MOST_SETTINGS:
+        raise ParamsError(f"{where}.grid: {count:,} settings; {MOST_SETTINGS:,} are the most")
+    if repeated := _repeated(study.runs):
+        raise ParamsError(f"{where}.runs: {repeated[0]} twice")
+
+    named = {run: runs[run] for run in study.runs}
+    made, mistakes = list[Setting](), dict[str, None]()  # of a mistake in several combinations, one line
     for run, *values in product(study.runs, *study.grid.values()):
         changes = dict(zip(study.grid, values, strict=True))
-        chosen = {parameter: ({"run": run} | changes)[parameter] for parameter in study.varied}
-        try:
-            made.append(Setting(chosen, Run.model_validate(_changed(runs[run].model_dump(), changes))))
-            others += [run] if made[-1].run.data != study.data else []
-        except ValidationError as error:
-            mistakes |= dict.fromkeys(_mistakes(changes, error))
-        except KeyError as error:
-            mistakes[f"{error.args[0]}: no such parameter of a run"] = None
-    if others:
-        raise ParamsError(f"studies.yaml: studies.{name}.data: the run {others[0]} is trained on other data")
-    for parameter, listed in study.grid.items():
-        # The results hold six digits of a number.
-        written = [float(f"{value:.6g}") if isinstance(value, float) else value for value in listed]
-        if any(value in written[:place] for place, value in enumerate(written)):
-            mistakes[f"{parameter}: the same value twice, to six digits"] = None
+        changed = _changed(named[run], changes)
+        if isinstance(changed, Run):
+            if changed.data != study.data:
+                raise ParamsError(f"{where}.data: the run {run} is trained on other data")
+            chosen = {"run": run} | changes
+            made.append(Setting({parameter: chosen[parameter] for parameter in study.varied}, changed))
+        else:
+            mistakes |= dict.fromkeys(changed)
+    mistakes |= dict.fromkeys(
+        f"{parameter}: the same value twice, to six digits"
+        for parameter, values in study.grid.items()
+        if _repeated([_as_saved(value) for value in values])
+    )
     if mistakes:
-        raise ParamsError("\n".join(f"studies.yaml: studies.{name}.grid.{one_line(words)}" for words in mistakes))
-    seen = dict[str, Setting]()
-    for setting in made:
-        if (first := seen.setdefault(setting.run.model_dump_json(), setting)) is not setting:
-            one, other = (
-                ", ".join(f"{key} = {value}" for key, value in each.values.items()) for each in (first, setting)
-            )
-            raise ParamsError(f"studies.yaml: studies.{name}: the same run twice: {one}; and {other}; leave one out")
+        raise ParamsError("\n".join(f"{where}.grid.{one_line(mistake)}" for mistake in mistakes))
+    if same := _same_run(made):
+        one, other = (", ".join(f"{parameter} = {value}" for parameter, value in each.values.items()) for each in same)
+        raise ParamsError(f"{where}: the same run twice: {one}; and {other}; leave one out")
     return made
 
 
-def _changed(run: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _repeated(values: Sequence[Any]) -> list[Any]:
+    """Return the values that are equal to an earlier one; they need not be hashable."""
+    return [value for place, value in enumerate(values) if value in values[:place]]
+
+
+def _as_saved(value: Any) -> Any:  # noqa: ANN401 - any value of YAML
+    """Round a number as `save_table` does, to six digits."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _changed(run: Run, changes: Mapping[str, Any]) -> Run | list[str]:
+    """Return the run with other values of its parameters, or the mistakes in these values."""
+    changed = run.model_dump()
     for name, value in changes.items():
-        *parents, last = name.split(".")
-        section: Any = run
-        for parent in parents:
-            section = section.get(parent) if isinstance(section, dict) else None
-        if not isinstance(section, dict) or last not in section:
-            raise KeyError(name)
-        section[last] = value
-    return run
+        *sections, parameter = name.split(".")
+        place: Any = changed
+        for section in sections:
+            place = place.get(section) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or parameter not in place:
+            return [f"{name}: no such parameter of a run"]
+        place[parameter] = value
+    try:
+        return Run.model_validate(changed)
+    except ValidationError as error:
+        return list(_mistakes(changes, error))
 
 
 def _mistakes(changes: Mapping[str, Any], error: ValidationError) -> Iterator[str]:
-    """Say of each mistake which value of the grid it is, or which combination where it lies between two."""
+    """Name, for each mistake, the value of the grid that causes it, or the combination of several."""
     for mistake in error.errors(include_url=False):
         message = mistake["msg"].removeprefix("Value error, ")
         place = [str(part) for part in mistake["loc"]]
-        found = [name for name in changes if name.split(".")[0] in place and name.split(".")[-1] in place]
-        named = {name: changes[name] for name in found or changes}
-        yield f"{', '.join(f'{name} = {value!r}' for name, value in named.items())}: {message}"
+        causes = [name for name in changes if name.split(".")[0] in place and name.split(".")[-1] in place]
+        yield f"{', '.join(f'{name} = {changes[name]!r}' for name in causes or changes)}: {message}"
+
+
+def _same_run(made: Sequence[Setting]) -> tuple[Setting, Setting] | None:
+    """Return the first two settings that are the same run; None: all differ."""
+    seen = dict[str, Setting]()
+    for setting in made:
+        first = seen.setdefault(setting.run.model_dump_json(), setting)
+        if first is not setting:
+            return first, setting
+    return None

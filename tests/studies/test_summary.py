@@ -1,0 +1,87 @@
+"""The summary of a study is what scipy says: paired by seed, without the trials that diverged."""
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from descent.io.run_schema import Run
+from descent.io.schema import Params
+from descent.studies.engine import Failure
+from descent.studies.grid import Study, settings
+from descent.studies.outcomes import Outcomes, Plan, planned_trials
+from descent.studies.summary import interval, study_metrics, summary_rows, trial_rows
+from descent.studies.trials import Trial, perform
+
+
+def study_of(*rates: float, seeds: int) -> Study:
+    """Return a study of learning rates."""
+    return Study(data="diabetes", runs=["r"], seeds=seeds, grid={"learning_rate": list(rates)}, epsilons=[])
+
+
+def performed(study: Study, run: Run, params: Params, data: tuple[Path, str]) -> tuple[Plan, Outcomes]:
+    """Perform the trials of a study."""
+    folder, digest = data
+    plan = planned_trials(settings("s", study, {"r": run}), range(study.seeds), params.evaluation, 1, digest)
+    outcomes = Outcomes(folder.parent / "outcomes")
+    kept = folder.parent / "kept"
+
+    def engine(missing: Mapping[str, Trial]) -> Generator[tuple[str, bytes | Failure]]:
+        yield from ((name, perform(trial, folder, kept)) for name, trial in missing.items())
+
+    outcomes.complete(outcomes.missing(plan), engine, lambda: None)
+    return plan, outcomes
+
+
+@pytest.fixture
+def run(params: Params) -> Run:
+    return params.train["regression-lr-1e-2"].model_copy(update={"epochs": 6})
+
+
+def test_the_summary_is_what_scipy_says_paired_by_seed_and_without_what_diverged(
+    data: tuple[Path, str], run: Run, params: Params
+) -> None:
+    plan, outcomes = performed(study_of(0.001, 0.01, 1e5, seeds=5), run, params, data)
+    table = pd.DataFrame(trial_rows(plan, outcomes))
+    first, second, last = summary_rows(plan, outcomes)
+    measure = "final_train_loss"
+    of = {rate: part[measure].to_numpy() for rate, part in table.groupby("learning_rate")}
+    low, high = stats.t.interval(0.95, 4, of[0.01].mean(), stats.sem(of[0.01]))
+    assert second["learning_rate"] == 0.01
+    assert (second["seeds"], second["diverged"], second[f"{measure}_seeds"]) == (5, 0, 5)
+    assert second[f"{measure}_mean"] == pytest.approx(of[0.01].mean(), rel=1e-12)
+    assert second[f"{measure}_median"] == pytest.approx(np.median(of[0.01]), rel=1e-12)
+    assert (second[f"{measure}_low"], second[f"{measure}_high"]) == pytest.approx((low, high), rel=1e-9)
+    paired = stats.ttest_rel(of[0.01], of[0.001]).confidence_interval(0.95)
+    found = (second[f"{measure}_difference_low"], second[f"{measure}_difference_high"])
+    assert found == pytest.approx((paired.low, paired.high), rel=1e-9)
+    assert first[f"{measure}_difference"] == 0
+    assert last["diverged"] == 5
+    assert {value for name, value in last.items() if name.startswith(measure)} == {0, None}
+
+
+def test_one_value_has_no_interval() -> None:
+    assert interval([1.0]) == (None, None)
+    assert interval([2.0, 2.0]) == (2.0, 2.0)
+
+
+def test_the_metrics_of_a_study_count_its_trials(data: tuple[Path, str], run: Run, params: Params) -> None:
+    study = study_of(0.01, 1e5, seeds=3)
+    plan, outcomes = performed(study, run, params, data)
+    metrics = study_metrics(study, plan, summary_rows(plan, outcomes), {"source": "drawn", "classes": 10}, "cpu")
+    assert metrics == {
+        "runs": "r",
+        "source": "diabetes",
+        "classes": None,
+        "device": "cpu",
+        "settings": 2,
+        "seeds": 3,
+        "trials": 6,
+        "diverged": 3,
+    }
+    images = study.model_copy(update={"data": "images"})
+    of_images = study_metrics(images, plan, [], {"source": "drawn", "classes": 10}, "cuda")
+    assert (of_images["source"], of_images["classes"], of_images["device"]) == ("drawn", 10, "cuda")
