@@ -29,7 +29,7 @@ SVG = (
 )
 
 
-STYLE = (ROOT / "src" / "descent" / "page" / "report.css").read_text(encoding="utf-8")
+STYLE = (ROOT / "src" / "descent" / "report" / "templates" / "report.css").read_text(encoding="utf-8")
 
 
 def probabilities() -> list[dict[str, Any]]:
