@@ -7,7 +7,7 @@ import pandas as pd
 from descent.io.files import save_text
 from descent.io.params import load_params
 from descent.io.results import NAMED, load_metrics
-from descent.report.page import Results, report
+from descent.report.page import ReportInputs, report_page
 from stages.terminal import stage
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     params = load_params(Path("params.yaml"))
     trained, attacked = params.train, params.attack.runs
     tables = {name: pd.read_csv(f"plots/probabilities/{name}.csv", **NAMED) for name in attacked}
-    results = Results(
+    results = ReportInputs(
         params=params.model_dump(),
         data=load_metrics(Path("metrics/data.json")),
         theory=load_metrics(Path("metrics/theory.json")),
@@ -30,7 +30,7 @@ def main() -> None:
         figures={path.stem: path.read_text(encoding="utf-8") for path in Path("plots/figures").glob("*.svg")},
         sheets={path.stem: path.read_bytes() for path in Path("plots/sheets").glob("*.png")},
     )
-    save_text(Path("report/index.html"), report(results))
+    save_text(Path("report/index.html"), report_page(results))
 
 
 if __name__ == "__main__":

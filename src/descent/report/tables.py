@@ -7,7 +7,6 @@ from tabulate import tabulate
 
 from descent.sources.published import warning
 
-Metrics = Mapping[str, Any]
 SHOWN_EPSILONS = ("0", "0.01", "0.05", "0.1")
 
 
@@ -18,7 +17,9 @@ class Table(NamedTuple):
     rows: list[tuple[str, ...]]
 
 
-def tables(trained: Mapping[str, Metrics], attacked: Mapping[str, Metrics]) -> dict[str, Table]:
+def result_tables(
+    trained: Mapping[str, Mapping[str, Any]], attacked: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Table]:
     """Lay out the metrics of all runs, each kind of run in a table of its own.
 
     `regression` has linear regressions alone; `others`, the regressions with another model, has no optimum to compare
@@ -36,15 +37,17 @@ def tables(trained: Mapping[str, Metrics], attacked: Mapping[str, Metrics]) -> d
     }
 
 
-def results(data: Metrics, trained: Mapping[str, Metrics], attacked: Mapping[str, Metrics]) -> str:
+def markdown_tables(
+    data: Mapping[str, Any], trained: Mapping[str, Mapping[str, Any]], attacked: Mapping[str, Mapping[str, Any]]
+) -> str:
     """Write all tables in Markdown, after a warning if the images of `metrics/data.json` are not Fashion-MNIST."""
-    laid = tables(trained, attacked)
+    laid = result_tables(trained, attacked)
     written = [_markdown(table) for name, table in laid.items() if table.rows or name != "others"]
     warned = warning(data["source"])
     return "\n\n".join([f"**{warned}**", *written] if warned else written)
 
 
-def _regressions(runs: Mapping[str, Metrics]) -> Table:
+def _regressions(runs: Mapping[str, Mapping[str, Any]]) -> Table:
     header = (
         "linear regression",
         "rate / (2/λmax)",
@@ -71,7 +74,7 @@ def _regressions(runs: Mapping[str, Metrics]) -> Table:
     )
 
 
-def _others(runs: Mapping[str, Metrics]) -> Table:
+def _others(runs: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table(
         ("regression, not linear", "weights", "train loss", "test loss", "R²"),
         [
@@ -87,7 +90,7 @@ def _others(runs: Mapping[str, Metrics]) -> Table:
     )
 
 
-def _classifiers(runs: Mapping[str, Metrics]) -> Table:
+def _classifiers(runs: Mapping[str, Mapping[str, Any]]) -> Table:
     header = (
         "classifier",
         "weights",
@@ -114,7 +117,7 @@ def _classifiers(runs: Mapping[str, Metrics]) -> Table:
     )
 
 
-def _attacked(runs: Mapping[str, Metrics]) -> Table:
+def _attacked(runs: Mapping[str, Mapping[str, Any]]) -> Table:
     header = (
         "accuracy under FGSM",
         *(f"ε = {epsilon}" for epsilon in SHOWN_EPSILONS),
@@ -137,11 +140,11 @@ def _attacked(runs: Mapping[str, Metrics]) -> Table:
     )
 
 
-def _label(name: str, m: Metrics) -> str:
+def _label(name: str, m: Mapping[str, Any]) -> str:
     return f"{name} (diverged in epoch {m['diverged_epoch']})" if m.get("diverged") else name
 
 
-def _bag(m: Metrics) -> str:
+def _bag(m: Mapping[str, Any]) -> str:
     if m["bag_index"] is None:
         return "none"
     return f"{m['bag_clean_confidence']:.3f} → {m['bag_t_shirt_confidence']:.3f} (ε = {m['bag_epsilon']:.3f})"
