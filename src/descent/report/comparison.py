@@ -81,21 +81,14 @@ def overlays(old: Revision, new: Revision) -> Iterator[tuple[str, Figure]]:
     """Draw every curve that either revision has: losses and accuracies over epochs, accuracy against ε."""
     for path in sorted({*old.curves, *new.curves}):
         name, both = PurePosixPath(path), [(each.name, each.curves[path]) for each in (old, new) if path in each.curves]
+        measured = both[-1][1].columns
+        of_images = any(column.endswith("accuracy") for column in measured)
+        data = data_label(new.metrics["metrics/data.json"]["source"]) if of_images else DIABETES
         for measure in ("loss", "accuracy"):
-            columns = [
-                column for column in both[-1][1].columns if column in (measure, f"train_{measure}", f"test_{measure}")
-            ]
+            columns = [column for column in measured if column in (measure, f"train_{measure}", f"test_{measure}")]
             if columns:
-                source = new.metrics["metrics/data.json"]["source"]
-                data = (
-                    data_label(source)
-                    if any(column.endswith("accuracy") for column in both[-1][1].columns)
-                    else DIABETES
-                )
-                yield (
-                    f"{name.parent.name}-{name.stem}-{measure}",
-                    overlay(f"{name.stem}: {measure}", columns, both, data),
-                )
+                figure = overlay(f"{name.stem}: {measure}", columns, both, data)
+                yield f"{name.parent.name}-{name.stem}-{measure}", figure
 
 
 def _table(differences: Differences, columns: Sequence[str]) -> Table:

@@ -134,11 +134,7 @@ def overfitting_epochs(study: StudyResults) -> Figure:
                 height = (1.08 + 0.09 * index) * top
                 axes.annotate(str(without), (place, height), ha="center", fontsize=11, color=colour)
     axes.axhline(1.04 * top, color=INK, linewidth=1, linestyle=":")
-    axes.set(
-        ylabel="epoch",
-        ylim=(0, (1.13 + 0.09 * len(groups)) * top),
-        xlim=(-0.6, trials[last].nunique() - 0.4),
-    )
+    axes.set(ylabel="epoch", ylim=(0, (1.13 + 0.09 * len(groups)) * top), xlim=(-0.6, trials[last].nunique() - 0.4))
     _values(axes, trials, last)
     add_legend(figure, axes)
     return figure
