@@ -1,15 +1,17 @@
 """studies.yaml, studies/results/ → studies/figures/NAME-*.svg, studies/index.html."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from descent.io.files import save_text
+from descent.io.layout import STUDIES, STUDY_PAGE, study_figure, study_results
 from descent.io.results import load_metrics
-from descent.report.drawing import svg
-from descent.report.study_page import Findings, drawn, page
+from descent.report.study_figures import study_figures
+from descent.report.study_page import studies_page
+from descent.report.study_results import StudyResults
+from descent.report.style import svg
 from descent.studies.grid import load_studies
 from stages.program import stage
 
@@ -19,16 +21,16 @@ WORDS: Mapping[str, Any] = {"dtype": {"run": str}, "keep_default_na": False, "na
 
 def main() -> None:
     """Draw the figures of every study, and write the page with all of them."""
-    findings, figures = list[Findings](), dict[str, str]()
-    for name, study in load_studies(Path("studies.yaml")).items():
-        folder = Path("studies/results", name)
+    studies, figures = list[StudyResults](), dict[str, str]()
+    for name, study in load_studies(STUDIES).items():
+        folder = study_results(name)
         tables = [pd.read_csv(folder / f"{table}.csv", **WORDS) for table in ("curves", "trials", "summary")]
-        found = Findings(name, study.varied, load_metrics(folder / "metrics.json"), *tables)
-        findings.append(found)
-        figures |= {f"{name}-{figure}": svg(made) for figure, made in drawn(found).items()}
+        results = StudyResults(name, study.varied, load_metrics(folder / "metrics.json"), *tables)
+        studies.append(results)
+        figures |= {f"{name}-{kind}": svg(figure) for kind, figure in study_figures(results).items()}
     for name, figure in figures.items():
-        save_text(Path(f"studies/figures/{name}.svg"), figure)
-    save_text(Path("studies/index.html"), page(findings, figures))
+        save_text(study_figure(name), figure)
+    save_text(STUDY_PAGE, studies_page(studies, figures))
 
 
 if __name__ == "__main__":

@@ -1,36 +1,46 @@
 """params.yaml, metrics/, plots/ → report/index.html."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from descent.io.files import save_text
+from descent.io.layout import (
+    DATA_METRICS,
+    PARAMS,
+    REPORT,
+    THEORY_METRICS,
+    TRANSFER_METRICS,
+    attack_metrics,
+    figure,
+    probabilities,
+    sheet,
+    train_metrics,
+)
 from descent.io.params import load_params
 from descent.io.results import NAMED, load_metrics
-from descent.report.page import Results, report
+from descent.report.page import ReportInputs, report_page
 from stages.program import stage
 
 
 def main() -> None:
     """Write the page from what the other stages left in metrics/ and plots/; nothing is computed again."""
-    params = load_params(Path("params.yaml"))
+    params = load_params(PARAMS)
     trained, attacked = params.train, params.attack.runs
-    tables = {name: pd.read_csv(f"plots/probabilities/{name}.csv", **NAMED) for name in attacked}
-    results = Results(
+    tables = {name: pd.read_csv(probabilities(name), **NAMED) for name in attacked}
+    results = ReportInputs(
         params=params.model_dump(),
-        data=load_metrics(Path("metrics/data.json")),
-        theory=load_metrics(Path("metrics/theory.json")),
-        trained={name: load_metrics(Path(f"metrics/train/{name}.json")) for name in trained},
-        attacked={name: load_metrics(Path(f"metrics/attack/{name}.json")) for name in attacked},
-        transfer=load_metrics(Path("metrics/transfer.json")),
+        data=load_metrics(DATA_METRICS),
+        theory=load_metrics(THEORY_METRICS),
+        trained={name: load_metrics(train_metrics(name)) for name in trained},
+        attacked={name: load_metrics(attack_metrics(name)) for name in attacked},
+        transfer=load_metrics(TRANSFER_METRICS),
         probabilities={
             name: [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
             for name, table in tables.items()
         },
-        figures={path.stem: path.read_text(encoding="utf-8") for path in Path("plots/figures").glob("*.svg")},
-        sheets={path.stem: path.read_bytes() for path in Path("plots/sheets").glob("*.png")},
+        figures={path.stem: path.read_text(encoding="utf-8") for path in figure("*").parent.glob("*.svg")},
+        sheets={path.stem: path.read_bytes() for path in sheet("*").parent.glob("*.png")},
     )
-    save_text(Path("report/index.html"), report(results))
+    save_text(REPORT, report_page(results))
 
 
 if __name__ == "__main__":

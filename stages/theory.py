@@ -1,7 +1,7 @@
 """params.yaml, metrics/data.json, data/diabetes.safetensors → metrics/theory.json, {plots,data}/theory/*.csv."""
 
 from descent.io.datasets import load_dataset
-from descent.io.layout import DATA_METRICS, PARAMS, THEORY_CURVES, THEORY_METRICS, THEORY_TABLES, dataset
+from descent.io.layout import DATA_METRICS, PARAMS, THEORY_METRICS, dataset, theory_curve, theory_table
 from descent.io.params import load_params
 from descent.io.results import load_metrics, save_metrics, save_table
 from descent.models.machine import make_deterministic
@@ -33,9 +33,9 @@ def main() -> None:
     )
     for shown in parts.values():
         for name, rows in shown.curves.items():
-            save_table(THEORY_CURVES / f"{name}.csv", rows)
+            save_table(theory_curve(name), rows)
         for name, rows in shown.tables.items():
-            save_table(THEORY_TABLES / f"{name}.csv", rows)
+            save_table(theory_table(name), rows)
 
 
 if __name__ == "__main__":

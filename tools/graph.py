@@ -10,8 +10,7 @@ import networkx as nx
 from dvc.repo import Repo
 
 from descent.io.files import save_text
-from descent.report.drawing import bare, start, svg
-from descent.report.palette import BLUE, INK, PAPER
+from descent.report.style import BLUE, INK, PAPER, hide_axes, new_figure, svg
 from stages.program import command
 
 PICTURE = Path("docs/graph.svg")
@@ -33,7 +32,7 @@ def picture(graph: nx.DiGraph) -> str:
     needed = nx.transitive_reduction(graph)
     places = _places(needed)
     across, down = zip(*places.values(), strict=True)
-    figure = start("The stages of the pipeline", None, (6.2, 0.7 * (max(down) - min(down)) + 1.6))
+    figure = new_figure("The stages of the pipeline", None, (6.2, 0.7 * (max(down) - min(down)) + 1.6))
     axes = figure.subplots()
     boxes = {}
     for name, place in places.items():
@@ -48,7 +47,7 @@ def picture(graph: nx.DiGraph) -> str:
         ends = {"patchA": boxes[before], "patchB": boxes[after], "shrinkA": 0, "shrinkB": 2}
         axes.annotate("", places[after], places[before], arrowprops=arrow | ends, zorder=2)
     axes.set(xlim=(min(across) - 1, max(across) + 1), ylim=(min(down) - 0.4, max(down) + 0.4))
-    bare(axes)
+    hide_axes(axes)
     return svg(figure)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from descent.io.files import save_text
 from descent.io.params import load_params
 from descent.io.results import load_metrics
-from descent.report.tables import results
+from descent.report.tables import markdown_tables
 from stages.program import command
 
 BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
@@ -15,7 +15,7 @@ BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results 
 def collected() -> str:
     """Read the metrics of every run and lay them out."""
     params = load_params(Path("params.yaml"))
-    return results(
+    return markdown_tables(
         load_metrics(Path("metrics/data.json")),
         {name: load_metrics(Path(f"metrics/train/{name}.json")) for name in params.train},
         {name: load_metrics(Path(f"metrics/attack/{name}.json")) for name in params.attack.runs},

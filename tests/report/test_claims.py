@@ -1,10 +1,12 @@
 """A verdict follows from the metrics: those of the write-up's story, and those that contradict it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from descent.report.claims import Claim, Metrics, Runs, claims, power
+from descent.report.claims import MetricsByRun, claims
+from descent.report.verdict import Claim, power
 
 THEORY: dict[str, Any] = {
     "parametrised_relu_networks": 200,
@@ -69,7 +71,10 @@ ATTACKED = {
 
 
 def judge(
-    source: str = "fashion-mnist", theory: Metrics = THEORY, trained: Runs = TRAINED, attacked: Runs = ATTACKED
+    source: str = "fashion-mnist",
+    theory: Mapping[str, Any] = THEORY,
+    trained: MetricsByRun = TRAINED,
+    attacked: MetricsByRun = ATTACKED,
 ) -> dict[str, Claim]:
     """Return the claims by what they say."""
     return {claim.says: claim for claim in claims(source, theory, trained, attacked)}

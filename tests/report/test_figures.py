@@ -18,23 +18,18 @@ from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from descent.io.run_schema import MLP
-from descent.io.schema import Params
-from descent.report.drawing import plain, save_pixels, svg
 from descent.report.figures import (
-    bag,
-    confusion,
-    flips,
-    gallery,
-    hovering,
+    confusion_matrix,
+    flipping_epsilons,
     overlay,
-    regression,
-    regressions,
-    robustness,
-    sheet,
-    training,
-    transfer,
+    regression_hovering,
+    regression_losses,
+    robust_accuracies,
+    training_curves,
+    transfer_matrix,
 )
+from descent.report.image_figures import bag_becomes_t_shirt, gallery, slider_sheets
+from descent.report.style import literal, save_pixels, svg
 from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.imports import ROOT
 
@@ -81,14 +76,14 @@ def of(source: str) -> dict[str, Figure]:
     """Draw each figure of images once."""
     metrics: dict[str, dict[str, Any]] = {"run": {"overfitting_epoch": 2}, "calm": {"overfitting_epoch": None}}
     return {
-        "loss": training("ConvNet", "loss", {"run": CLASSIFIER, "calm": CLASSIFIER}, metrics, source),
-        "accuracy": training("ConvNet", "accuracy", {"run": CLASSIFIER, "calm": CLASSIFIER}, metrics, source),
-        "robustness": robustness("Accuracy", {"run": ATTACK}, 10, source),
-        "flips": flips({"run": FLIPS, "other": FLIPS}, CLASSES, source),
-        "transfer": transfer(TRANSFER, 0.1, source),
-        "confusion": confusion("run", CONFUSION, 0.1, source),
+        "loss": training_curves("ConvNet", "loss", {"run": CLASSIFIER, "calm": CLASSIFIER}, metrics, source),
+        "accuracy": training_curves("ConvNet", "accuracy", {"run": CLASSIFIER, "calm": CLASSIFIER}, metrics, source),
+        "robustness": robust_accuracies("Accuracy", {"run": ATTACK}, 10, source),
+        "flips": flipping_epsilons({"run": FLIPS, "other": FLIPS}, CLASSES, source),
+        "transfer": transfer_matrix(TRANSFER, 0.1, source),
+        "confusion": confusion_matrix("run", CONFUSION, 0.1, source),
         "gallery": gallery("run", pictures(3), CLASSES, source),
-        "bag": bag("bag", "bag", {"run": pictures(1)}, CLASSES, source),
+        "bag": bag_becomes_t_shirt("bag", "bag", {"run": pictures(1)}, CLASSES, source),
     }
 
 
@@ -109,10 +104,10 @@ def test_overfitting_is_marked_where_it_sets_in_and_nowhere_else() -> None:
 def test_the_regression_figures_show_optimum_and_threshold() -> None:
     metrics = {"a": {"least_squares_loss": 90.0, "stability_threshold": 0.0153}}
     curves, rates = {"a": REGRESSION}, {"a": 0.01}
-    for draw in (regression, hovering):
+    for draw in (regression_losses, regression_hovering):
         (axes,) = draw(curves, metrics, rates).axes
         assert 90.0 in [line.get_ydata()[0] for line in axes.lines]  # type: ignore[index]
-    figure = hovering(curves, metrics, rates)
+    figure = regression_hovering(curves, metrics, rates)
     assert "2/λmax =\n 0.0153" in words(figure)
     assert 0.0153 in [line.get_xdata()[0] for line in figure.axes[0].lines]  # type: ignore[index]
 
@@ -122,21 +117,11 @@ def test_runs_with_thresholds_of_their_own_have_a_line_each() -> None:
         name: {"least_squares_loss": 90.0, "stability_threshold": limit}
         for name, limit in {"small": 0.0153, "large": 0.0077}.items()
     }
-    figure = hovering(dict.fromkeys(metrics, REGRESSION), metrics, {"small": 0.01, "large": 0.005})
+    figure = regression_hovering(dict.fromkeys(metrics, REGRESSION), metrics, {"small": 0.01, "large": 0.005})
     lines = [line.get_xdata()[0] for line in figure.axes[0].lines]  # type: ignore[index]
     assert {0.0153, 0.0077} <= set(lines)
     assert "large, 2/λmax = 0.0077" in words(figure)
     assert "diverges" not in words(figure)
-
-
-def test_only_linear_models_are_drawn_as_linear_regressions(params: Params) -> None:
-    linear = params.train["regression-lr-1e-2"]
-    mlp = linear.model_copy(update={"model": MLP(kind="mlp", hidden=[8])})
-    known = {"least_squares_loss": 90.0, "stability_threshold": 0.0153}
-    made = regressions({"bent": mlp, "a": linear}, {"bent": REGRESSION, "a": REGRESSION}, {"bent": {}, "a": known})
-    assert list(made) == ["regression-loss", "regression-hovering"]
-    assert all("bent" not in words(figure) for figure in made.values())
-    assert regressions({"bent": mlp, "mlp": params.train["mlp"]}, {"bent": REGRESSION}, {"bent": {}}) == {}
 
 
 def test_a_cell_of_the_confusion_table_is_a_share_of_its_row() -> None:
@@ -145,7 +130,7 @@ def test_a_cell_of_the_confusion_table_is_a_share_of_its_row() -> None:
         columns=["actual", "predicted", "images"],
     )
     counts = pd.concat([counts, counts.assign(predicted="none", images=0)]).drop_duplicates(["actual", "predicted"])
-    (axes,) = confusion("run", counts, 0.1, "drawn").axes
+    (axes,) = confusion_matrix("run", counts, 0.1, "drawn").axes
     shown = {(text.xy[1], text.xy[0]): text.get_text() for text in axes.texts if isinstance(text, Annotation)}
     assert (shown[0, 1], shown[1, 1], shown[2, 1]) == ("100%", "100%", "0%")  # five and one as one; no image of none
     colours = np.asarray(axes.images[0].get_array())
@@ -154,9 +139,9 @@ def test_a_cell_of_the_confusion_table_is_a_share_of_its_row() -> None:
 
 def test_no_run_is_left_out_however_many_there_are() -> None:
     names = [f"run-{number}" for number in range(9)]
-    drawn = robustness("Accuracy", dict.fromkeys(names, ATTACK), 10, "drawn")
+    drawn = robust_accuracies("Accuracy", dict.fromkeys(names, ATTACK), 10, "drawn")
     assert [line.get_label() for line in drawn.axes[0].lines[:9]] == names
-    drawn = training(
+    drawn = training_curves(
         "MLP", "loss", dict.fromkeys(names, CLASSIFIER), dict.fromkeys(names, {"overfitting_epoch": None}), "drawn"
     )
     assert len(drawn.axes[0].lines) == 18
@@ -164,14 +149,16 @@ def test_no_run_is_left_out_however_many_there_are() -> None:
 
 def test_the_transfer_table_has_the_source_in_rows_and_the_target_in_columns() -> None:
     lopsided = TRANSFER.assign(accuracy=[0.1, 0.2, 0.3, 0.4])
-    (axes,) = transfer(lopsided, 0.1, "drawn").axes
+    (axes,) = transfer_matrix(lopsided, 0.1, "drawn").axes
     shown = {(text.xy[1], text.xy[0]): text.get_text() for text in axes.texts if isinstance(text, Annotation)}
     assert shown == {(0, 0): "10.0%", (0, 1): "20.0%", (1, 0): "30.0%", (1, 1): "40.0%"}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["mlp", "net"]
 
 
 def test_flips_are_drawn_for_the_classes_that_have_them() -> None:
-    (axes,) = flips({"run": FLIPS.head(3)}, CLASSES, "drawn").axes  # the upper quantiles are not reached by any ε
+    (axes,) = flipping_epsilons(
+        {"run": FLIPS.head(3)}, CLASSES, "drawn"
+    ).axes  # the upper quantiles are not reached by any ε
     (medians,) = [line for line in axes.lines if line.get_marker() == "o"]
     assert [x for x in np.asarray(medians.get_xdata()) if x == x] == [0.1]
 
@@ -184,7 +171,7 @@ def test_pictures_are_titled_with_class_and_probability() -> None:
 
 
 def test_a_missing_bag_or_flip_is_said_in_words() -> None:
-    assert "no bag does so" in words(bag("bag", "bag", {"run": pictures(0)}, CLASSES, "drawn"))
+    assert "no bag does so" in words(bag_becomes_t_shirt("bag", "bag", {"run": pictures(0)}, CLASSES, "drawn"))
     assert "no image is flipped" in words(gallery("run", pictures(0), CLASSES, "drawn"))
 
 
@@ -199,7 +186,7 @@ def test_two_revisions_are_laid_over_each_other() -> None:
 def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_epsilon(tmp_path: Path) -> None:
     clean, direction = torch.rand(3, 1, 28, 28), torch.randint(-1, 2, (3, 1, 28, 28)).float()
     epsilon = torch.tensor([0.0, 0.1, 0.3])
-    pixels, signs = sheet({"slider.clean": clean, "slider.direction": direction, "slider.epsilon": epsilon})
+    pixels, signs = slider_sheets({"slider.clean": clean, "slider.direction": direction, "slider.epsilon": epsilon})
     assert pixels.shape == (3 * 28, 3 * 28)
     expected = (clean[1, 0] + 0.3 * direction[1, 0]).clamp(0, 1)
     torch.testing.assert_close(pixels[28:56, 56:84] / 255, expected, rtol=0, atol=0.5 / 255 + 1e-6)
@@ -234,10 +221,10 @@ def of_classes(classes: Sequence[str]) -> dict[str, Figure]:
     few.columns = FLIPS.columns
     shown = pictures(len(classes), len(classes))
     return {
-        "flips": flips({"run": few}, classes, "folder"),
-        "confusion": confusion("run", counts, 0.1, "folder"),
+        "flips": flipping_epsilons({"run": few}, classes, "folder"),
+        "confusion": confusion_matrix("run", counts, 0.1, "folder"),
         "gallery": gallery("run", shown, classes, "folder"),
-        "bag": bag("bag", "bag", {"run": shown}, classes, "folder"),
+        "bag": bag_becomes_t_shirt("bag", "bag", {"run": shown}, classes, "folder"),
     }
 
 
@@ -268,7 +255,7 @@ def test_a_name_of_a_class_is_drawn_as_it_is() -> None:
         for name in NAMES[:1] if kind == "bag" else NAMES:
             assert name.replace("$", r"\$") in said, (kind, name)
         svg(figure)
-    assert not any(is_math_text(plain(name)) for name in NAMES)
+    assert not any(is_math_text(literal(name)) for name in NAMES)
 
 
 def test_a_revision_with_any_name_is_in_the_legend() -> None:
@@ -294,9 +281,9 @@ def test_the_longest_names_of_runs_stay_in_the_picture(runs: int) -> None:
     metrics = dict.fromkeys(names, {"overfitting_epoch": 2, "diverged": True, "diverged_epoch": 9})
     rows = pd.DataFrame([(a, b, 0.5) for a in names for b in names], columns=TRANSFER.columns)
     for figure in (
-        training("MLP", "loss", dict.fromkeys(names, CLASSIFIER), metrics, "drawn"),
-        robustness("Accuracy", dict.fromkeys(names, ATTACK), 10, "drawn"),
-        transfer(rows, 0.1, "drawn"),
+        training_curves("MLP", "loss", dict.fromkeys(names, CLASSIFIER), metrics, "drawn"),
+        robust_accuracies("Accuracy", dict.fromkeys(names, ATTACK), 10, "drawn"),
+        transfer_matrix(rows, 0.1, "drawn"),
     ):
         figure.draw_without_rendering()
         assert figure.axes[0].get_position().height * figure.get_figheight() > 0.9
@@ -321,9 +308,9 @@ DRAW = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import stages
-from tests.report.test_figures import CONFUSION, svg, confusion
+from tests.report.test_figures import CONFUSION, svg, confusion_matrix
 from tests.report.test_theory_figures import nodes, sigmoid_graph
-print(svg(confusion("run", CONFUSION, 0.1, "fashion-mnist")), svg(sigmoid_graph(nodes(1.0), 1.0)))
+print(svg(confusion_matrix("run", CONFUSION, 0.1, "fashion-mnist")), svg(sigmoid_graph(nodes(1.0), 1.0)))
 """
 
 
@@ -364,6 +351,6 @@ def test_no_setting_of_the_user_changes_a_figure(tmp_path: Path) -> None:
 
 
 def test_a_setting_in_the_folder_changes_no_figure() -> None:
-    first = svg(confusion("run", CONFUSION, 0.1, "drawn"))
+    first = svg(confusion_matrix("run", CONFUSION, 0.1, "drawn"))
     mpl.rcParams.update({"font.family": ["serif"], "font.size": 30, "axes.facecolor": "red", "axes.linewidth": 5})
-    assert svg(confusion("run", CONFUSION, 0.1, "drawn")) == first
+    assert svg(confusion_matrix("run", CONFUSION, 0.1, "drawn")) == first

@@ -13,8 +13,8 @@ from markupsafe import escape
 
 from descent.io.errors import DataError
 from descent.report.claims import claims
-from descent.report.page import TOKENS, Results, data_uri, flattened, inlined, math, report, slider
-from descent.report.palette import BLUE, COLOURS, INK, PAPER
+from descent.report.page import TOKENS, ReportInputs, data_uri, flattened, inlined, math, report_page, slider
+from descent.report.style import BLUE, COLOURS, INK, PAPER
 from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.browser import browsing, needs_chromium
 from tests.imports import ROOT
@@ -29,7 +29,7 @@ SVG = (
 )
 
 
-STYLE = (ROOT / "src" / "descent" / "page" / "report.css").read_text(encoding="utf-8")
+STYLE = (ROOT / "src" / "descent" / "report" / "templates" / "report.css").read_text(encoding="utf-8")
 
 
 def probabilities() -> list[dict[str, Any]]:
@@ -44,7 +44,7 @@ def probabilities() -> list[dict[str, Any]]:
 IMAGES = {"data": "images"}
 
 
-def results(**changes: Any) -> Results:  # noqa: ANN401
+def results(**changes: Any) -> ReportInputs:  # noqa: ANN401
     """Return all that a page needs, made up."""
     relu = ("", "_deviation", "_of_twin", "_of_twin_deviation", "_minus_twins", "_minus_twins_deviation")
     theory = (
@@ -61,7 +61,7 @@ def results(**changes: Any) -> Results:  # noqa: ANN401
         "diabetes_test": 88,
         "diabetes_features": 10,
     }
-    made = Results(
+    made = ReportInputs(
         params={
             "seed": 7,
             "threads": 1,
@@ -108,7 +108,7 @@ def text(html: str) -> str:
 
 def test_every_claim_stands_on_the_page_with_verdict_and_number() -> None:
 
-    page, made = text(report(results())), results()
+    page, made = text(report_page(results())), results()
     for claim in claims("fashion-mnist", made.theory, made.trained, made.attacked):
         assert page.count(claim.says) == 2  # in the summary and in its section
         assert claim.shows in page
@@ -118,95 +118,95 @@ def test_every_claim_stands_on_the_page_with_verdict_and_number() -> None:
 def test_a_defence_says_what_it_costs() -> None:
     made = results()
     paid = {"convnet-adversarial": {**made.trained["convnet"], "final_test_accuracy": 0.8439, "weights": 85_910}}
-    page = text(report(made._replace(trained={**made.trained, **paid})))
+    page = text(report_page(made._replace(trained={**made.trained, **paid})))
     assert "two gradients a step instead of one, 20 for each training image in all where convnet takes 8." in page
     accuracy = 100 * made.trained["convnet"]["final_test_accuracy"]
     assert (
         "Of the unmoved test images it classifies 84.4 % correctly; "
         f"convnet, with 1 weights instead of 85,910, {accuracy:.1f} %" in page
     )
-    assert "two gradients" not in text(report(made))
+    assert "two gradients" not in text(report_page(made))
 
 
 def test_a_number_that_turns_a_verdict_turns_the_page() -> None:
     calm = {**results().trained, "mlp": {**results().trained["mlp"], "overfitting_epoch": None}}
-    page = text(report(results(trained=calm)))
+    page = text(report_page(results(trained=calm)))
     assert "Of 18 claims, 11 hold in this run and 5 do not; 2 were not measured." in page
     assert "✗ Does not hold. Averaged over a few epochs, no epoch from which it rises" in page
 
 
 def test_drawn_data_is_announced_on_top_and_real_data_is_not() -> None:
-    drawn = text(report(results(data={**results().data, "source": "drawn"})))
+    drawn = text(report_page(results(data={**results().data, "source": "drawn"})))
     assert 0 < drawn.index("Drawn stand-in data, not Fashion-MNIST") < drawn.index("Gradient descent on weights")
     assert "Images: drawn by the project" in drawn
-    assert "Drawn stand-in" not in text(report(results()))
+    assert "Drawn stand-in" not in text(report_page(results()))
 
 
 def test_other_images_are_announced_with_their_name_and_source() -> None:
-    published = text(report(results(data={**results().data, "source": "kmnist"})))
+    published = text(report_page(results(data={**results().data, "source": "kmnist"})))
     assert "Kuzushiji-MNIST, not Fashion-MNIST: the write-up's claims about images are not judged." in published
     assert "The images are Kuzushiji-MNIST; the claim is about Fashion-MNIST." in published
     assert "CC BY-SA 4.0), each file verified by its published hash" in published
-    own = text(report(results(data={**results().data, "source": "folder"})))
+    own = text(report_page(results(data={**results().data, "source": "folder"})))
     assert "Images of a folder, not Fashion-MNIST" in own
     assert "those of the folder images/" in own
 
 
 def test_figures_are_numbered_in_order_and_missing_ones_leave_no_gap() -> None:
-    page = report(results())
+    page = report_page(results())
     assert re.findall(r"<b>Figure (\d+)\.</b>", page) == ["1", "2"]
     assert page.count("<figure id=") == 2
 
 
 def test_the_end_says_how_it_came_about() -> None:
-    page = text(report(results()))
+    page = text(report_page(results()))
     for words in ("Seed 7, 1 thread per process", "train images abc123", "train.mlp.model.hidden 100"):
         assert words in page
     assert "Trained with torch 2.13.0." in page
 
 
 def test_the_page_knows_no_machine_and_no_installed_package() -> None:
-    page = (ROOT / "stages" / "report.py").read_text(encoding="utf-8") + report(results())
+    page = (ROOT / "stages" / "report.py").read_text(encoding="utf-8") + report_page(results())
     assert not re.search("importlib|platform|hostname|getlogin|datetime|numpy", page)
 
 
 def test_a_regression_with_another_model_has_a_row_of_its_own_and_no_threshold() -> None:
     other = {"final_train_loss": 2512.3, "final_test_loss": 3100.9, "test_r2": 0.412, "weights": 385, "torch": "2"}
-    page = text(report(results(trained={**results().trained, "mlp-on-diabetes": other})))
+    page = text(report_page(results(trained={**results().trained, "mlp-on-diabetes": other})))
     assert "mlp-on-diabetes 385 2512 3101 0.412" in page
     assert "Regressions with another model on the same data" in page
-    assert "Regressions with another model" not in text(report(results()))
+    assert "Regressions with another model" not in text(report_page(results()))
 
 
 def test_the_same_results_give_the_same_page() -> None:
-    assert report(results()) == report(results())
+    assert report_page(results()) == report_page(results())
 
 
 def test_names_from_the_parameters_cannot_become_markup() -> None:
     hostile = '</script><b onload="x">'
-    page = report(results(params={**results().params, "extra": hostile}))
+    page = report_page(results(params={**results().params, "extra": hostile}))
     assert hostile not in page
 
 
 def test_a_failed_check_is_a_warning_by_its_name() -> None:
-    assert "mlp: every check passes." in text(report(results()))
+    assert "mlp: every check passes." in text(report_page(results()))
     warned = {"mlp": {**results().attacked["mlp"], "failed_checks": "gradients_not_zero, inputs_in_range"}}
-    page = text(report(results(attacked=warned, transfer={"failed_checks": "white_box_beats_transfer (a on b)"})))
+    page = text(report_page(results(attacked=warned, transfer={"failed_checks": "white_box_beats_transfer (a on b)"})))
     assert "✗ mlp: these checks fail, so distrust its numbers: gradients_not_zero, inputs_in_range." in page
     assert "these are fooled better by images crafted elsewhere: white_box_beats_transfer (a on b)." in page
 
 
 def test_a_check_that_does_not_apply_is_not_said_to_pass() -> None:
     mlp, name = dict(results().attacked["mlp"]), "large_epsilon_breaks"
-    page = text(report(results(attacked={"mlp": mlp | {"checks_not_applicable": name}})))
+    page = text(report_page(results(attacked={"mlp": mlp | {"checks_not_applicable": name}})))
     assert f"✓ mlp: every applicable check passes; not applicable here: {name}." in page
     both = mlp | {"failed_checks": "noise_not_stronger", "checks_not_applicable": name}
-    page = text(report(results(attacked={"mlp": both})))
+    page = text(report_page(results(attacked={"mlp": both})))
     assert f"distrust its numbers: noise_not_stronger; not applicable here: {name}." in page
 
 
 def test_without_an_attack_there_is_no_bench() -> None:
-    page = report(results(attacked={}, probabilities={}, sheets={}))
+    page = report_page(results(attacked={}, probabilities={}, sheets={}))
     assert 'id="bench"' not in page
     assert "<script" not in page
 
@@ -370,7 +370,7 @@ def test_the_widest_names_of_fifty_classes_fit_the_page(tmp_path: Path, width: i
     ]
     data = {**results().data, "source": "folder", "classes": 50, "class_names": classes}
     path = tmp_path / "index.html"
-    path.write_text(report(results(data=data, probabilities={"mlp": rows})), encoding="utf-8")
+    path.write_text(report_page(results(data=data, probabilities={"mlp": rows})), encoding="utf-8")
     for scripts in (True, False):
         with browsing(width=width, scripts=scripts) as watched:
             watched.page.goto(path.as_uri())
@@ -400,7 +400,7 @@ def test_a_name_of_a_class_stands_on_the_page_as_it_is() -> None:
         for image in classes
     ]
     data = {**results().data, "source": "folder", "class_names": classes}
-    html = report(results(data=data, probabilities={"mlp": rows}))
+    html = report_page(results(data=data, probabilities={"mlp": rows}))
     assert re.findall(r'<th scope="row"><bdi>(.*?)</bdi>', html) == [escape(name) for name in classes]
     (told,) = re.findall(r'id="classes">(.*?)</script>', html)
     assert json.loads(told) == classes

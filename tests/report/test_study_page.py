@@ -10,8 +10,10 @@ import pytest
 from descent.io.results import save_table
 from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
-from descent.report.drawing import svg
-from descent.report.study_page import Findings, drawn, page, table
+from descent.report.study_figures import study_figures
+from descent.report.study_page import studies_page, summary_table
+from descent.report.study_results import StudyResults
+from descent.report.style import svg
 from descent.studies.grid import Study, settings
 from descent.studies.outcomes import Outcomes, planned_trials
 from descent.studies.summary import curve_rows, summary_rows, trial_rows
@@ -21,7 +23,7 @@ from stages.publish import WORDS
 
 def found(
     data: tuple[Path, str], params: Params, runs: dict[str, Run], grid: dict[str, list[Any]], name: str = "s"
-) -> Findings:
+) -> StudyResults:
     """Perform a study of two seeds and read its tables as `publish` does."""
     folder, digest = data
     study = Study(data="diabetes", runs=list(runs), seeds=2, grid=grid, epsilons=[])
@@ -40,13 +42,13 @@ def found(
         save_table(path := folder.parent / f"{kind}.csv", content)
         tables.append(pd.read_csv(path, **WORDS))
     metrics = {"source": "diabetes", "classes": None, "runs": ", ".join(runs), "settings": len(chosen)}
-    return Findings(name, study.varied, metrics | {"seeds": 2, "trials": len(planned), "diverged": 0}, *tables)
+    return StudyResults(name, study.varied, metrics | {"seeds": 2, "trials": len(planned), "diverged": 0}, *tables)
 
 
-def words(findings: Findings) -> str:
+def words(study: StudyResults) -> str:
     """Return what the page of one study says."""
-    figures = {f"{findings.name}-{name}": svg(figure) for name, figure in drawn(findings).items()}
-    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", page([findings], figures).partition("<main")[2]))
+    figures = {f"{study.name}-{name}": svg(figure) for name, figure in study_figures(study).items()}
+    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", studies_page([study], figures).partition("<main")[2]))
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def test_each_batch_size_has_the_threshold_of_its_own(data: tuple[Path, str], pa
     study = found(data, params, {"r": linear}, {"batch_size": [4, 8], "learning_rate": [0.001, 0.002]})
     limits = study.trials.groupby("batch_size")["stability_threshold"].first()
     assert limits[4] == pytest.approx(2 * limits[8], rel=1e-4)
-    (axes,) = drawn(study)["threshold"].axes
+    (axes,) = study_figures(study)["threshold"].axes
     labels = [str(line.get_label()) for line in axes.lines]
     assert [label for label in labels if "λmax" in label] == [
         f"batch size {size}: 2/λmax = {limits[size]:.4f}" for size in (4, 8)
@@ -76,7 +78,7 @@ def test_each_batch_size_has_the_threshold_of_its_own(data: tuple[Path, str], pa
 def test_one_threshold_is_told_once(data: tuple[Path, str], params: Params, linear: Run) -> None:
     study = found(data, params, {"r": linear}, {"learning_rate": [0.001, 0.002]})
     assert words(study).count("2/λmax, is") == 1
-    (axes,) = drawn(study)["threshold"].axes
+    (axes,) = study_figures(study)["threshold"].axes
     assert sum("λmax" in str(line.get_label()) for line in axes.lines) == 1
 
 
@@ -87,9 +89,9 @@ def test_another_model_beside_linear_regressions_has_no_threshold(
     runs = dict(sorted({"bent": bent, "straight": linear}.items(), reverse=first == "straight"))
     study = found(data, params, runs, {"learning_rate": [0.001, 0.002]})
     assert study.trials.set_index("run")["stability_threshold"].isna().to_dict() == {"bent": True, "straight": False}
-    (axes,) = drawn(study)["threshold"].axes
+    (axes,) = study_figures(study)["threshold"].axes
     assert not any("bent" in str(line.get_label()) for line in axes.lines)
-    cells = {(row[0], row[1]): row for row in table(study).rows}
+    cells = {(row[0], row[1]): row for row in summary_table(study).rows}
     assert [cells["bent", rate][2:4] for rate in ("0.001", "0.002")] == [("–", "–")] * 2
     assert "–" not in cells["straight", "0.001"][2:4]
     assert "2/λmax, is" in words(study)
@@ -99,8 +101,8 @@ def test_a_study_of_another_model_alone_has_its_table_and_no_threshold(
     data: tuple[Path, str], params: Params, bent: Run
 ) -> None:
     study = found(data, params, {"bent": bent}, {"learning_rate": [0.001, 0.002]})
-    assert drawn(study) == {}
-    assert table(study).header == ("learning_rate", "epochs that rise", "R²", "diverge")
+    assert study_figures(study) == {}
+    assert summary_table(study).header == ("learning_rate", "epochs that rise", "R²", "diverge")
     assert "λmax" not in words(study)
 
 
@@ -111,4 +113,4 @@ def test_names_that_look_like_numbers_come_back_as_they_are(
     runs = {name: linear.model_copy(update={"batch_size": 4 + place}) for place, name in enumerate(names)}
     study = found(data, params, runs, {"schedule": ["constant", "linear"]})
     assert list(study.summary["run"].unique()) == list(runs)
-    assert [row[0] for row in table(study).rows[::2]] == list(runs)
+    assert [row[0] for row in summary_table(study).rows[::2]] == list(runs)

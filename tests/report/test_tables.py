@@ -2,7 +2,7 @@
 
 import pytest
 
-from descent.report.tables import results
+from descent.report.tables import markdown_tables
 from descent.sources.published import warning
 from tools.results import BEGIN, END, replaced
 
@@ -43,7 +43,7 @@ def cells(line: str) -> list[str]:
 
 
 def test_each_kind_of_run_has_its_table() -> None:
-    text = results({"source": "fashion-mnist"}, {"slow": REGRESSION, "mlp": CLASSIFIER}, {"mlp": ATTACK})
+    text = markdown_tables({"source": "fashion-mnist"}, {"slow": REGRESSION, "mlp": CLASSIFIER}, {"mlp": ATTACK})
     rows = [cells(line) for line in text.splitlines() if line.startswith(("| slow", "| mlp"))]
     assert rows == [
         ["slow", "0.652", "2990", "5.9%", "21.7%", "59%", "0.462"],
@@ -55,16 +55,16 @@ def test_each_kind_of_run_has_its_table() -> None:
 
 def test_a_regression_that_is_not_linear_stands_in_a_table_of_its_own() -> None:
     other = {"weights": 385, "final_train_loss": 2512.3, "final_test_loss": 3100.9, "test_r2": 0.412}
-    text = results({"source": "fashion-mnist"}, {"slow": REGRESSION, "bent": other}, {})
+    text = markdown_tables({"source": "fashion-mnist"}, {"slow": REGRESSION, "bent": other}, {})
     linear, others, *_ = text.split("\n\n")
     assert "slow" in linear
     assert "bent" not in linear
     assert [cells(line) for line in others.splitlines()][2:] == [["bent", "385", "2512", "3101", "0.412"]]
-    assert "not linear" not in results({"source": "fashion-mnist"}, {"slow": REGRESSION}, {})
+    assert "not linear" not in markdown_tables({"source": "fashion-mnist"}, {"slow": REGRESSION}, {})
 
 
 def test_what_was_not_found_is_a_dash_or_none() -> None:
-    text = results(
+    text = markdown_tables(
         {"source": "fashion-mnist"},
         {"mlp": CLASSIFIER | {"overfitting_epoch": None}},
         {"mlp": ATTACK | {"bag_index": None, "median_flipping_epsilon": None}},
@@ -77,13 +77,13 @@ def test_what_was_not_found_is_a_dash_or_none() -> None:
 def test_a_run_that_diverged_is_called_so_in_every_table() -> None:
     diverged = {"diverged": True, "diverged_epoch": 7}
     trained = {"fast": REGRESSION | diverged, "mlp": CLASSIFIER | diverged, "calm": CLASSIFIER | {"diverged": False}}
-    text = results({"source": "fashion-mnist"}, trained, {"mlp": ATTACK | diverged})
+    text = markdown_tables({"source": "fashion-mnist"}, trained, {"mlp": ATTACK | diverged})
     names = [cells(line)[0] for line in text.splitlines() if line.startswith(("| fast", "| mlp", "| calm"))]
     assert names == [f"{run} (diverged in epoch 7)" for run in ("fast", "mlp")] + ["calm", "mlp (diverged in epoch 7)"]
 
 
 def test_results_of_the_stand_in_begin_with_a_warning() -> None:
-    assert results({"source": "drawn"}, {}, {}).startswith(f"**{warning('drawn')}**")
+    assert markdown_tables({"source": "drawn"}, {}, {}).startswith(f"**{warning('drawn')}**")
 
 
 def test_the_readme_is_changed_between_its_marks_only() -> None:

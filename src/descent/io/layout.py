@@ -12,16 +12,24 @@ RAW = Path("data/raw")
 SOURCE = Path("data/raw/source.json")
 PREPARED = Path("data")
 DATA_METRICS, THEORY_METRICS = Path("metrics/data.json"), Path("metrics/theory.json")
-THEORY_CURVES, THEORY_TABLES = Path("plots/theory"), Path("data/theory")
 TRANSFER_METRICS, TRANSFER_CURVE = Path("metrics/transfer.json"), Path("plots/transfer.csv")
-FIGURES, SHEETS = Path("plots/figures"), Path("plots/sheets")
 REPORT = Path("report/index.html")
-STUDY_FIGURES, STUDY_PAGE = Path("studies/figures"), Path("studies/index.html")
+STUDY_PAGE = Path("studies/index.html")
 
 
 def dataset(name: str) -> Path:
     """Return the prepared data set `images` or `diabetes`."""
     return Path(f"data/{name}.safetensors")
+
+
+def theory_curve(name: str) -> Path:
+    """Return a curve of the theory that DVC plots."""
+    return Path(f"plots/theory/{name}.csv")
+
+
+def theory_table(name: str) -> Path:
+    """Return a table of the theory that a figure needs."""
+    return Path(f"data/theory/{name}.csv")
 
 
 def weights(run: str) -> Path:
@@ -84,9 +92,24 @@ def attacked_classifier(run: str) -> Path:
     return Path(f"data/attacked/{run}.safetensors")
 
 
+def figure(name: str) -> Path:
+    """Return a figure of the report."""
+    return Path(f"plots/figures/{name}.svg")
+
+
+def sheet(name: str) -> Path:
+    """Return the images of one run side by side, for the slider of the report."""
+    return Path(f"plots/sheets/{name}.png")
+
+
 def study_results(study: str) -> Path:
     """Return the folder of a study's tables and metrics."""
     return Path(f"studies/results/{study}")
+
+
+def study_figure(name: str) -> Path:
+    """Return a figure of a study."""
+    return Path(f"studies/figures/{name}.svg")
 
 
 def exported(run: str, suffix: str) -> Path:

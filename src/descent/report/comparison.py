@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from descent.report.claims import Claim, claims
-from descent.report.drawing import DIABETES, images, svg
+from descent.report.claims import claims
 from descent.report.figures import overlay
-from descent.report.page import environment, warned
+from descent.report.page import environment, first_warning
+from descent.report.style import DIABETES, data_label, svg
 from descent.report.tables import Table
+from descent.report.verdict import Claim
 from descent.sources.published import warning
 
-Metrics = Mapping[str, Any]
 Differences = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
@@ -22,7 +22,7 @@ class Revision(NamedTuple):
     """What a revision has in its folders."""
 
     name: str
-    metrics: Mapping[str, Metrics]  # by path, as metrics/train/mlp.json
+    metrics: Mapping[str, Mapping[str, Any]]  # by path, as metrics/train/mlp.json
     curves: Mapping[str, pd.DataFrame]  # by path, as plots/curves/mlp.csv
 
 
@@ -44,7 +44,7 @@ def comparison(old: Revision, new: Revision, params: Differences, metrics: Diffe
         .render(
             old=old.name,
             new=new.name,
-            warning=warned(warning(revision.metrics["metrics/data.json"]["source"]) for revision in (old, new)),
+            warning=first_warning(warning(revision.metrics["metrics/data.json"]["source"]) for revision in (old, new)),
             verdicts=verdicts(old, new),
             params=_table(params, (old.name, new.name)),
             metrics=_table(metrics, (old.name, new.name, "change")),
@@ -68,7 +68,7 @@ def judged(revision: Revision) -> list[Claim]:
     Raises:
         KeyError: A metric is missing: the revision is older than the rule.
     """
-    groups: dict[str, dict[str, Metrics]] = {"train": {}, "attack": {}}
+    groups: dict[str, dict[str, Mapping[str, Any]]] = {"train": {}, "attack": {}}
     for path, metrics in revision.metrics.items():
         name = PurePosixPath(path)
         if name.parent.name in groups:
@@ -81,19 +81,14 @@ def overlays(old: Revision, new: Revision) -> Iterator[tuple[str, Figure]]:
     """Draw every curve that either revision has: losses and accuracies over epochs, accuracy against ε."""
     for path in sorted({*old.curves, *new.curves}):
         name, both = PurePosixPath(path), [(each.name, each.curves[path]) for each in (old, new) if path in each.curves]
+        measured = both[-1][1].columns
+        of_images = any(column.endswith("accuracy") for column in measured)
+        data = data_label(new.metrics["metrics/data.json"]["source"]) if of_images else DIABETES
         for measure in ("loss", "accuracy"):
-            columns = [
-                column for column in both[-1][1].columns if column in (measure, f"train_{measure}", f"test_{measure}")
-            ]
+            columns = [column for column in measured if column in (measure, f"train_{measure}", f"test_{measure}")]
             if columns:
-                source = new.metrics["metrics/data.json"]["source"]
-                data = (
-                    images(source) if any(column.endswith("accuracy") for column in both[-1][1].columns) else DIABETES
-                )
-                yield (
-                    f"{name.parent.name}-{name.stem}-{measure}",
-                    overlay(f"{name.stem}: {measure}", columns, both, data),
-                )
+                figure = overlay(f"{name.stem}: {measure}", columns, both, data)
+                yield f"{name.parent.name}-{name.stem}-{measure}", figure
 
 
 def _table(differences: Differences, columns: Sequence[str]) -> Table:

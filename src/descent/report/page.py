@@ -10,12 +10,12 @@ from latex2mathml.converter import convert
 from markupsafe import Markup
 
 from descent.io.errors import DataError
-from descent.report.claims import WORDS, claims, power
-from descent.report.palette import BLUE, BROWN, GREEN, INK, PAPER, PURPLE, VERMILION
-from descent.report.tables import tables
+from descent.report.claims import claims
+from descent.report.style import BLUE, BROWN, GREEN, INK, PAPER, PURPLE, VERMILION
+from descent.report.tables import result_tables
+from descent.report.verdict import VERDICTS, power
 from descent.sources.published import DRAWN, PUBLISHED, title, warning
 
-Metrics = Mapping[str, Any]
 # The page's names for the colours of the figures; it has darker and lighter ones for both surroundings.
 TOKENS = {
     INK: "ink",
@@ -28,21 +28,21 @@ TOKENS = {
 }
 
 
-class Results(NamedTuple):
+class ReportInputs(NamedTuple):
     """All that the page is made of."""
 
     params: Mapping[str, Any]  # as in params.yaml
-    data: Metrics
-    theory: Metrics
-    trained: Mapping[str, Metrics]  # by run
-    attacked: Mapping[str, Metrics]  # by run
-    transfer: Metrics
+    data: Mapping[str, Any]
+    theory: Mapping[str, Any]
+    trained: Mapping[str, Mapping[str, Any]]  # by run
+    attacked: Mapping[str, Mapping[str, Any]]  # by run
+    transfer: Mapping[str, Any]
     probabilities: Mapping[str, Sequence[Mapping[str, Any]]]  # rows of plots/probabilities/RUN.csv, by run
     figures: Mapping[str, str]  # SVG, by name
     sheets: Mapping[str, bytes]  # PNG, by name
 
 
-def report(results: Results) -> str:
+def report_page(results: ReportInputs) -> str:
     """Write the page.
 
     Returns:
@@ -55,7 +55,7 @@ def report(results: Results) -> str:
         .render(
             results._asdict(),
             claims=judged,
-            counts={word: sum(claim.verdict == word for claim in judged) for word in WORDS.values()},
+            counts={word: sum(claim.verdict == word for claim in judged) for word in VERDICTS.values()},
             warning=warning(results.data["source"]),
             images=title(results.data["source"]),
             credit=credit(results.data["source"]),
@@ -65,7 +65,7 @@ def report(results: Results) -> str:
                     run["model"]["kind"] for run in results.params["train"].values() if run["data"] == "images"
                 )
             ),
-            tables=tables(results.trained, results.attacked),
+            tables=result_tables(results.trained, results.attacked),
             settings=list(flattened(results.params)),
             bench={run: slider(rows, results.data["class_names"]) for run, rows in results.probabilities.items()},
         )
@@ -114,7 +114,7 @@ def data_uri(png: bytes) -> str:
     return f"data:image/png;base64,{b64encode(png).decode()}"
 
 
-def warned(warnings: Iterable[str | None]) -> str | None:
+def first_warning(warnings: Iterable[str | None]) -> str | None:
     """Return the first of several warnings, if there is one."""
     return next(filter(None, warnings), None)
 

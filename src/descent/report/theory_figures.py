@@ -8,29 +8,38 @@ import networkx as nx
 import pandas as pd
 from matplotlib.figure import Figure
 
-from descent.report.drawing import DIABETES, legend, logarithmic, panel, start
-from descent.report.palette import BLUE, COLOURS, INK, PAPER, PURPLE, VERMILION
+from descent.report.style import (
+    BLUE,
+    COLOURS,
+    DIABETES,
+    INK,
+    PAPER,
+    PURPLE,
+    VERMILION,
+    add_legend,
+    new_figure,
+    new_panel,
+    set_log_scale,
+)
 
-Table = pd.DataFrame
-Metrics = Mapping[str, Any]
 SYMBOLS = {"neg": "−", "add": "+", "truediv": "÷", "mul": "×", "sub": "−"}
 
 
-def twins(losses: Table) -> Figure:
+def twins(losses: pd.DataFrame) -> Figure:
     """Draw the training losses of networks with parametrised ReLUs and of their ordinary twins: mean and range."""
-    figure, axes = panel("Same function at the start, another descent", DIABETES)
+    figure, axes = new_panel("Same function at the start, another descent", DIABETES)
     for colour, (name, rows) in zip(COLOURS, losses.groupby("series", sort=False), strict=False):
         axes.plot(rows["epoch"], rows["loss"], color=colour, label=name)
         axes.fill_between(rows["epoch"], rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
     axes.set(xlabel="epoch", ylabel="training loss: mean, range")
-    logarithmic(axes, 1, 2, 3, 5)
-    legend(figure, axes)
+    set_log_scale(axes, 1, 2, 3, 5)
+    add_legend(figure, axes)
     return figure
 
 
-def padding(errors: Table) -> Figure:
+def padding(errors: pd.DataFrame) -> Figure:
     """Draw, pixel by pixel, the error of absorbing o into the bias of a convolution that pads with zeros."""
-    figure, axes = panel("Absorbed before a zero-padded convolution:\nmean error of each output pixel", None)
+    figure, axes = new_panel("Absorbed before a zero-padded convolution:\nmean error of each output pixel", None)
     grid = errors.pivot_table(index="row", columns="column", values="error")
     shown = axes.imshow(grid.to_numpy(), cmap="viridis", interpolation="none", vmin=0)
     axes.set(xticks=[], yticks=[])
@@ -42,9 +51,9 @@ def padding(errors: Table) -> Figure:
     return figure
 
 
-def sigmoid_graph(nodes: Table, x: float) -> Figure:
+def sigmoid_graph(nodes: pd.DataFrame, x: float) -> Figure:
     """Draw the graph that torch.fx traced, each node with its value and, beside it, the gradient that reached it."""
-    figure = start(f"1/(1 + exp(−x)) as traced, at x = {x:g}", None, (6.2, 7.4))
+    figure = new_figure(f"1/(1 + exp(−x)) as traced, at x = {x:g}", None, (6.2, 7.4))
     axes = figure.subplots()
     steps: list[dict[str, Any]] = [dict(row) for _, row in nodes.fillna({"inputs": ""}).iterrows()]
     graph = nx.DiGraph([(source, node["name"]) for node in steps for source in node["inputs"].split()])
@@ -83,9 +92,9 @@ def _layers(graph: "nx.DiGraph[str]") -> dict[int, list[str]]:
     return layers
 
 
-def sigmoid_gradient(gradients: Table, metrics: Metrics) -> Figure:
+def sigmoid_gradient(gradients: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
     """Draw both gradients in float32, and where one of them is lost."""
-    figure, axes = panel("Gradient of the sigmoid in float32", None)
+    figure, axes = new_panel("Gradient of the sigmoid in float32", None)
     for colour, style, (name, rows) in zip(COLOURS, ("-", "--"), gradients.groupby("series", sort=False), strict=False):
         axes.plot(rows["x"], rows["gradient"], style, color=colour, label=name, linewidth=2.6)
     nan, zero, closed = (
@@ -97,13 +106,13 @@ def sigmoid_gradient(gradients: Table, metrics: Metrics) -> Figure:
     axes.axvspan(nan, zero, color=BLUE, alpha=0.12, linewidth=0, label=f"graph: 0 below {zero:.1f}")
     axes.axvspan(closed, right, color=VERMILION, alpha=0.15, linewidth=0, label=f"σ(1 − σ): 0 above {closed:.1f}")
     axes.set(xlabel="x", ylabel="∂σ/∂x", yscale="log", xlim=(left, right))
-    legend(figure, axes)
+    add_legend(figure, axes)
     return figure
 
 
-def learning_rate(losses: Table, metrics: Metrics, rates: Sequence[float]) -> Figure:
+def learning_rate(losses: pd.DataFrame, metrics: Mapping[str, Any], rates: Sequence[float]) -> Figure:
     """Draw the final loss against the learning rate, with the thresholds and the `rates` of the runs."""
-    figure, axes = panel("Linear regression: loss at the end", DIABETES)
+    figure, axes = new_panel("Linear regression: loss at the end", DIABETES)
     ceiling = 4 * metrics["learning_rate_loss_at_start"]
     for colour, marker, (name, rows) in zip(COLOURS, "os", losses.groupby("series", sort=False), strict=False):
         axes.plot(
@@ -119,15 +128,15 @@ def learning_rate(losses: Table, metrics: Metrics, rates: Sequence[float]) -> Fi
     foot = axes.get_xaxis_transform()
     axes.plot(rates, [0.03] * len(rates), "^", color=INK, transform=foot, label="learning rates of the runs")
     axes.set(xscale="log", xlabel="learning rate, as a multiple of 2/λmax", ylabel="mean squared error")
-    logarithmic(axes, 1, 2, 3, 5)
+    set_log_scale(axes, 1, 2, 3, 5)
     axes.set_ylim(top=ceiling)
-    legend(figure, axes)
+    add_legend(figure, axes)
     return figure
 
 
-def broadcasting(losses: Table, metrics: Metrics) -> Figure:
+def broadcasting(losses: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
     """Draw the slipped loss, which stays at the variance of the targets, and the right one."""
-    figure, axes = panel("A slip of shapes", DIABETES)
+    figure, axes = new_panel("A slip of shapes", DIABETES)
     styles = zip(cycle(COLOURS), ("-", (0, (2, 3)), "-"), (3, 3, 2.2), strict=False)
     for (colour, style, width), (name, rows) in zip(styles, losses.groupby("series", sort=False), strict=False):
         axes.plot(rows["step"], rows["loss"], linestyle=style, color=colour, label=name, linewidth=width)
@@ -136,6 +145,6 @@ def broadcasting(losses: Table, metrics: Metrics) -> Figure:
         place = (1, metrics[f"broadcasting_{name}"])
         axes.annotate(words, place, (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
     axes.set(xlabel="step of gradient descent", ylabel="loss that is descended")
-    logarithmic(axes, 1, 2, 3, 5)
-    legend(figure, axes)
+    set_log_scale(axes, 1, 2, 3, 5)
+    add_legend(figure, axes)
     return figure
