@@ -60,7 +60,7 @@ def test_the_library_knows_neither_dvc_nor_stages_nor_the_terminal(path: Path) -
     [
         (
             "matplotlib",
-            "all_figures comparison drawing figures image_figures pictures study_figures study_page theory_figures",
+            "all_figures comparison figures image_figures pictures study_figures style theory_figures",
         ),
         ("ruamel", "card params yaml"),
         ("torchvision", "vision"),
@@ -68,8 +68,8 @@ def test_the_library_knows_neither_dvc_nor_stages_nor_the_terminal(path: Path) -
         ("sympy", "sigmoid"),
         ("networkx", "theory_figures"),
         ("jinja2", "page"),
-        ("PIL", "drawing pictures"),
-        ("scipy", "outcomes"),
+        ("PIL", "pictures style"),
+        ("scipy", "summary"),
         ("ray", "cluster"),
         ("onnx", "onnx"),
     ],
