@@ -38,7 +38,7 @@ def mirrors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(tmp_path: Path, mirrors: Path) -> Workspace:
     """Return the project without results, which takes these files for the published ones, and no network."""
     workspace = copied_code(tmp_path / "project")
-    module = workspace.folder / "src" / "descent" / "image_sets.py"
+    module = workspace.folder / "src" / "descent" / "sources" / "published.py"
     text = module.read_text(encoding="utf-8")
     for name in SETS:
         for part, file in FILES.items():
@@ -60,7 +60,7 @@ def source(workspace: Workspace) -> str:
 
 def edit(workspace: Workspace) -> None:
     """Make the stage outdated by a line that changes nothing."""
-    with (workspace.folder / "src" / "descent" / "params.py").open("a", encoding="utf-8") as file:
+    with (workspace.folder / "src" / "descent" / "io" / "params.py").open("a", encoding="utf-8") as file:
         file.write("# x\n")
 
 
