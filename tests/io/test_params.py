@@ -105,12 +105,34 @@ def test_a_mistake_is_refused_with_its_key(params_file: Path, old: str, new: str
         load_params(params_file)
 
 
-def test_the_place_of_a_mistake_is_its_line_and_column(params_file: Path) -> None:
-    text = params_file.read_text(encoding="utf-8").replace("weight_decay: 0.001", "weight_decay: -0.001")
+@pytest.mark.parametrize(
+    ("old", "new", "line", "column", "key"),
+    [
+        (
+            "weight_decay: 0.001",
+            "weight_decay: -0.001",
+            "    weight_decay: -0.001",
+            5,
+            "train.mlp-weight-decay.weight_decay",
+        ),
+        ("      - 64\n", "      - 64\n      - 0\n", "      - 0", 9, "train.convnet.model.channels.2"),
+        (
+            "  fallback: drawn\n",
+            "",
+            "  images: fashion-mnist",
+            3,
+            "data.fallback",
+        ),  # the first key beside a missing one
+    ],
+)
+def test_the_place_of_a_mistake_is_its_line_and_column(
+    params_file: Path, old: str, new: str, line: str, column: int, key: str
+) -> None:
+    text = params_file.read_text(encoding="utf-8").replace(old, new, 1)
     params_file.write_text(text, encoding="utf-8")
-    line = text.splitlines().index("    weight_decay: -0.001") + 1
+    number = text.splitlines().index(line) + 1
 
-    with pytest.raises(ParamsError, match=rf"params.yaml:{line}:5: train.mlp-weight-decay.weight_decay: "):
+    with pytest.raises(ParamsError, match=rf"params.yaml:{number}:{column}: {key}: "):
         load_params(params_file)
 
 

@@ -27,8 +27,8 @@ def save_metrics(path: Path, metrics: Mapping[str, Metric]) -> None:
         temporary.write_text(json.dumps(rounded, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-class _Metrics(dict[str, Any]):
-    """Metrics of a file, with an error that helps when one is missing."""
+class _FileMetrics(dict[str, Any]):
+    """The metrics of a file; a missing one is an error that names the file."""
 
     def __init__(self, name: str, metrics: dict[str, Any]) -> None:
         super().__init__(metrics)
@@ -45,7 +45,7 @@ def load_metrics(path: Path) -> dict[str, Any]:
         DataError: The file is missing or holds no JSON object; or, when it is asked for, lacks a metric.
     """
     try:
-        return _Metrics(str(path), parse_metrics(str(path), path.read_bytes()))
+        return _FileMetrics(str(path), parse_metrics(str(path), path.read_bytes()))
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; `dvc repro` makes it") from error
 

@@ -1,4 +1,4 @@
-"""An adversarial test set in a file, and whether it keeps to its rules."""
+"""An adversarial test set in a file: write it, read it, check it against its rules."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from descent.io.datasets import Split
 from descent.io.tensors import load_tensors, save_tensors
 
-# Of a float32 pixel between 0 and 1, moved and clipped.
+# Rounding error of a float32 pixel in [0, 1], perturbed and clipped.
 ROUNDING = 1e-6
 
 
@@ -31,7 +31,7 @@ def load_adversarial_set(path: Path, digest: str | None = None) -> Split:
 
 
 def broken_rules(path: Path, clean: Split) -> list[str]:
-    """Hold a file, of ours or of anybody, to the images that it claims to be made from.
+    """Check an adversarial test set, from this project or from elsewhere, against the clean images.
 
     Args:
         path: safetensors with `images`, `labels`, and `epsilon` in its metadata.

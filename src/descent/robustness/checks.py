@@ -1,4 +1,4 @@
-"""Known ways to overrate a classifier's robustness, each looked for by name."""
+"""Sanity checks: signs that an attack is weak and overestimates robustness."""
 
 from collections.abc import Mapping, Sequence
 from math import sqrt
@@ -9,9 +9,9 @@ from torch import nn
 
 from descent.io.datasets import Split
 
-# Images that the model itself is tried on.
+# Number of images on which the model itself is checked.
 FEW = 200
-# More images without any gradient than this, and the attack has not been tried on them.
+# Largest share of images without any gradient, which FGSM cannot perturb.
 ZERO_GRADIENTS = 0.01
 # From this ε on every image can be made the same: grey, 0.5 in each pixel.
 GREY = 0.5
@@ -30,7 +30,7 @@ class AttackResults(NamedTuple):
 
 
 class Checks(NamedTuple):
-    """Names of the checks that fail, and of those that say nothing here; every other check passes."""
+    """Names of the checks that fail, and of those that do not apply; every other check passes."""
 
     failed: list[str]
     not_applicable: list[str]

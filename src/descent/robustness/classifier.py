@@ -1,4 +1,4 @@
-"""A classifier in a file of its own: weights, what they are the weights of, and how many classes it tells apart."""
+"""A classifier in a file of its own: weights, architecture and number of classes."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from descent.io.run_schema import Model
 from descent.io.tensors import load_tensors, save_tensors
 from descent.models.networks import load_model
 
-# The one word of metadata that such a file has.
+# The only key of the file's metadata.
 KEY = "classifier"
 
 
-class Described(BaseModel):
-    """What a file says of its weights."""
+class Architecture(BaseModel):
+    """The architecture and the number of classes, as the metadata has them."""
 
     spec: Model = Field(discriminator="kind")
     classes: int = Field(gt=0)
@@ -27,7 +27,7 @@ def save_classifier(path: Path, model: nn.Module, spec: Model, classes: int) -> 
     Returns:
         The SHA-256 of the file.
     """
-    described = Described(spec=spec, classes=classes)
+    described = Architecture(spec=spec, classes=classes)
     return save_tensors(path, model.state_dict(), {KEY: described.model_dump_json()})
 
 
@@ -39,7 +39,7 @@ def load_classifier(path: Path, inputs: tuple[int, ...], digest: str | None = No
     """
     _, metadata = load_tensors(path, digest)
     try:
-        described = Described.model_validate_json(metadata.get(KEY, ""))
+        described = Architecture.model_validate_json(metadata.get(KEY, ""))
     except ValidationError as error:
         raise DataError(f"{path}: does not say what classifier it holds; `dvc repro --force` makes it anew") from error
     return load_model(path, described.spec, inputs, described.classes, digest)

@@ -1,4 +1,4 @@
-"""Images of one's own: a folder of pictures for each class, in `train` and in `test`."""
+"""The user's own images: a folder of pictures for each class, in `train` and in `test`."""
 
 import re
 import unicodedata
@@ -17,12 +17,12 @@ from descent.io.errors import DataError
 PARTS = ("train", "test")
 # The sizes for which every model of params.yaml can be built, and every figure and page stays small.
 SIDES = range(10, 65)
-# Fewer leave nothing to tell apart, more no figure that can be read.
+# One class leaves nothing to classify; figures of more than 50 cannot be read.
 CLASSES = range(2, 51)
-# A class is a column of tables, and a word in figures, where a dollar begins a formula and long words take the room.
+# A class is a column of tables and a label in figures, where a dollar begins a formula and long labels do not fit.
 NAME, LONGEST = re.compile(r"(?![ .])[\w .,'()&-]+(?<! )"), 20
-TAKEN = ("series", "epsilon", "true")
-# What the pipeline reads again later.
+RESERVED = ("series", "epsilon", "true")
+# The limit of `descent.sources.idx`, which reads the pictures later.
 MOST_BYTES = 2**26
 # Of a PNG file: signature and header, up to the number of bits of each value.
 SIGNATURE, HEADER = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 25
@@ -35,8 +35,8 @@ def read_folder(
 
     Args:
         folder: Has `train` and `test`, and these the same folders, each named after a class.
-        hashed: The files of which a change is noticed; None stands for all. No picture may lack there; other files
-            that do are passed over.
+        hashed: The files of which DVC notices a change; None stands for all. Every picture must be among them; other
+            files that are not are ignored.
 
     Returns:
         `train_images`, `test_images` (n × height × width, 0 black to 255 white), `train_labels`, `test_labels` (n);
@@ -48,7 +48,7 @@ def read_folder(
             of 8 bits, or of another size than the first; images are too small, too large, too many for 64 MiB of
             pixels, or show nothing.
     """
-    classes = [_classes(_real(_real(folder) / part)) for part in PARTS]
+    classes = [_class_names(_no_link(_no_link(folder) / part)) for part in PARTS]
     if only := set(classes[0]) ^ set(classes[1]):
         raise DataError(f"{folder}: train and test differ in classes: {', '.join(sorted(only))} only in one of them")
     if len(classes[0]) not in CLASSES:
@@ -67,7 +67,7 @@ def read_folder(
                     raise DataError(
                         f"{folder / part}: more than {MOST_BYTES:,} pixels in all; take fewer or smaller images"
                     )
-        tensors[f"{part}_images"] = torch.from_numpy(_shown(folder / part, images))
+        tensors[f"{part}_images"] = torch.from_numpy(_stacked(folder / part, images))
         tensors[f"{part}_labels"] = torch.tensor(labels, dtype=torch.uint8)
     return tensors, classes[0]
 
@@ -84,34 +84,34 @@ def shuffled(tensors: Mapping[str, UInt8[Tensor, "..."]], seed: int) -> dict[str
     return mixed
 
 
-def _real(folder: Path) -> Path:
+def _no_link(folder: Path) -> Path:
     """Refuse a link to a folder: DVC does not look into it."""
     if folder.is_symlink():
         raise DataError(f"{folder}: a link, and DVC would not notice a change behind it; move the folder itself here")
     return folder
 
 
-def _classes(folder: Path) -> list[str]:
+def _class_names(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise DataError(
             f"{folder}: no such folder; in it is one for each class, with its images as PNG. A queued experiment and "
             "another clone have it only after `dvc add images/train images/test` (docs/data.md)"
         )
     paths = sorted(folder.iterdir())
-    if loose := [path for path in paths if _looks_like_a_picture(path) and not path.is_dir()]:
-        raise DataError(f"{_word(loose[0])}: a picture outside a class; move it into the folder of its class")
-    folders = [_real(path) for path in paths if path.is_dir()]
+    if loose := [path for path in paths if _is_picture_name(path) and not path.is_dir()]:
+        raise DataError(f"{_path_text(loose[0])}: a picture outside a class; move it into the folder of its class")
+    folders = [_no_link(path) for path in paths if path.is_dir()]
     cmap = _printable() if any(not path.name.isascii() for path in folders) else ()
     for path in folders:
-        if fault := _fault(path.name, cmap):
-            raise DataError(f"{_word(path)}: no name for a class: {fault}; rename the folder in train and test")
+        if fault := _name_fault(path.name, cmap):
+            raise DataError(f"{_path_text(path)}: no name for a class: {fault}; rename the folder in train and test")
     return [path.name for path in folders]
 
 
-def _fault(name: str, cmap: Collection[int]) -> str | None:
+def _name_fault(name: str, cmap: Collection[int]) -> str | None:
     """Say why a class cannot have this name."""
-    if name in TAKEN:
-        return f"{', '.join(TAKEN)} are columns of tables"
+    if name in RESERVED:
+        return f"{', '.join(RESERVED)} are columns of tables"
     if len(name) > LONGEST:
         return f"{len(name)} characters; {LONGEST} at most"
     if not unicodedata.is_normalized("NFC", name):
@@ -124,7 +124,7 @@ def _fault(name: str, cmap: Collection[int]) -> str | None:
 
 
 def _printable() -> Collection[int]:
-    """Return what the font of the figures can print."""
+    """Return the characters that the font of the figures has."""
     # Imported where it is needed: names are mostly ASCII.
     import matplotlib
     from matplotlib.ft2font import FT2Font
@@ -135,14 +135,16 @@ def _printable() -> Collection[int]:
 def _pictures(folder: Path, hashed: Collection[Path] | None) -> list[Path]:
     found = []
     for path in sorted(folder.iterdir()):
-        picture = _looks_like_a_picture(path)
+        picture = _is_picture_name(path)
         if hashed is None or path in hashed:
             if not picture:
-                raise DataError(f"{_word(path)}: no PNG file; a picture's name ends in .png and begins without a dot")
+                raise DataError(
+                    f"{_path_text(path)}: no PNG file; a picture's name ends in .png and begins without a dot"
+                )
             found.append(path)
         elif picture or path.is_dir():
             raise DataError(
-                f"{_word(path)}: DVC would not notice a change of it: a folder, a link to nothing, or named in a "
+                f"{_path_text(path)}: DVC would not notice a change of it: a folder, a link to nothing, or named in a "
                 ".dvcignore; move it away"
             )
     if not found:
@@ -150,19 +152,19 @@ def _pictures(folder: Path, hashed: Collection[Path] | None) -> list[Path]:
     return found
 
 
-def _looks_like_a_picture(path: Path) -> bool:
-    """Tell by its name whether a file is a picture; what programs leave beside one begins with a dot."""
+def _is_picture_name(path: Path) -> bool:
+    """Tell by its name whether a file is a picture; files that programs leave beside one begin with a dot."""
     return path.suffix.lower() == ".png" and not path.name.startswith(".")
 
 
 def _grey(path: Path, size: tuple[int, ...] | None) -> UInt8[np.ndarray, "height width"]:
     if not path.is_file():  # a pipe would be waited for
-        raise DataError(f"{_word(path)}: not a file; move it away")
+        raise DataError(f"{_path_text(path)}: not a file; move it away")
     shape = _shape(path)
     if size is not None and shape != size:
-        raise DataError(f"{_word(path)}: {_words(shape)} pixels, where the first image has {_words(size)}")
+        raise DataError(f"{_path_text(path)}: {_size_text(shape)} pixels, where the first image has {_size_text(size)}")
     if not all(side in SIDES for side in shape):
-        raise DataError(f"{_word(path)}: {_words(shape)} pixels; a side has {SIDES[0]} to {SIDES[-1]}")
+        raise DataError(f"{_path_text(path)}: {_size_text(shape)} pixels; a side has {SIDES[0]} to {SIDES[-1]}")
     try:
         # What Pillow only warns of is refused too.
         with catch_warnings(action="error", category=UserWarning), Image.open(path, formats=["PNG"]) as picture:
@@ -170,41 +172,41 @@ def _grey(path: Path, size: tuple[int, ...] | None) -> UInt8[np.ndarray, "height
             if picture.has_transparency_data:
                 pixels = picture.convert("RGBA")
                 if pixels.getchannel("A").getextrema() != (255, 255):
-                    raise DataError(f"{_word(path)}: has transparent pixels; flatten it on black first")
+                    raise DataError(f"{_path_text(path)}: has transparent pixels; flatten it on black first")
             else:
                 pixels = picture
             if getattr(picture, "is_animated", False):
-                raise DataError(f"{_word(path)}: an animation; save one picture of it")
+                raise DataError(f"{_path_text(path)}: an animation; save one picture of it")
             if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-                raise DataError(f"{_word(path)}: to be turned, as its EXIF data says; save it as it is to be seen")
+                raise DataError(f"{_path_text(path)}: to be turned, as its EXIF data says; save it as it is to be seen")
             grey = np.asarray(pixels.convert("L"))
     except (DataError, MemoryError):
         raise
     except Exception as error:  # Pillow lets every kind through, AssertionError and struct.error among them
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{_word(path)}: not a whole PNG file ({reason})") from error
+        raise DataError(f"{_path_text(path)}: not a whole PNG file ({reason})") from error
     if grey.shape != shape:
-        raise DataError(f"{_word(path)}: not a whole PNG file (it has two sizes)")
+        raise DataError(f"{_path_text(path)}: not a whole PNG file (it has two sizes)")
     return grey
 
 
 def _shape(path: Path) -> tuple[int, int]:
-    """Read height and width of a picture before anything is unpacked."""
+    """Read height and width of a picture without decompressing it."""
     try:
         with path.open("rb") as file:
             head = file.read(HEADER)
     except OSError as error:
-        raise DataError(f"{_word(path)}: {error.strerror}") from error
+        raise DataError(f"{_path_text(path)}: {error.strerror}") from error
     if len(head) < HEADER or not head.startswith(SIGNATURE):
-        raise DataError(f"{_word(path)}: no PNG file")
+        raise DataError(f"{_path_text(path)}: no PNG file")
     width, height, bits = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), head[24]
     if bits > 8:
-        raise DataError(f"{_word(path)}: {bits} bits for each value of a pixel; save it with 8")
+        raise DataError(f"{_path_text(path)}: {bits} bits for each value of a pixel; save it with 8")
     return height, width
 
 
-def _shown(folder: Path, images: Sequence[UInt8[np.ndarray, "height width"]]) -> UInt8[np.ndarray, "n height width"]:
-    """Put the images of a part together, if they show anything."""
+def _stacked(folder: Path, images: Sequence[UInt8[np.ndarray, "height width"]]) -> UInt8[np.ndarray, "n height width"]:
+    """Stack the images of a part; refuse them if they show nothing."""
     stack = np.stack(images)
     if (stack == stack[0]).all():
         raise DataError(f"{folder}: all pictures are identical; nothing can be learned from them")
@@ -215,10 +217,10 @@ def _shown(folder: Path, images: Sequence[UInt8[np.ndarray, "height width"]]) ->
     return stack
 
 
-def _words(size: tuple[int, ...]) -> str:
+def _size_text(size: tuple[int, ...]) -> str:
     return "×".join(map(str, size))
 
 
-def _word(path: Path) -> str:
-    """Return a path as one line, whatever the names in it are."""
+def _path_text(path: Path) -> str:
+    """Return a path as one printable line."""
     return str(path) if str(path).isprintable() else ascii(str(path))
