@@ -10,7 +10,8 @@ import networkx as nx
 from dvc.repo import Repo
 
 from descent.io.files import save_text
-from descent.report.style import BLUE, INK, PAPER, hide_axes, new_figure, svg
+from descent.report.colours import BLUE, INK, PAPER
+from descent.report.style import hide_axes, new_figure, svg
 from stages.program import command
 
 PICTURE = Path("docs/graph.svg")

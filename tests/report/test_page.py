@@ -13,8 +13,8 @@ from markupsafe import escape
 
 from descent.io.errors import DataError
 from descent.report.claims import claims
+from descent.report.colours import BLUE, COLOURS, INK, PAPER
 from descent.report.page import TOKENS, ReportInputs, data_uri, flattened, inlined, math, report_page, slider
-from descent.report.style import BLUE, COLOURS, INK, PAPER
 from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.browser import browsing, needs_chromium
 from tests.imports import ROOT

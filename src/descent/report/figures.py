@@ -9,12 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from descent.report.colours import COLOURS, INK, PAPER, PURPLE
 from descent.report.style import (
-    COLOURS,
     DIABETES,
-    INK,
-    PAPER,
-    PURPLE,
     add_legend,
     data_label,
     literal,

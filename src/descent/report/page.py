@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from descent.io.errors import DataError
 from descent.report.claims import claims
-from descent.report.style import BLUE, BROWN, GREEN, INK, PAPER, PURPLE, VERMILION
+from descent.report.colours import BLUE, BROWN, GREEN, INK, PAPER, PURPLE, VERMILION
 from descent.report.tables import result_tables
 from descent.report.verdict import VERDICTS, power
 from descent.sources.published import DRAWN, PUBLISHED, title, warning

@@ -10,12 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from descent.report.colours import COLOURS, INK, PURPLE
 from descent.report.study_results import StudyResults, format_value, parameter_label
 from descent.report.style import (
-    COLOURS,
     DIABETES,
-    INK,
-    PURPLE,
     add_legend,
     data_label,
     mark_chance_level,

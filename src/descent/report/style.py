@@ -1,4 +1,4 @@
-"""The style of every figure: colours, fonts, axes, legends; legible on a telephone, byte-identical each time."""
+"""The style of every figure: fonts, axes, legends; legible on a telephone, byte-identical each time."""
 
 from collections.abc import Iterable
 from io import StringIO
@@ -17,13 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from descent.io.files import replacing
+from descent.report.colours import INK, PAPER
 from descent.sources.published import DRAWN, title
 
-# The report replaces these colours by its own (`page.TOKENS`), which follow a dark colour scheme.
-INK, PAPER = "#1b1b1f", "#ffffff"
-# Three of Okabe & Ito's colour-blind-safe palette, and two more with enough contrast on white.
-BLUE, VERMILION, GREEN, PURPLE, BROWN = "#0072b2", "#d55e00", "#009e73", "#a3528a", "#7a5c00"
-COLOURS = (BLUE, VERMILION, GREEN, PURPLE, BROWN)
 DIABETES = "diabetes data of scikit-learn"
 TITLE, LEGEND = 13.5, 11.5
 # A legend with more lines makes the figure higher.

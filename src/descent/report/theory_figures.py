@@ -8,19 +8,8 @@ import networkx as nx
 import pandas as pd
 from matplotlib.figure import Figure
 
-from descent.report.style import (
-    BLUE,
-    COLOURS,
-    DIABETES,
-    INK,
-    PAPER,
-    PURPLE,
-    VERMILION,
-    add_legend,
-    new_figure,
-    new_panel,
-    set_log_scale,
-)
+from descent.report.colours import BLUE, COLOURS, INK, PAPER, PURPLE, VERMILION
+from descent.report.style import DIABETES, add_legend, new_figure, new_panel, set_log_scale
 
 SYMBOLS = {"neg": "−", "add": "+", "truediv": "÷", "mul": "×", "sub": "−"}
 
