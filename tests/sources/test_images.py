@@ -9,9 +9,10 @@ import pytest
 
 from descent.io.errors import DataError, DownloadError
 from descent.io.files import sha256
+from descent.io.layout import SOURCE
 from descent.io.schema import Data, Drawn
 from descent.sources.download import Progress
-from descent.sources.images import SOURCE, Environment, obtain_images, own_mirrors
+from descent.sources.images import Environment, obtain_images, own_mirrors
 from descent.sources.published import DRAWN, FILES, PUBLISHED
 
 SETTINGS = Data(
@@ -106,9 +107,9 @@ def test_garments_are_refused_with_a_remedy(
 def test_other_files_in_the_output_are_refused_where_dvc_hashes_them(tmp_path: Path, mirror: Path) -> None:
     raw = tmp_path / "raw"
     raw.mkdir()
-    (raw / SOURCE).touch()
+    (raw / SOURCE.name).touch()
     (raw / "thesis.tex").touch()
-    obtain_images(SETTINGS, 0, raw, tmp_path, surroundings(mirror, hashed={raw / SOURCE})[0])
+    obtain_images(SETTINGS, 0, raw, tmp_path, surroundings(mirror, hashed={raw / SOURCE.name})[0])
     with pytest.raises(DataError, match=r"thesis.tex: no file of this stage; move it elsewhere"):
         obtain_images(SETTINGS, 0, raw, tmp_path, surroundings(mirror, hashed={raw / "thesis.tex"})[0])
 

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from descent.io.errors import DataError, DownloadError
+from descent.io.layout import SOURCE
 from descent.io.schema import Data, Drawn
 from descent.sources.download import Progress, fetch, holds, restored
 from descent.sources.published import DRAWN, FASHION_MNIST, FILES, FOLDER, PUBLISHED
-
-# Tells where the images come from; beside the four files.
-SOURCE = "source.json"
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +75,7 @@ def refuse_strays(raw: Path, hashed_files: Callable[[Path], set[Path]]) -> None:
         raise DataError(
             f"{raw} is a link, and this stage writes there; remove it, and name its folder in DESCENT_MIRROR"
         )
-    allowed = {raw / name for name in (SOURCE, *FILES.values())}
+    allowed = {raw / name for name in (SOURCE.name, *FILES.values())}
     if not raw.is_dir() or {*raw.iterdir()} <= allowed:
         return
     if strays := sorted(hashed_files(raw.resolve()) - {path.resolve() for path in allowed}):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-Task = TypeVar("Task")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # How many processes may die of a task that is alone.
@@ -23,7 +23,7 @@ class Failure(NamedTuple):
 
 
 def on_processes(
-    work: Callable[[Task], Result], tasks: Mapping[str, Task], processes: int, begin: Callable[[], None]
+    work: Callable[[Item], Result], tasks: Mapping[str, Item], processes: int, begin: Callable[[], None]
 ) -> Generator[tuple[str, Result | Failure]]:
     """Call `work` on every task in so many processes of their own, and yield the results by name as they come.
 
@@ -37,7 +37,7 @@ def on_processes(
         processes: How many.
         begin: Called first in each process.
     """
-    waiting, suspects, deaths = dict(tasks), dict[str, Task](), Counter[str]()
+    waiting, suspects, deaths = dict(tasks), dict[str, Item](), Counter[str]()
     while waiting or suspects:
         alone = bool(suspects)
         batch, room = (suspects, 1) if alone else (waiting, 2 * processes)
