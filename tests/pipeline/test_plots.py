@@ -18,10 +18,10 @@ CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet", "convnet-adversarial")
 # Lines in each plot that has more than one: files times columns, or series.
 LINES = {
     **{f"{run}, probability of the true class": 10 for run in CLASSIFIERS},
-    "Accuracy on images crafted elsewhere": 0,  # bars
-    "A slip of shapes": 3,
+    "Accuracy on transferred adversarial images": 0,  # bars
+    "Gradient descent on the broadcast loss": 3,
     "Final loss against the learning rate": 2,
-    "Parametrised ReLU and its twin": 2,
+    "Parametrised ReLU and ReLU": 2,
     "Gradient of the sigmoid in float32": 2,
 }
 OVERLAYS = {
@@ -38,7 +38,7 @@ LINES |= OVERLAYS
 
 def expected_lines(title: str, spec: dict[str, Any]) -> int:
     """Return how many lines a plot should have; a class without two quantiles of flips has none."""
-    if "smallest ε that flips" in title:
+    if "smallest ε that changes the class" in title:
         return sum(points > 1 for points in Counter(row["series"] for row in spec["data"]["values"]).values())
     return LINES.get(title, 1)
 
@@ -63,14 +63,15 @@ def specifications(page_of_plots: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_each_overlay_and_each_curve_has_a_plot_with_title_and_axes(specifications: dict[str, dict[str, Any]]) -> None:
-    curves = {f"{run}, loss on the test part" for run in CLASSIFIERS}
+    curves = {f"{run}, test loss" for run in CLASSIFIERS}
     attacks = {f"{run}, accuracy under FGSM" for run in CLASSIFIERS}
     assert specifications.keys() >= LINES.keys() | curves | attacks
     for spec in specifications.values():
         encoding = spec["encoding"]
         for axis in ("x", "y"):
             assert re.search(
-                r"epoch|step|rate|ε|x$|loss|error|entropy|share|probability|crafted|∂σ", encoding[axis]["title"]
+                r"epoch|step|rate|ε|x$|loss|error|entropy|quantile|accuracy|probability|source|∂σ",
+                encoding[axis]["title"],
             ), spec
 
 
