@@ -35,13 +35,13 @@ from stages.program import stage
 def main(name: str) -> None:
     """Attack one of the classifiers listed under `attack.runs` in params.yaml."""
     params = load_params(PARAMS)
-    run, bench = params.train[name], params.attack.bench
+    architecture, bench = params.train[name].model, params.attack.bench
     make_deterministic(params.threads)
     keep_freed_memory()
     recorded, trained = load_metrics(DATA_METRICS), load_metrics(train_metrics(name))
-    data = load_dataset(dataset(run.data), recorded[f"sha256_{run.data}"])
+    data = load_dataset(dataset("images"), recorded["sha256_images"])
     inputs, outputs = data.test.x.shape[1:], len(data.classes)
-    model = load_model(weights(name), run.model, inputs, outputs, trained["sha256_model"])
+    model = load_model(weights(name), architecture, inputs, outputs, trained["sha256_model"])
     if trained["diverged"]:
         logging.warning("%s diverged in epoch %d; attacked are its weights before", name, trained["diverged_epoch"])
     rng = torch.Generator().manual_seed(params.seed)
@@ -59,7 +59,7 @@ def main(name: str) -> None:
             adversarial_set(name), found.adversarial, data.test.y, bench.epsilon
         ),
         # For `transfer`, which then depends on what was attacked, and not on every run.
-        "sha256_classifier": save_classifier(attacked_classifier(name), model, run.model, outputs),
+        "sha256_classifier": save_classifier(attacked_classifier(name), model, architecture, outputs),
     }
     diverged = {key: trained[key] for key in ("diverged", "diverged_epoch")}
     save_metrics(attack_metrics(name), found.metrics | diverged | digests)
