@@ -39,7 +39,7 @@ docs: installed-docs  ## build the documentation, site/index.html
 	@$(BIN)/python -c 'from pathlib import Path; print(Path("site/index.html").resolve().as_uri())'
 
 # Columns of `dvc exp show`: the parameters, and of hundreds of metrics those that say most.
-KEPT := Experiment|State|seed|threads|[^/]+\.[^/]+|.*:(final_test_(accuracy|loss)|overfitting_epoch|(pgd_)?accuracy_at_0\.1)
+KEPT := Experiment|State|seed|threads|(?!(params|studies)\.yaml$$)[^/]+\.[^/]+|.*:(final_test_(accuracy|loss)|overfitting_epoch|(pgd_)?accuracy_at_0\.1)
 experiments: installed-run  ## show in which parameters and results experiments differ; ALL=1 those of every commit
 	@$(BIN)/python -m dvc exp show $${ALL:+--all-commits} --only-changed --md --drop '(?!($(KEPT))$$)'
 

@@ -1,20 +1,23 @@
 """params.yaml, mirrors or images/ → data/raw/: four files of images and labels, and where they come from."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from descent.io.layout import PARAMS, PICTURES, RAW, SOURCE
 from descent.io.params import load_params
 from descent.io.results import save_metrics
 from descent.sources.digests import digests
+from descent.sources.download import Progress
 from descent.sources.images import Environment, obtain_images
-from stages.program import stage, transferred
+from stages.program import progress, stage
 
 
 def main() -> None:
     """Download what is missing of the images and verify all of them, read a folder, or draw garments."""
     params = load_params(PARAMS)
-    environment = Environment(os.environ.get("DESCENT_MIRROR"), cache_folder, hashed_files, transferred)
+    environment = Environment(os.environ.get("DESCENT_MIRROR"), cache_folder, hashed_files, download_progress)
 
     source, classes = obtain_images(params.data, params.seed, RAW, PICTURES, environment)
 
@@ -40,6 +43,18 @@ def hashed_files(folder: Path) -> set[Path]:
 
     with Repo(uninitialized=True) as repo:
         return {Path(path) for path in repo.dvcignore.find(localfs, str(folder))}
+
+
+@contextmanager
+def download_progress(name: str) -> Iterator[Progress]:
+    """Show how many bytes of a file have been received."""
+    with progress(name, "B") as bar:
+
+        def show(received: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(received - bar.n)
+
+        yield show
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Run a program: arguments, errors, signals, locks, progress bars, and the check of what DVC records.
 
-At its head it imports the standard library alone: packages may be missing, and the user is to be told so.
+Imports only the standard library at first, so that a missing package is reported, and little of it, so that signals are
+handled soon.
 """
 
 from __future__ import annotations  # so that an older Python gets as far as the message about its packages
 
 import ctypes
-import logging
 import os
 import re
 import signal
@@ -15,11 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import reduce, wraps
-from inspect import signature
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import quote
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv"
 OURS = {"benchmarks", "descent", "stages", "tools"}
 PIPELINES = ("dvc.yaml", "studies/dvc.yaml", "export/dvc.yaml")
-CODE = re.compile(r"(src|stages)/.*\.(py|html|css|js|md)|(params|studies)\.yaml")
+CODE = re.compile(r"(src|stages)(/[^./][^/]*)+\.(py|html|css|js|md)|(params|studies)\.yaml")
 PACKAGE = "/__init__.py"  # of the library: a docstring alone
 ENDING = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
@@ -45,7 +43,7 @@ class Interrupted(KeyboardInterrupt):
 def begin() -> None:
     """Let no error and no signal end in a traceback while a program imports what it needs.
 
-    A stage that DVC started gets SIGTERM when that DVC ends, however that came.
+    A stage that DVC started gets SIGTERM when that DVC ends, even if it is killed.
     """
     sys.excepthook = _hook
     for number in ENDING:
@@ -55,14 +53,17 @@ def begin() -> None:
 
 
 def follow() -> None:
-    """In a process that a stage starts: leave Ctrl-C to the stage, and end when it ends or says so."""
+    """In a process that a stage starts: ignore Ctrl-C, which the stage handles, and end when the stage ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _end_with_parent()
 
 
 def command(main: Callable[..., None]) -> None:
-    """Run a program with the arguments of the command line; an error that its user can mend is one line."""
+    """Run a program with the arguments of the command line; an error that the user can correct is one line."""
+    import logging
+    from inspect import signature
+
     logging.basicConfig(format="%(levelname)s: %(message)s")
     for number in ENDING:
         signal.signal(number, _interrupt)
@@ -82,7 +83,7 @@ def command(main: Callable[..., None]) -> None:
 
 
 def stage(main: Callable[..., None]) -> None:
-    """Run a stage as any program, one process at a time: one whose DVC was killed just now may not have ended yet."""
+    """Run a stage as a program, one process at a time: a stage whose DVC was killed may still be running."""
 
     @wraps(main)
     def alone(*names: str) -> None:
@@ -94,7 +95,7 @@ def stage(main: Callable[..., None]) -> None:
 
 
 def message(error: BaseException) -> str | None:
-    """Return what to tell the user of an error; None of one that only a programmer can mend."""
+    """Return the message for an error that the user can correct; None for a bug."""
     if isinstance(error, KeyboardInterrupt):
         return f"Interrupted by {error}. No file was left half-written."
     if isinstance(error, OSError) or "DescentError" in (kind.__name__ for kind in type(error).__mro__):
@@ -104,9 +105,9 @@ def message(error: BaseException) -> str | None:
     if not isinstance(error, ImportError) or (error.name or "").partition(".")[0] in OURS:
         return None
     if not isinstance(error, ModuleNotFoundError):
-        return f"ERROR: {error}; if memory is not short here, `make clean` and then `make repro` installs all anew"
+        return f"ERROR: {error}; if memory is not short, `make clean` and then `make repro` reinstalls everything"
     if Path(sys.prefix).resolve() == ENVIRONMENT:
-        return f"ERROR: {error}: {ENVIRONMENT} is not whole; `make clean` and then `make repro` installs all anew"
+        return f"ERROR: {error}: {ENVIRONMENT} is incomplete; `make clean` and then `make repro` reinstalls everything"
     return (
         f"ERROR: {error}: {sys.executable} is not the project's Python; `source .venv/bin/activate` takes that "
         "one, and `make repro` makes it first where there is none or the folder was renamed"
@@ -115,7 +116,10 @@ def message(error: BaseException) -> str | None:
 
 @contextmanager
 def locked(name: str) -> Iterator[int]:
-    """Wait until no other process holds the lock of this name; yield its file, for those who are to hold it too."""
+    """Wait until no other process holds the lock of this name; yield its file descriptor, for child processes."""
+    import logging
+    from urllib.parse import quote
+
     from descent.io.layout import CHECKPOINTS
 
     path = CHECKPOINTS / f"{quote(name, safe='@')}.lock"
@@ -124,7 +128,7 @@ def locked(name: str) -> Iterator[int]:
         try:
             flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError:
-            logging.warning("%s: another process is at it; waiting for its end", name)
+            logging.warning("%s: waiting for another process that runs it", name)
             flock(file, LOCK_EX)
         except OSError as error:  # some network file systems know no locks
             logging.warning("%s cannot be locked (%s): run one `make` or `dvc` at a time here", path, error.strerror)
@@ -132,49 +136,47 @@ def locked(name: str) -> Iterator[int]:
 
 
 @contextmanager
-def unchanged(stage: str) -> Iterator[None]:
-    """Let a stage of this name fail if what DVC records of it, once it has ended, is not what it ran with.
+def unchanged(address: str) -> Iterator[None]:
+    """Fail if the code and parameters that DVC will record are not those that a stage ran with.
+
+    Args:
+        address: DVC's name of the stage.
 
     Raises:
-        DataError: A file of code or a parameter of the stage changed meanwhile, or the stage ran a file of ours that is
-            not among its dependencies.
+        DataError: A file of code or a parameter of the stage changed, or the stage imported a file of the project that
+            is not among its dependencies.
     """
     from descent.io.errors import DataError
 
-    before = recorded(stage)
+    before = recorded(address)
     yield
-    after = recorded(stage)
+    after = recorded(address)
     if changed := [name for name in before | after if before.get(name) != after.get(name)]:
-        raise DataError(f"{changed[0]} changed while {stage} ran; no result is recorded. Run it again")
+        raise DataError(f"{changed[0]} changed while {address} ran; no result is recorded. Run it again")
     files = (Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)))
     ours = {file.relative_to(ROOT).as_posix() for file in files if file.is_relative_to(ROOT)}
     code = [file for file in sorted(ours) if CODE.fullmatch(file) and not file.endswith(PACKAGE)]
     if unlisted := [file for file in code if file not in after]:
         raise DataError(
-            f"{unlisted[0]} is no dependency of {stage}, which ran it, and DVC would not notice a change of it; "
-            "add it to the deps of the stage in its dvc.yaml"
+            f"{unlisted[0]} is no dependency of {address}, which ran it, and DVC would not notice a change of it; "
+            "add its package to the deps of the stage in its dvc.yaml"
         )
 
 
-def recorded(stage: str) -> dict[str, object]:
+def recorded(address: str) -> dict[str, object]:
     """Return a digest of each file of code and the value of each parameter that a stage depends on by its dvc.yaml."""
     from ruamel.yaml import YAML
 
     from descent.io.files import sha256
 
     yaml = YAML(typ="safe")
-    kind, _, key = stage.rpartition(":")[2].partition("@")
+    kind, _, key = address.rpartition(":")[2].partition("@")
     entries = (yaml.load(Path(pipeline).read_bytes())["stages"].get(kind) for pipeline in PIPELINES)
     entry: dict[str, Any] = next(filter(None, entries), {})
     entry = entry.get("do", entry)
-    found = dict[str, object]()
-    for dependency in map(Path, entry.get("deps", [])):
-        files = (
-            []
-            if dependency.parts[0] in ("data", "images", "metrics", "plots")
-            else [dependency, *dependency.rglob("*")]
-        )
-        found |= {file.as_posix(): sha256(file) for file in files if CODE.fullmatch(file.as_posix())}
+    code = [Path(path) for path in entry.get("deps", []) if re.match(r"src|stages|.*\.yaml", path)]
+    files = (file for path in code for file in (path, *path.rglob("*")) if CODE.fullmatch(file.as_posix()))
+    found: dict[str, object] = {file.as_posix(): sha256(file) for file in files if file.is_file()}
     for each in entry.get("params", []):
         source, names = next(iter(each.items())) if isinstance(each, dict) else ("params.yaml", [each])
         values = yaml.load(Path(source).read_bytes())
@@ -209,20 +211,10 @@ def progress(name: str, unit: str, total: int | None = None, done: int = 0) -> I
     """Show a progress bar, on a terminal only; yield it."""
     from tqdm import tqdm
 
-    with tqdm(desc=name, total=total, initial=done, unit=unit, unit_scale=True, disable=None, leave=False) as bar:
+    with tqdm(
+        desc=name, total=total, initial=done, unit=unit, unit_scale=unit == "B", disable=None, leave=False
+    ) as bar:
         yield bar
-
-
-@contextmanager
-def transferred(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show how much of a file has come."""
-    with progress(name, "B") as bar:
-
-        def show(received: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(received - bar.n)
-
-        yield show
 
 
 def _end_with_parent() -> None:

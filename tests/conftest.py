@@ -121,6 +121,7 @@ def studied(miniature: Workspace, once: Once) -> Workspace:
         workspace.set_study("classifiers", runs=["mlp", "convnet"], epsilons=[0.0, 0.1, 0.5])
         workspace.set_study("learning-rate", grid={"learning_rate": [0.0001, 0.01, 100.0]})
         assert workspace.ran("studies/dvc.yaml") == {
+            "validate",
             "studies/dvc.yaml:publish",
             *(f"studies/dvc.yaml:study@{name}" for name in ("weight-decay", "classifiers", "learning-rate")),
         }

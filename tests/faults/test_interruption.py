@@ -288,7 +288,7 @@ def test_a_stage_waits_for_the_end_of_one_left_over(miniature: Workspace, tmp_pa
             assert started.process.poll() is None
         said = started.end()
     tell("a stage is begun while the same one still runs", "it waits, and says so", said)
-    assert said == "WARNING: report: another process is at it; waiting for its end\n"
+    assert said == "WARNING: report: waiting for another process that runs it\n"
     assert started.process.returncode == 0
 
 
@@ -344,7 +344,7 @@ def test_make_repro_waits_for_another(miniature: Workspace, tmp_path: Path, star
     first = started.end()
     line = next((line for line in second.splitlines() if "another" in line), "")
     tell("two `make repro` at once in one folder", "the second waits, says so, and finds nothing to do", line)
-    assert line == "WARNING: repro: another process is at it; waiting for its end"
+    assert line == "WARNING: repro: waiting for another process that runs it"
     assert "train@regression-lr-1e-4 | done" in first
     assert "runs" not in second
     assert second.endswith("Data and pipelines are up to date.\n")

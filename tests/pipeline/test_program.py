@@ -45,7 +45,7 @@ def test_an_environment_without_a_package_is_made_again_by_make_clean(tmp_path: 
     python = folder / ".venv" / "bin" / "python"
     python.symlink_to(sys._base_executable)  # type: ignore[attr-defined]
     said = said_by(folder, python, "-m", "stages.validate")
-    assert said.endswith(f"{folder}/.venv is not whole; `make clean` and then `make repro` installs all anew\n")
+    assert said.endswith(f"{folder}/.venv is incomplete; `make clean` and then `make repro` reinstalls everything\n")
 
 
 def test_an_import_of_ours_that_fails_is_shown_with_its_place(tmp_path: Path) -> None:

@@ -77,6 +77,38 @@ def test_an_edit_of_what_the_stage_does_not_read_fails_nothing(
     assert len(before) > 20
 
 
+LEFT_BEHIND = (
+    "__pycache__/params.cpython-311.pyc",
+    ".params.py.swp",
+    ".#params.py",
+    "#params.py#",
+    "params.py~",
+    "params.py.orig",
+    "params.py.rej",
+    "._params.py",
+    ".DS_Store",
+    ".ipynb_checkpoints/params.py",
+    ".nfs000000000001",
+)
+
+
+def test_what_editors_and_systems_leave_is_no_code(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace.folder)
+    folder, before = Path("src/descent/io"), recorded("train@mlp")
+    paths = [folder / name for name in LEFT_BEHIND]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+    (folder / ".#datasets.py").symlink_to("user@machine.1")  # Emacs' lock, a link to nothing
+    assert recorded("train@mlp") == before
+    ignored = workspace.run("dvc", "check-ignore", *map(str, paths)).split()
+    for path in [*paths, folder / ".#datasets.py"]:
+        path.unlink()
+    (folder / "__pycache__").rmdir()
+    (folder / ".ipynb_checkpoints").rmdir()
+    assert ignored == [str(path) for path in paths]
+
+
 def test_code_that_is_no_dependency_fails_the_stage(workspace: Workspace) -> None:
     mine = workspace.folder / "src" / "descent" / "report" / "mine.py"
     mine.write_text("", encoding="utf-8")

@@ -147,7 +147,7 @@ def test_the_page_on_experiments(clone: Workspace) -> None:
         assert re.search(rf"^\| {row}", page, re.MULTILINE), row
     columns = {column.strip() for column in shown.splitlines()[0].split("|")}
     assert {"train.mlp-weight-decay.weight_decay", "metrics/train/mlp-weight-decay.json:final_test_loss"} <= columns
-    assert not [column for column in columns if "sha256" in column or column.endswith(".py")]
+    assert not [column for column in columns if "sha256" in column or column.endswith((".py", "params.yaml"))]
     failed = re.compile(r"^ERROR: params\.yaml:\d+:5: train\.mlp-weight-decay\.weight_decay: ", re.MULTILINE)
     assert failed.search(printed["dvc queue logs slip"])
     assert failed.search(page)

@@ -1,5 +1,7 @@
 """Every figure of the write-up has its name and its place, and only those with data are drawn."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 import torch
@@ -84,6 +86,11 @@ def test_images_without_bags_and_runs_without_regressions_have_fewer_figures(par
     figures = all_figures(inputs({"mlp": params.train["mlp"]}, ["mlp"], tuple("0123456789")))
     expected = ["robustness", "robustness-pgd", "flips", "transfer", "mlp-loss", "mlp-accuracy"]
     assert list(figures) == [*THEORY_FIGURES, *expected, "confusion-mlp", "adversarial-mlp"]
+
+
+def test_a_model_of_another_kind_has_figures_under_its_own_name(params: Params) -> None:
+    run = params.train["mlp"].model_copy(update={"model": SimpleNamespace(kind="transformer")})
+    assert {"transformer-loss", "transformer-accuracy"} <= all_figures(inputs({"mine": run}, ["mine"])).keys()
 
 
 @pytest.mark.parametrize("others", [{}, {"a": LINEAR}])

@@ -154,7 +154,7 @@ def keep_stages(workspace: Workspace, *names: str) -> None:
 @pytest.mark.slow
 def test_every_measurement_runs_and_is_written_down(miniature: Workspace, tmp_path: Path) -> None:
     workspace = copy(miniature, tmp_path / "measured")
-    keep_stages(workspace, "check", "download", "prepare", "train", "report")
+    keep_stages(workspace, "validate", "download", "prepare", "train", "report")
     workspace.run("python", "-m", "benchmarks", "--rounds", "1")
     results = json.loads((workspace.folder / "benchmarks" / "results.json").read_text(encoding="utf-8"))
     sections = results["sections"]
@@ -166,7 +166,7 @@ def test_every_measurement_runs_and_is_written_down(miniature: Workspace, tmp_pa
         # One image of the 500 may lie at a boundary.
         assert all(row["accuracy differs by"] <= 0.002 for row in sections[sweep]["rows"].values())
     stages = sections["Stages, side by side in `make repro` from nothing"]["rows"]
-    assert {"check", "download", "prepare", "mlp", "convnet"} <= {name.partition("@")[2] or name for name in stages}
+    assert {"validate", "download", "prepare", "mlp", "convnet"} <= {name.partition("@")[2] or name for name in stages}
     whole = sections["make repro"]["rows"]
     assert whole["from nothing"]["stages' processor s"] < whole["from nothing"]["processor s"]
 

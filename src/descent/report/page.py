@@ -99,7 +99,7 @@ def inlined(svg: str, name: str, alt: str) -> Markup:
     attributes, _, body = rest.partition(">")
     box = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', attributes)
     if not opening or box is None:
-        raise DataError(f"plots/figures/{name}.svg: no SVG as the pipeline draws it; `dvc repro --force draw` does")
+        raise DataError(f"plots/figures/{name}.svg: no SVG as the pipeline draws it; `dvc repro --force figures` does")
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)', f"{name}-", body)
     for colour, token in TOKENS.items():
