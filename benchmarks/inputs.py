@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from torch import nn
 
 from descent.io.datasets import Dataset, load_dataset
+from descent.io.layout import PARAMS, RAW, dataset, weights
 from descent.io.params import load_params
 from descent.io.run_schema import Run
 from descent.io.schema import Params
@@ -20,12 +21,12 @@ OURS = "ours"
 
 def params() -> Params:
     """Read params.yaml."""
-    return load_params(Path("params.yaml"))
+    return load_params(PARAMS)
 
 
 def images() -> Dataset:
     """Read the images that `prepare` wrote."""
-    return load_dataset(Path("data/images.safetensors"))
+    return load_dataset(dataset("images"))
 
 
 def fresh(run: Run, seed: int = 0) -> nn.Sequential:
@@ -35,7 +36,7 @@ def fresh(run: Run, seed: int = 0) -> nn.Sequential:
 
 def trained(name: str) -> nn.Sequential:
     """Read a classifier that `train` wrote."""
-    return load_model(Path(f"models/{name}.safetensors"), params().train[name].model, (1, 28, 28), len(FASHION_CLASSES))
+    return load_model(weights(name), params().train[name].model, (1, 28, 28), len(FASHION_CLASSES))
 
 
 @contextmanager
@@ -44,6 +45,6 @@ def torchvision_folder() -> Iterator[Path]:
     with TemporaryDirectory() as root:
         raw = Path(root) / "FashionMNIST" / "raw"
         raw.mkdir(parents=True)
-        for path in Path("data/raw").glob("*.gz"):
+        for path in RAW.glob("*.gz"):
             (raw / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
         yield Path(root)

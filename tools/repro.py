@@ -22,12 +22,13 @@ from dvc.repo import Repo
 from dvc.scm import Git
 
 from descent.io.errors import DataError, ParamsError
+from descent.io.layout import PARAMS
 from descent.io.params import load_params
 from stages.program import command, locked
 
 # How long an interrupted stage may take to end before it is killed.
 GRACE = 10.0
-PARAMS, PIPELINE, LOCK, BUSY = Path("params.yaml"), Path("dvc.yaml"), Path("dvc.lock"), Path(".dvc/tmp/rwlock")
+PIPELINE, LOCK, BUSY = Path("dvc.yaml"), Path("dvc.lock"), Path(".dvc/tmp/rwlock")
 # DVC with its errors and warnings, without its running commentary; a stage's own words come through whole.
 DVC = "import os, sys; sys.stdout = open(os.devnull, 'w'); from dvc.cli import main; sys.exit(main(sys.argv[1:]))"
 

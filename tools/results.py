@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from descent.io.files import save_text
+from descent.io.layout import DATA_METRICS, PARAMS, attack_metrics, train_metrics
 from descent.io.params import load_params
 from descent.io.results import load_metrics
 from descent.report.tables import markdown_tables
@@ -14,11 +15,11 @@ BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results 
 
 def collected() -> str:
     """Read the metrics of every run and lay them out."""
-    params = load_params(Path("params.yaml"))
+    params = load_params(PARAMS)
     return markdown_tables(
-        load_metrics(Path("metrics/data.json")),
-        {name: load_metrics(Path(f"metrics/train/{name}.json")) for name in params.train},
-        {name: load_metrics(Path(f"metrics/attack/{name}.json")) for name in params.attack.runs},
+        load_metrics(DATA_METRICS),
+        {name: load_metrics(train_metrics(name)) for name in params.train},
+        {name: load_metrics(attack_metrics(name)) for name in params.attack.runs},
     )
 
 
