@@ -115,7 +115,7 @@ def _linear_regressions(results: FigureInputs) -> list[str]:
 
 
 def _classifiers(results: FigureInputs) -> dict[str, Figure]:
-    by_model: dict[str, dict[str, pd.DataFrame]] = {}
+    source, by_model = results.data["source"], dict[str, dict[str, pd.DataFrame]]()
     for name, run in results.runs.items():
         if run.data == "images":
             by_model.setdefault(run.model.kind, {})[name] = results.curves[name]
