@@ -120,9 +120,7 @@ def _classifiers(results: FigureInputs) -> dict[str, Figure]:
         if run.data == "images":
             by_model.setdefault(run.model.kind, {})[name] = results.curves[name]
     return {
-        f"{kind}-{measure}": training_curves(
-            MODELS.get(kind, kind), measure, curves, results.trained, results.data["source"]
-        )
+        f"{kind}-{measure}": training_curves(MODELS.get(kind, kind), measure, curves, results.trained, source)
         for kind, curves in by_model.items()
         for measure in ("loss", "accuracy")
     }
