@@ -3,20 +3,20 @@
 import os
 from pathlib import Path
 
-from descent.io.layout import PARAMS, PICTURES, RAW, SOURCE
+from descent.io.layout import IMAGES, PARAMS, RAW, SOURCE
 from descent.io.params import load_params
 from descent.io.results import save_metrics
 from descent.sources.digests import digests
-from descent.sources.images import Environment, obtain_images
+from descent.sources.images import Surroundings, obtain_images
 from stages.program import stage, transferred
 
 
 def main() -> None:
-    """Download what is missing of the images and verify all of them, read a folder, or draw garments."""
+    """Download what is missing of the images and verify all of them, read a folder, or draw synthetic garments."""
     params = load_params(PARAMS)
-    environment = Environment(os.environ.get("DESCENT_MIRROR"), cache_folder, hashed_files, transferred)
+    surroundings = Surroundings(os.environ.get("DESCENT_MIRROR"), cache_folder, hashed_files, transferred)
 
-    source, classes = obtain_images(params.data, params.seed, RAW, PICTURES, environment)
+    source, classes = obtain_images(params.data, params.seed, RAW, IMAGES, surroundings)
 
     save_metrics(SOURCE, {"source": source, "classes": classes, **digests(RAW)})
 
