@@ -75,7 +75,7 @@ def test_a_metric_that_is_too_far_is_named_with_both_values_and_nothing_is_verif
 
 
 def test_within_tolerance_it_is_verified_and_says_that_bytes_differ(tmp_path: Path) -> None:
-    said = compared(
+    said = changed_run(
         tmp_path,
         trained=TRAINED | {"final_test_loss": 0.65, "sha256_model": "bb"},
         curve="epoch,test_loss\n1,0.4\n2,0.49\n",

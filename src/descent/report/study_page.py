@@ -59,8 +59,8 @@ def studies_page(studies: Sequence[StudyResults], figures: Mapping[str, str]) ->
 def summary_table(study: StudyResults) -> Table:
     """Lay out a row for each setting: means with half their 95 % intervals, and how many trials overfit or diverge."""
     measured = {name for name in study.summary if study.summary[name].notna().any()}
-    columns = STUDY_CLASSIFIER_COLUMNS if study.classifies else STUDY_REGRESSION_COLUMNS
-    columns = tuple(column for column in columns if f"{column[1]}_mean" in measured)
+    available = STUDY_CLASSIFIER_COLUMNS if study.classifies else STUDY_REGRESSION_COLUMNS
+    columns = [column for column in available if f"{column[1]}_mean" in measured]
     last, counted = ("overfit", "overfitting_epoch_seeds") if study.classifies else ("diverge", "diverged")
     rows = [
         (

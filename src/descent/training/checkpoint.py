@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class Checkpoint:
     """The state of a run after its last finished epoch.
 
-    As a context manager it restores the state in the file. It deletes the file after success, and logs what is kept after
+    As a context manager it restores the state in the file, deletes the file after success, and logs what is kept after
     an error. A damaged file, or one of other parameters, data or code, is not used.
 
     Args:
