@@ -165,7 +165,7 @@ def excess_over_optimum(study: StudyResults) -> Figure:
 
 
 def _some(losses: pd.Series) -> Iterator[tuple[str, Any]]:
-    """Yield the values of a parameter with colours; of many, the first, the one of the lowest loss, its neighbours."""
+    """Yield colours and values of a parameter; of many values the first, the best by loss and its neighbours."""
     values, lowest = list(losses.index), int(losses.to_numpy().argmin())
     chosen = sorted({0, lowest // 2, lowest, min(lowest + 2, len(values) - 1)})
     shown = values if len(values) <= MOST_BANDS else [values[place] for place in chosen]

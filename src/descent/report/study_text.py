@@ -70,7 +70,7 @@ def _highest_accuracy(study: StudyResults, best: Mapping[Any, Any], first: Mappi
 
 
 def _without_overfitting(study: StudyResults) -> str:
-    """Name the settings none of whose trials overfits."""
+    """Name the settings without overfitting trials."""
     last, settings = study.parameters[-1], list[str]()
     for series, rows in study.series(study.summary):
         calm = rows[rows[f"{LOSS}_mean"].notna() & (rows["overfitting_epoch_seeds"] == 0)]

@@ -22,7 +22,7 @@ from descent.sources.published import DRAWN, title
 
 DIABETES = "diabetes data of scikit-learn"
 TITLE, LEGEND = 13.5, 11.5
-# A legend with more lines makes the figure higher.
+# With more lines in the legend, the figure is higher.
 MOST_LINES = 2
 STYLE: dict[Any, Any] = {
     # The font that matplotlib ships with; other fonts depend on the machine.

@@ -59,7 +59,7 @@ def broken_rules(path: Path, clean: Split) -> list[str]:
     if not bool(images.isfinite().all()) or images.min() < 0 or images.max() > 1:
         broken.append(f"expected pixels in [0, 1], found {images.min().item():g} to {images.max().item():g}")
     if not (furthest := (images.double() - clean.x).abs().max().item()) <= epsilon + ROUNDING:
-        broken.append(f"expected no pixel to move by more than {epsilon:g}, found {furthest:g}")
+        broken.append(f"expected a perturbation of at most {epsilon:g}, found {furthest:g}")
     if labels.shape != clean.y.shape or not torch.equal(labels.long(), clean.y):
         broken.append("expected the labels of the test set, untouched")
     return broken

@@ -55,7 +55,7 @@ def check(model: nn.Module, data: Split, results: AttackResults) -> Checks:
       as with few images or one class.
     - `noise_not_stronger`: the accuracy under random noise of size ε is clearly lower than under FGSM.
 
-    Clearly: by more than two standard deviations of the difference of two shares of so many images.
+    Clearly: by more than two standard deviations of the difference of two accuracies on this number of images.
     """
     x, n = data.x[:FEW], len(data.y)
     training = any(module.training for module in model.modules())

@@ -15,7 +15,7 @@ KEY = "classifier"
 
 
 class Architecture(BaseModel):
-    """The architecture and the number of classes, as the metadata has them."""
+    """The architecture and the number of classes, as in the metadata of the file."""
 
     spec: Model = Field(discriminator="kind")
     classes: int = Field(gt=0)

@@ -23,7 +23,7 @@ def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
 
 
 def with_interval(hits: Bool[Tensor, " n"]) -> dict[str, float]:
-    """Return the `accuracy` of so many hits, and its interval, `low` and `high`."""
+    """Return the `accuracy` of the hits, and its interval, `low` and `high`."""
     low, high = wilson(int(hits.sum()), len(hits))
     return {"accuracy": hits.float().mean().item(), "low": low, "high": high}
 

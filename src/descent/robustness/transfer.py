@@ -29,7 +29,7 @@ def transfer_rows(
 def stronger_from_elsewhere(rows: Sequence[Mapping[str, float | str]]) -> list[str]:
     """Name each pair whose target is clearly less accurate than under its own attack: that attack is weak.
 
-    Clearly: by more than two standard deviations of the difference of two shares of so many images.
+    Clearly: by more than two standard deviations of the difference of two accuracies on this number of images.
     """
     accuracies = {(row["source"], row["target"]): float(row["accuracy"]) for row in rows}
     images = min(float(row["images"]) for row in rows)

@@ -66,7 +66,7 @@ def obtain_images(
 
 
 def check_no_other_files(raw: Path, hashed_files: Callable[[Path], set[Path]]) -> None:
-    """Check that the output folder has only files of this stage; others are not deleted, as no copy may exist.
+    """Check that the output folder has only files of this stage; others may be the only copy, so none is deleted.
 
     Raises:
         DataError: The folder is a link, or has other files, which DVC would hash with it.
@@ -107,7 +107,7 @@ def own_mirrors(own: str | None, folder: str) -> list[str]:
 def why_not_synthetic(name: str, fallback: str, raw: Path, own_mirror: str | None) -> str | None:
     """Return the remedy where synthetic garments are not allowed, None where they are.
 
-    They are for users who have no mirror and none of the published files.
+    They are allowed only if the user named no mirror and has none of the published files.
     """
     hint = f"Set DESCENT_MIRROR to a folder or address that has the files {', '.join(FILES.values())}"
     kept = [file for part, file in FILES.items() if holds(raw / file, PUBLISHED[name].sha256[part])]

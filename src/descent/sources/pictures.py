@@ -17,12 +17,12 @@ from descent.io.errors import DataError
 PARTS = ("train", "test")
 # The sizes for which every model of params.yaml can be built, and every figure and page stays small.
 SIDES = range(10, 65)
-# One class leaves nothing to classify; figures of more than 50 cannot be read.
+# One class leaves nothing to classify; figures of more than 50 are illegible.
 CLASSES = range(2, 51)
 # A class is a column of tables and a label in figures, where a dollar begins a formula and long labels do not fit.
 NAME, LONGEST = re.compile(r"(?![ .])[\w .,'()&-]+(?<! )"), 20
 RESERVED = ("series", "epsilon", "true")
-# The limit of `descent.sources.idx`, which reads the pictures later.
+# The limit of `descent.sources.idx`, which reads the images later.
 MOST_BYTES = 2**26
 # Of a PNG file: signature and header, up to the number of bits of each value.
 SIGNATURE, HEADER = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 25
@@ -35,8 +35,8 @@ def read_folder(
 
     Args:
         folder: Has `train` and `test`, and these the same folders, each named after a class.
-        hashed: The files of which DVC notices a change; None stands for all. Every picture must be among them; other
-            files that are not are ignored.
+        hashed: The files that DVC hashes; None stands for all. Every image must be among them; other files are
+            ignored if they are not.
 
     Returns:
         `train_images`, `test_images` (n × height × width, 0 black to 255 white), `train_labels`, `test_labels` (n);
@@ -44,9 +44,9 @@ def read_folder(
 
     Raises:
         DataError: There is no such folder, or it is a link; classes differ between the parts, are fewer than 2 or
-            more than 50; a class has no image, or a name that no table or figure can have; a file is no opaque PNG
-            of 8 bits, or of another size than the first; images are too small, too large, too many for 64 MiB of
-            pixels, or show nothing.
+            more than 50; a class has no image, or a name that tables or figures cannot show; a file is not an opaque
+            PNG of 8 bits, or has another size than the first; images are too small, too large, more than 64 MiB of
+            pixels, or all identical.
     """
     classes = [_class_names(_no_link(_no_link(folder) / part)) for part in PARTS]
     if only := set(classes[0]) ^ set(classes[1]):

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 # Timeout of the connection to the head; Ray's own is two minutes.
 SECONDS = 10
-# A trial fails after so many crashes of its worker or node.
+# A trial fails after this many crashes of its worker or node.
 ATTEMPTS = 4
 # Results depend on these variables, which torch reads at import. The nodes get the values of this machine.
 VARIABLES = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "OMP_DYNAMIC", "OMP_WAIT_POLICY", "ONEDNN_MAX_CPU_ISA")

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# A task fails after so many crashes of its worker while the task runs alone.
+# A task fails after this many crashes of its worker while it runs alone.
 ATTEMPTS = 2
 
 

@@ -23,7 +23,7 @@ class Study(Section):
 
     data: Literal["diabetes", "images"]  # of the runs; written down because DVC cannot look it up
     runs: Annotated[list[RunName], Field(min_length=1)]
-    seeds: Annotated[int, Field(gt=0, le=1000)]  # number of seeds, counted from `seed` in params.yaml
+    seeds: Annotated[int, Field(gt=0, le=1000)]  # number of seeds, the first being `seed` of params.yaml
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]]
     epsilons: list[Annotated[float, Field(ge=0, le=1)]]  # of the FGSM attack after training
 
@@ -37,7 +37,7 @@ class Study(Section):
 
     @property
     def varied(self) -> list[str]:
-        """The varied parameters by their dotted names; `run` comes first if the runs differ."""
+        """The varied parameters by their dotted names; `run` comes first with several runs or without a grid."""
         return [*(["run"] if len(self.runs) > 1 or not self.grid else []), *self.grid]
 
 
