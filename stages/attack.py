@@ -13,10 +13,10 @@ from descent.io.layout import (
     attacked_classifier,
     confusion,
     dataset,
+    example_images,
     fgsm_curve,
     flip_quantiles,
     pgd_curve,
-    pictures,
     probabilities,
     train_metrics,
     weights,
@@ -43,7 +43,8 @@ def main(name: str) -> None:
     inputs, outputs = data.test.x.shape[1:], len(data.classes)
     model = load_model(weights(name), architecture, inputs, outputs, trained["sha256_model"])
     if trained["diverged"]:
-        logging.warning("%s diverged in epoch %d; attacked are its weights before", name, trained["diverged_epoch"])
+        words = "%s diverged in epoch %d; the weights of the epoch before are attacked"
+        logging.warning(words, name, trained["diverged_epoch"])
     rng = torch.Generator().manual_seed(params.seed)
 
     found = assess(model, data, bench, params.evaluation.batch_size, rng)
@@ -54,11 +55,11 @@ def main(name: str) -> None:
     save_table(probabilities(name), found.curves.probabilities)
     save_table(confusion(name), found.confusion)
     digests = {
-        "sha256_pictures": save_tensors(pictures(name), found.pictures),
+        "sha256_pictures": save_tensors(example_images(name), found.example_images),
         "sha256_adversarial_set": save_adversarial_set(
             adversarial_set(name), found.adversarial, data.test.y, bench.epsilon
         ),
-        # For `transfer`, which then depends on what was attacked, and not on every run.
+        # `transfer` reads this file, so it depends on the attacked classifiers only, not on every run.
         "sha256_classifier": save_classifier(attacked_classifier(name), model, architecture, outputs),
     }
     diverged = {key: trained[key] for key in ("diverged", "diverged_epoch")}

@@ -5,21 +5,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from descent.io.layout import PARAMS, PICTURES, RAW, SOURCE
+from descent.io.layout import IMAGES, PARAMS, RAW, SOURCE
 from descent.io.params import load_params
 from descent.io.results import save_metrics
 from descent.sources.digests import digests
 from descent.sources.download import Progress
-from descent.sources.images import Environment, obtain_images
+from descent.sources.images import ImageSettings, Surroundings, obtain_images
 from stages.program import progress, stage
 
 
 def main() -> None:
-    """Download what is missing of the images and verify all of them, read a folder, or draw garments."""
+    """Download what is missing of the images and verify all of them, read a folder, or draw synthetic garments."""
     params = load_params(PARAMS)
-    environment = Environment(os.environ.get("DESCENT_MIRROR"), cache_folder, hashed_files, download_progress)
+    settings = ImageSettings(params.data.images, params.data.mirrors, params.data.fallback, params.data.drawn)
+    surroundings = Surroundings(os.environ.get("DESCENT_MIRROR"), cache_folder, hashed_files, download_progress)
 
-    source, classes = obtain_images(params.data, params.seed, RAW, PICTURES, environment)
+    source, classes = obtain_images(settings, params.seed, RAW, IMAGES, surroundings)
 
     save_metrics(SOURCE, {"source": source, "classes": classes, **digests(RAW)})
 

@@ -13,7 +13,7 @@ from stages.program import stage
 
 
 def main(name: str) -> None:
-    """Export one of the classifiers, hold it to the original on every test image, and write its card."""
+    """Export one of the classifiers, compare it with the original on every test image, and write its card."""
     params = load_params(PARAMS)
     run, evaluation = params.train[name], params.evaluation
     make_deterministic(params.threads)

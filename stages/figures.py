@@ -15,12 +15,12 @@ from descent.io.layout import (
     TRANSFER_CURVE,
     attack_metrics,
     confusion,
+    example_images,
     fgsm_curve,
     figure,
     flip_quantiles,
     learning_curve,
     pgd_curve,
-    pictures,
     sheet,
     theory_curve,
     theory_table,
@@ -69,7 +69,7 @@ def load_tables(path: Callable[[str], Path], names: Iterable[str], **options: An
 def load_examples(names: Iterable[str]) -> dict[str, dict[str, Tensor]]:
     """Read the adversarial examples of these runs; their metrics have the hashes."""
     digests = {name: load_metrics(attack_metrics(name))["sha256_pictures"] for name in names}
-    return {name: load_tensors(pictures(name), digest)[0] for name, digest in digests.items()}
+    return {name: load_tensors(example_images(name), digest)[0] for name, digest in digests.items()}
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from stages.program import stage
 
 
 def main() -> None:
-    """Write the page from what the other stages left in metrics/ and plots/; nothing is computed again."""
+    """Write the page from what the other stages wrote to metrics/ and plots/; nothing is computed again."""
     params = load_params(PARAMS)
     trained, attacked = params.train, params.attack.runs
     tables = {name: pd.read_csv(probabilities(name), **NAMED) for name in attacked}

@@ -13,7 +13,7 @@ from stages.program import stage
 
 
 def main() -> None:
-    """Prove by machine, or refute, what the write-up says before it trains anything."""
+    """Check the write-up's theory numerically and symbolically."""
     params = load_params(PARAMS)
     theory, seed = params.theory, params.seed
     make_deterministic(params.threads)

@@ -13,12 +13,12 @@ from descent.io.results import load_metrics, save_metrics, save_table
 from descent.models.machine import keep_freed_memory, make_deterministic
 from descent.robustness.adversarial_set import load_adversarial_set
 from descent.robustness.classifier import load_classifier
-from descent.robustness.transfer import stronger_from_elsewhere, transfer_matrix
+from descent.robustness.transfer import stronger_from_elsewhere, transfer_rows
 from stages.program import stage
 
 
 def main() -> None:
-    """Try the adversarial images crafted on each attacked classifier on every other."""
+    """Evaluate each attacked classifier on the adversarial examples of every other."""
     params = load_params(PARAMS)
     names = params.attack.runs
     make_deterministic(params.threads)
@@ -32,7 +32,7 @@ def main() -> None:
         for name in names
     }
 
-    rows = transfer_matrix(models, sets, params.evaluation.batch_size)
+    rows = transfer_rows(models, sets, params.evaluation.batch_size)
 
     save_table(TRANSFER_CURVE, rows)
     save_metrics(

@@ -1,4 +1,4 @@
-"""params.yaml, studies.yaml → data/validated.txt: all is checked before DVC touches a file that a key names."""
+"""params.yaml, studies.yaml → data/validated.txt."""
 
 from descent.io.files import save_text
 from descent.io.layout import PARAMS, STUDIES, VALIDATED
@@ -8,9 +8,10 @@ from stages.program import stage
 
 
 def main() -> None:
-    """Read every parameter; what is written is the same for all that pass, so that nothing runs again because of it.
+    """Validate every parameter before a run's name becomes part of a command or path.
 
-    DVC puts the names of runs and studies into commands and paths, and removes outputs before it runs a stage.
+    DVC removes the outputs of a stage before it runs the stage. The output here is always the same, so that no other
+    stage is outdated by it.
     """
     load_params(PARAMS)
     load_studies(STUDIES)

@@ -1,3 +1,3 @@
-"""Programs for whoever works on the project; no stage of the pipeline."""
+"""Programs for developers; no stages of the pipeline."""
 
-import stages  # noqa: F401 - from here on they end as stages do
+import stages  # noqa: F401 - prepares the import path, the environment and the error handler

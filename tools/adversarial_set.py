@@ -1,4 +1,4 @@
-"""An adversarial test set, of ours or of others → whether it keeps to the rules."""
+"""An adversarial test set, of this project or another → whether it satisfies the rules."""
 
 import sys
 from pathlib import Path

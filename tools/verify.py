@@ -1,4 +1,4 @@
-"""HEAD, cloned and run anew in a temporary folder → what is not as committed, and by how much."""
+"""HEAD, cloned and run again in a temporary folder → the differences from the committed results."""
 
 import os
 import subprocess
@@ -25,21 +25,21 @@ from tools.tolerance import Difference, differences, largest_changes
 
 IN_GIT = ("metrics", "plots")
 RAW, DATA = Path("data/raw"), "metrics/data.json"
-# Of another repository than the clone: a git hook's, and a stage's where one runs us.
+# Set by a git hook or by a stage that runs this program; they name another repository than the clone.
 FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "DVC_STAGE", "DVC_ROOT")
-# How long what we started may take to end when we are interrupted; `tools.repro` waits ten seconds for its stages.
+# Seconds that child processes have to end after an interruption; `tools.repro` gives its stages ten.
 GRACE = 20.0
 
 
 class Outputs(NamedTuple):
-    """What a run left: the MD5 of every output that DVC keeps, and the bytes of every file that git keeps."""
+    """The outputs of a run: the MD5 of those in DVC's cache, and the bytes of those in git."""
 
     cached: Mapping[str, str]
     files: Mapping[str, bytes]
 
 
-class Verdict(NamedTuple):
-    """Lines that say what differs, the last with the verdict."""
+class Comparison(NamedTuple):
+    """A line for each difference, and a last line with the conclusion."""
 
     lines: Sequence[str]
     verified: bool
@@ -56,7 +56,7 @@ def read(folder: Path) -> Outputs:
     )
 
 
-def verdict(old: Outputs, new: Outputs) -> Verdict:
+def compared(old: Outputs, new: Outputs) -> Comparison:
     """Compare the committed outputs with new ones."""
     if other := other_data(old.files[DATA], new.files[DATA]):
         return other
@@ -78,17 +78,17 @@ def verdict(old: Outputs, new: Outputs) -> Verdict:
         )
     else:
         last = "verified: every byte is the committed one"
-    return Verdict([*lines, last], verified=not failed)
+    return Comparison([*lines, last], verified=not failed)
 
 
-def other_data(old: bytes, new: bytes) -> Verdict | None:
+def other_data(old: bytes, new: bytes) -> Comparison | None:
     """Compare the metrics of the data, committed and new; None: the data are the same."""
     lines = [f"{DATA}: {line}" for line, harmless in metrics_differences(DATA, old, new) if not harmless]
     last = (
         "NOT VERIFIED: the images are not the committed ones, and numbers from other images cannot be compared; "
         "DESCENT_MIRROR says where the right ones are"
     )
-    return Verdict([*lines, last], verified=False) if lines else None
+    return Comparison([*lines, last], verified=False) if lines else None
 
 
 def output_differences(path: str, old: str | bytes | None, new: str | bytes | None) -> list[tuple[str, bool]]:
@@ -107,12 +107,12 @@ def output_differences(path: str, old: str | bytes | None, new: str | bytes | No
 
 
 def metrics_differences(path: str, old: bytes, new: bytes) -> list[tuple[str, bool]]:
-    """Say how the metrics of a file differ, and whether that is within tolerance."""
+    """Return a line for each metric that differs, and whether it is within tolerance."""
     return [(words(each), each.within) for each in differences(parse_metrics(path, old), parse_metrics(path, new))]
 
 
 def words(difference: Difference) -> str:
-    """Say how a metric differs."""
+    """Describe the difference of a metric."""
     metric, old, new, change, allowed, kind, within = difference
     moved = "" if change is None else f", {change:+.6g}"
     limit = f", at most ±{allowed:.3g}" if allowed and not within else ""
@@ -120,7 +120,7 @@ def words(difference: Difference) -> str:
 
 
 def table_differences(old: bytes, new: bytes) -> list[tuple[str, bool]]:
-    """Say how a table differs, and whether that is harmless: its columns are the same."""
+    """Return a line for the difference of a table, and whether it is harmless: its columns are the same."""
     before, after = (pd.read_csv(BytesIO(content)) for content in (old, new))
     if list(before.columns) != list(after.columns):
         return [(f"OTHER COLUMNS: {', '.join(before.columns)} committed, {', '.join(after.columns)} now", False)]
@@ -132,10 +132,10 @@ def table_differences(old: bytes, new: bytes) -> list[tuple[str, bool]]:
 
 
 def git(*arguments: str) -> str:
-    """Run git and return what it says.
+    """Run git and return its output.
 
     Raises:
-        DataError: There is no git, or it refuses.
+        DataError: git is not installed, or it fails.
     """
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True)  # noqa: S603, S607 - no shell
@@ -150,7 +150,7 @@ def committed() -> str:
     """Return the commit that is checked out here.
 
     Raises:
-        DataError: There is none, or this folder is a part of somebody else's repository.
+        DataError: There is none, or this folder is part of another repository.
     """
     top = git("rev-parse", "--show-toplevel")
     if Path(top).resolve() != Path.cwd().resolve():
@@ -162,7 +162,7 @@ def committed() -> str:
 
 
 def cloned_without_results(commit: str, folder: Path) -> Outputs:
-    """Clone the repository here as of a commit, take the results out of the clone, and return them."""
+    """Clone this repository at a commit, remove the results from the clone, and return them."""
     git("clone", "--quiet", str(Path.cwd()), str(folder))
     git("-C", str(folder), "checkout", "--quiet", "--detach", commit)
     if not (folder / "dvc.lock").exists() or not (folder / DATA).exists():
@@ -171,16 +171,16 @@ def cloned_without_results(commit: str, folder: Path) -> Outputs:
     (folder / "dvc.lock").unlink()
     for name in IN_GIT:
         rmtree(folder / name, ignore_errors=True)
-    # A cache of its own, whatever the user's configuration says: nothing is taken from one that somebody filled.
+    # The clone has its own empty cache, whatever the user's configuration says: no result comes from another cache.
     (folder / ".dvc" / "config.local").write_text("[cache]\n    dir = cache\n", encoding="utf-8")
     return results
 
 
-def surroundings(clone: Path) -> dict[str, str]:
-    """Return the environment in which the code of the clone runs, with the images here within its reach."""
+def clone_environment(clone: Path) -> dict[str, str]:
+    """Return the environment variables of the clone's programs; the images of this checkout are their mirror."""
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     if mirror := environment.get("DESCENT_MIRROR") or (str(RAW) if is_real(RAW) else ""):
-        # A folder is meant from here; an address is none.
+        # A relative path means a folder of this checkout.
         environment["DESCENT_MIRROR"] = str(Path(mirror).resolve()) if Path(mirror).is_dir() else mirror
     return environment | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]]),
@@ -189,7 +189,7 @@ def surroundings(clone: Path) -> dict[str, str]:
 
 
 def is_real(raw: Path) -> bool:
-    """Tell whether a folder has the four published files."""
+    """Return whether a folder has the four published files."""
     try:
         return digests(raw) == {f"sha256_{part}": digest for part, digest in PUBLISHED[FASHION_MNIST].sha256.items()}
     except DataError:
@@ -197,7 +197,7 @@ def is_real(raw: Path) -> bool:
 
 
 def run(clone: Path, environment: Mapping[str, str], *module: str) -> None:
-    """Run a Python module in the clone to its end; what it prints passes through.
+    """Run a Python module in the clone, and show its output.
 
     Raises:
         DataError: It fails.
@@ -206,7 +206,7 @@ def run(clone: Path, environment: Mapping[str, str], *module: str) -> None:
         try:
             status = process.wait()
         except BaseException:
-            # The clone is removed next, and nobody may write there any more.
+            # The clone is removed next, so its processes must have ended.
             running = list[psutil.Process]()
             with suppress(psutil.NoSuchProcess):
                 running = psutil.Process(process.pid).children(recursive=True)
@@ -220,13 +220,13 @@ def run(clone: Path, environment: Mapping[str, str], *module: str) -> None:
 
 
 def say(*lines: str) -> None:
-    """Print lines at once, before what others print."""
+    """Print lines and flush them, before the output of child processes."""
     sys.stdout.writelines(f"{line}\n" for line in lines)
     sys.stdout.flush()
 
 
 def main(jobs: str = "") -> None:
-    """Run all that is committed again, with so many stages at once, and compare with what is committed."""
+    """Run the committed pipeline again, with `jobs` stages at once, and compare the results with the committed ones."""
     commit = committed()
     say(f"commit {commit[:10]} runs again, in a temporary clone")
     if git("status", "--porcelain", "--untracked-files=no"):
@@ -234,13 +234,13 @@ def main(jobs: str = "") -> None:
     with TemporaryDirectory(prefix="descent-verify-") as temporary:
         clone = Path(temporary) / "descent"
         old = cloned_without_results(commit, clone)
-        environment = surroundings(clone)
-        # The data first: minutes on others would be in vain.
+        environment = clone_environment(clone)
+        # The data first: other data make the rest of the run useless.
         run(clone, environment, "dvc", "repro", "--quiet", "prepare")
         found = other_data(old.files[DATA], (clone / DATA).read_bytes())
         if found is None:
             run(clone, environment, "tools.repro", jobs)
-            found = verdict(old, read(clone))
+            found = compared(old, read(clone))
     say(*found.lines)
     sys.exit(not found.verified)
 

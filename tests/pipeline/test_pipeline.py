@@ -146,7 +146,7 @@ def test_a_run_that_diverges_is_a_result_and_all_that_depends_on_it_says_so(
 
     assert "WARNING: train.regression-lr-1e-2 diverged in epoch 2; its curve and weights end before that\n" in said
     assert "WARNING: train.convnet diverged in epoch 1; its curve and weights end before that\n" in said
-    assert "WARNING: convnet diverged in epoch 1; attacked are its weights before\n" in said
+    assert "WARNING: convnet diverged in epoch 1; the weights of the epoch before are attacked\n" in said
     made = workspace.outputs()
     for path, epoch in (("train/regression-lr-1e-2", 2), ("train/convnet", 1), ("attack/convnet", 1)):
         metrics = json.loads(made[f"metrics/{path}.json"])

@@ -96,7 +96,7 @@ def test_the_page_on_data_with_a_published_set(clone: Workspace, tmp_path: Path)
     shutil.rmtree(clone.folder / "data" / "raw")
     clone.set(data__mirrors={})
     said = clone.run("dvc", "repro", "--force", "download", status=255)
-    assert "a stand-in there is for Fashion-MNIST only" in said
+    assert "the synthetic fallback exists for Fashion-MNIST only" in said
 
 
 @pytest.mark.slow

@@ -250,7 +250,7 @@ def test_words_stand_out_from_their_ground_by_four_and_a_half_and_lines_by_three
 
 
 def test_a_file_that_is_no_figure_is_named() -> None:
-    with pytest.raises(DataError, match=r"plots/figures/bag.svg: no SVG as the pipeline draws it"):
+    with pytest.raises(DataError, match=r"plots/figures/bag.svg: not an SVG of this pipeline"):
         inlined("<html>", "bag", "")
 
 

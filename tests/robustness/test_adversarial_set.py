@@ -42,7 +42,7 @@ def test_the_bytes_are_the_same_each_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("images", "labels", "epsilon", "message"),
     [
-        (MOVED, CLEAN.y, "0.09", "expected no pixel to move by more than 0.09, found 0.1"),
+        (MOVED, CLEAN.y, "0.09", "expected a perturbation of at most 0.09, found 0.1"),
         (CLEAN.x + 0.1, CLEAN.y, "0.1", "expected pixels in [0, 1], found 0.1 to 1.1"),
         (MOVED * torch.nan, CLEAN.y, "0.1", "expected pixels in [0, 1], found nan to nan"),
         (MOVED.double(), CLEAN.y, "0.1", "expected float32 images, found float64"),
@@ -80,7 +80,7 @@ def test_anybody_can_validate_a_file_of_their_own(
 
     main("good.safetensors")
     assert capsys.readouterr().out == "good.safetensors: keeps to every rule\n"
-    with pytest.raises(DescentError, match=r"^bad\.safetensors: expected no pixel to move by more than 0\.1"):
+    with pytest.raises(DescentError, match=r"^bad\.safetensors: expected a perturbation of at most 0\.1"):
         main("bad.safetensors")
     with pytest.raises(DataError, match="absent: no such file"):
         main("absent")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from descent.attacks.gradient_sign import fgsm
 from descent.io.datasets import Dataset, Split
 from descent.io.schema import PGD, Bench
-from descent.robustness.assessment import assess, confusion, pgd_curve, write_up
+from descent.robustness.assessment import assess, confusion_rows, pgd_rows, write_up
 from descent.robustness.sweep import directions
 from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.robustness.known import DATA, DIRECTION, Brightness, Dominant, grey, lit
@@ -36,7 +36,7 @@ def test_the_write_up_moves_by_columns_and_clips_nothing() -> None:
 
 
 def test_confusion_counts_what_each_class_is_taken_for() -> None:
-    rows = confusion(torch.tensor([0, 0, 0, 9]), torch.tensor([0, 6, 6, 9]), CLASSES)
+    rows = confusion_rows(torch.tensor([0, 0, 0, 9]), torch.tensor([0, 6, 6, 9]), CLASSES)
     assert len(rows) == 100
     counted = {(row["actual"], row["predicted"]): row["images"] for row in rows if row["images"]}
     assert counted == {("T-shirt/top", "T-shirt/top"): 1, ("T-shirt/top", "Shirt"): 2, ("Ankle boot", "Ankle boot"): 1}
@@ -44,7 +44,7 @@ def test_confusion_counts_what_each_class_is_taken_for() -> None:
 
 def test_pgd_is_no_weaker_than_fgsm_on_the_same_images(rng: torch.Generator) -> None:
     settings = PGD(images=3, epsilons=[0.06, 0.25], steps=4, step=0.5, restarts=2)
-    rows = pgd_curve(Brightness(), DATA, directions(Brightness(), DATA, 4), settings, 2, rng)
+    rows = pgd_rows(Brightness(), DATA, directions(Brightness(), DATA, 4), settings, 2, rng)
     assert [row["epsilon"] for row in rows] == [0.06, 0.25]
     assert [row["accuracy"] for row in rows] == pytest.approx([2 / 3, 0])
     assert [row["fgsm_accuracy"] for row in rows] == pytest.approx([2 / 3, 0])
@@ -61,7 +61,7 @@ def test_what_has_fallen_stays_fallen_and_is_not_attacked_again(
 
     monkeypatch.setattr("descent.robustness.assessment.pgd", recording)
     settings = PGD(images=4, epsilons=[0.06, 0.15, 0.25, 0.3], steps=1, step=1.0, restarts=1)
-    rows = pgd_curve(Brightness(), DATA, directions(Brightness(), DATA, 4), settings, 2, rng)
+    rows = pgd_rows(Brightness(), DATA, directions(Brightness(), DATA, 4), settings, 2, rng)
     # Three are recognised to begin with; 0.06 takes the second, 0.15 the third, 0.25 the first.
     assert attacked == [(0.06, 2), (0.06, 1), (0.15, 2), (0.25, 1)]
     assert [row["accuracy"] for row in rows] == [0.5, 0.25, 0, 0]
@@ -105,13 +105,13 @@ def test_an_assessment_finds_the_bag_that_becomes_a_t_shirt(rng: torch.Generator
     assert metrics["bag_t_shirt_confidence"] == pytest.approx(0.5, abs=0.01)
     assert metrics["write_up_mean_change"] == pytest.approx(0.2)  # a hundredth of columns of length 20
     assert metrics["write_up_accuracy"] == pytest.approx(1 / 3)  # only 0.28 stays below one half
-    torch.testing.assert_close(found.pictures["write_up.adversarial"], found.pictures["bag.clean"] + 0.2)
-    assert found.pictures["bag.adversarial"].mean().item() == pytest.approx(0.5, abs=2e-4)
-    assert found.pictures["gallery.label"].tolist() == [BAG]
-    torch.testing.assert_close(found.pictures["bag.adversarial_probabilities"].sum(dim=1), torch.ones(1))
+    torch.testing.assert_close(found.example_images["write_up.adversarial"], found.example_images["bag.clean"] + 0.2)
+    assert found.example_images["bag.adversarial"].mean().item() == pytest.approx(0.5, abs=2e-4)
+    assert found.example_images["gallery.label"].tolist() == [BAG]
+    torch.testing.assert_close(found.example_images["bag.adversarial_probabilities"].sum(dim=1), torch.ones(1))
     torch.testing.assert_close(found.adversarial, grey(0.38, 0.42, 0.55))
     # The slider has the first bag, from 0 to 0.3 in three steps.
-    torch.testing.assert_close(found.pictures["slider.clean"], grey(0.28))
+    torch.testing.assert_close(found.example_images["slider.clean"], grey(0.28))
     assert [row["series"] for row in found.curves.probabilities] == ["Bag"] * 4
     assert [row["epsilon"] for row in found.curves.probabilities] == pytest.approx([0, 0.1, 0.2, 0.3])
     for row in found.curves.probabilities:
@@ -125,7 +125,7 @@ def test_an_assessment_without_such_a_bag_says_so(rng: torch.Generator) -> None:
     data = Split(grey(0.01, 0.02), torch.tensor([BAG, BAG]))  # too far from the boundary for any ε tried
 
     found = assess(BagOrShirt(), with_columns(data, CLASSES, 20.0), SETTINGS, 2, rng)
-    metrics, pictures = found.metrics, found.pictures
+    metrics, pictures = found.metrics, found.example_images
 
     assert metrics["bag_index"] is None
     assert metrics["bag_epsilon"] is None
@@ -171,8 +171,8 @@ def test_an_assessment_holds_for_unequal_classes_and_for_some_that_are_never_rec
     assert len(found.confusion) == classes**2
     assert sum(int(row["images"]) for row in found.confusion) == len(labels)
     assert {row["series"] for row in found.curves.flips} == set(names[:-1])
-    assert found.pictures["gallery.label"].tolist() == list(range(last))
-    assert found.pictures["slider.clean"].shape[0] == classes
+    assert found.example_images["gallery.label"].tolist() == list(range(last))
+    assert found.example_images["slider.clean"].shape[0] == classes
     assert [row["series"] for row in found.curves.probabilities] == [name for name in names for _ in range(4)]
 
 
@@ -189,9 +189,9 @@ def test_an_assessment_holds_where_no_image_is_recognised_and_a_class_has_none(
     assert found.metrics["median_flipping_epsilon"] is None
     assert found.metrics["never_flipped_share"] == 0
     assert found.curves.flips == []
-    assert len(found.pictures["gallery.label"]) == 0
+    assert len(found.example_images["gallery.label"]) == 0
     assert found.metrics["failed_checks"] == "none"
-    assert found.pictures["slider.clean"].shape[0] == 1
+    assert found.example_images["slider.clean"].shape[0] == 1
 
 
 def test_an_assessment_holds_for_a_single_image_at_the_limits_of_every_setting(rng: torch.Generator) -> None:

@@ -16,7 +16,7 @@ from descent.io.run_schema import MLP
 from descent.io.schema import PGD
 from descent.models.evaluation import accuracy, predict
 from descent.models.networks import build_model
-from descent.robustness.assessment import pgd_curve
+from descent.robustness.assessment import pgd_rows
 from descent.robustness.checks import AttackResults, Checks, check
 from descent.robustness.sweep import directions, fgsm_accuracy, sweep, zero_gradient_share
 
@@ -62,7 +62,7 @@ def judged(model: nn.Module, data: Split) -> list[str]:
         data,
         AttackResults(
             fgsm=sweep(model, data, direction, [0.0, 0.02, EPSILON, 0.5], 200, rng)[0],
-            pgd=pgd_curve(model, data, direction, SETTINGS, 200, rng),
+            pgd=pgd_rows(model, data, direction, SETTINGS, 200, rng),
             dlr_accuracy=fgsm_accuracy(model, data, EPSILON, dlr, 200),
             zero_gradient_share=zero_gradient_share(direction),
             epsilon=EPSILON,

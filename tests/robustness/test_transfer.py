@@ -1,11 +1,11 @@
-"""What is crafted on one model is counted on another."""
+"""Each model is evaluated on the adversarial examples of every model."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from descent.io.datasets import Split
-from descent.robustness.transfer import stronger_from_elsewhere, transfer_matrix
+from descent.robustness.transfer import stronger_from_elsewhere, transfer_rows
 
 
 class Threshold(nn.Module):
@@ -24,7 +24,7 @@ def test_every_model_is_tried_on_every_set() -> None:
     models = {"low": Threshold(0.3), "high": Threshold(0.7)}
     y = torch.tensor([1, 1, 0])
     sets = {"low": Split(torch.tensor([[0.2], [0.5], [0.1]]), y), "high": Split(torch.tensor([[0.6], [0.9], [0.5]]), y)}
-    rows = transfer_matrix(models, sets, batch_size=2)
+    rows = transfer_rows(models, sets, batch_size=2)
     found = {(row["source"], row["target"]): row["accuracy"] for row in rows}
     assert found == {
         ("low", "low"): pytest.approx(2 / 3),

@@ -4,20 +4,19 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from descent.io.errors import DataError, DownloadError
 from descent.io.files import sha256
 from descent.io.layout import SOURCE
-from descent.io.schema import Data, Drawn
+from descent.io.schema import Drawn
 from descent.sources.download import Progress
-from descent.sources.images import Environment, obtain_images, own_mirrors
+from descent.sources.images import ImageSettings, Surroundings, obtain_images, own_mirrors
 from descent.sources.published import DRAWN, FILES, PUBLISHED
 
-SETTINGS = Data(
-    images="fashion-mnist", mirrors={}, fallback="drawn", drawn=Drawn(train=20, test=20), diabetes_test_share=0.1
-)
+SETTINGS = ImageSettings(images="fashion-mnist", mirrors={}, fallback="drawn", drawn=Drawn(train=20, test=20))
 
 
 @pytest.fixture
@@ -34,10 +33,10 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def surroundings(
+def prepared(
     own_mirror: Path | None = None, cache: Path | None = None, hashed: set[Path] | None = None
-) -> tuple[Environment, list[str]]:
-    """Return an environment, and the names of the files whose download it is told of."""
+) -> tuple[Surroundings, list[str]]:
+    """Return surroundings, and the names of the files whose download it is told of."""
     downloads: list[str] = []
 
     @contextmanager
@@ -49,17 +48,17 @@ def surroundings(
         return listed(name)
 
     own = str(own_mirror) if own_mirror else None
-    return Environment(own, lambda: cache, lambda folder: hashed or set(), progress_bar), downloads
+    return Surroundings(own, lambda: cache, lambda folder: hashed or set(), progress_bar), downloads
 
 
 def test_only_missing_and_wrong_files_are_downloaded(tmp_path: Path, mirror: Path) -> None:
     raw, names = tmp_path / "raw", list(FILES.values())
-    environment, downloads = surroundings(mirror)
-    assert obtain_images(SETTINGS, 0, raw, tmp_path, environment)[0] == "fashion-mnist"
+    surroundings, downloads = prepared(mirror)
+    assert obtain_images(SETTINGS, 0, raw, tmp_path, surroundings)[0] == "fashion-mnist"
     assert downloads == names
     (raw / names[1]).unlink()
     (raw / names[3]).write_text("damaged", encoding="utf-8")
-    obtain_images(SETTINGS, 0, raw, tmp_path, environment)
+    obtain_images(SETTINGS, 0, raw, tmp_path, surroundings)
     assert downloads[4:] == [names[1], names[3]]
     assert {path.name: sha256(path) for path in raw.iterdir()} == {name: sha256(mirror / name) for name in names}
 
@@ -70,14 +69,14 @@ def test_the_cache_restores_files_without_a_download(tmp_path: Path, mirror: Pat
         md5 = hashlib.md5(part.encode(), usedforsecurity=False).hexdigest()
         (cache / md5[:2]).mkdir(parents=True, exist_ok=True)
         (cache / md5[:2] / md5[2:]).write_bytes((mirror / file).read_bytes())
-    environment, downloads = surroundings(cache=cache)
-    obtain_images(SETTINGS, 0, tmp_path / "raw", tmp_path, environment)
+    surroundings, downloads = prepared(cache=cache)
+    obtain_images(SETTINGS, 0, tmp_path / "raw", tmp_path, surroundings)
     assert downloads == []
     assert len(list((tmp_path / "raw").iterdir())) == 4
 
 
 def test_garments_are_drawn_where_no_mirror_delivers(tmp_path: Path, mirror: Path) -> None:
-    source, classes = obtain_images(SETTINGS, 0, tmp_path / "raw", tmp_path, surroundings()[0])
+    source, classes = obtain_images(SETTINGS, 0, tmp_path / "raw", tmp_path, prepared()[0])
     assert (source, len(classes)) == (DRAWN, 10)
     assert {path.name for path in (tmp_path / "raw").iterdir()} == set(FILES.values())
 
@@ -85,22 +84,22 @@ def test_garments_are_drawn_where_no_mirror_delivers(tmp_path: Path, mirror: Pat
 @pytest.mark.parametrize(
     ("update", "own", "kept", "remedy"),
     [
-        ({"images": "mnist"}, False, False, "a stand-in there is for Fashion-MNIST only"),
+        ({"images": "mnist"}, False, False, "the synthetic fallback exists for Fashion-MNIST only"),
         ({"fallback": "none"}, False, False, "let data.fallback in params.yaml be `drawn`"),
         ({}, True, False, "garments are drawn only where it is not set"),
         ({}, False, True, "or try again later; t10k-labels-idx1-ubyte.gz in "),
     ],
 )
 def test_garments_are_refused_with_a_remedy(
-    tmp_path: Path, mirror: Path, update: dict[str, str], own: bool, kept: bool, remedy: str
+    tmp_path: Path, mirror: Path, update: dict[str, Any], own: bool, kept: bool, remedy: str
 ) -> None:
     raw = tmp_path / "raw"
     if kept:
         raw.mkdir()
         (raw / FILES["test_labels"]).write_bytes((mirror / FILES["test_labels"]).read_bytes())
-    environment, _ = surroundings(tmp_path / "nowhere" if own else None)
+    surroundings, _ = prepared(tmp_path / "nowhere" if own else None)
     with pytest.raises(DownloadError, match=f"Set DESCENT_MIRROR to .*{remedy}"):
-        obtain_images(SETTINGS.model_copy(update=update), 0, raw, tmp_path, environment)
+        obtain_images(SETTINGS._replace(**update), 0, raw, tmp_path, surroundings)
     assert not (raw / FILES["train_images"]).exists()
 
 
@@ -109,9 +108,9 @@ def test_other_files_in_the_output_are_refused_where_dvc_hashes_them(tmp_path: P
     raw.mkdir()
     (raw / SOURCE.name).touch()
     (raw / "thesis.tex").touch()
-    obtain_images(SETTINGS, 0, raw, tmp_path, surroundings(mirror, hashed={raw / SOURCE.name})[0])
+    obtain_images(SETTINGS, 0, raw, tmp_path, prepared(mirror, hashed={raw / SOURCE.name})[0])
     with pytest.raises(DataError, match=r"thesis.tex: no file of this stage; move it elsewhere"):
-        obtain_images(SETTINGS, 0, raw, tmp_path, surroundings(mirror, hashed={raw / "thesis.tex"})[0])
+        obtain_images(SETTINGS, 0, raw, tmp_path, prepared(mirror, hashed={raw / "thesis.tex"})[0])
 
 
 def test_the_root_of_torchvisions_data_sets_stands_before_the_named_folder(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 from descent.io.errors import DataError
 from descent.io.schema import Params
 from descent.models.networks import build_model
-from descent.sources.pictures import read_folder, shuffled
+from descent.sources.pictures import in_random_order, read_folder
 
 
 def draw(path: Path, size: tuple[int, int] = (12, 10), mode: str = "L", value: int = 200) -> None:
@@ -133,12 +133,12 @@ def test_the_first_images_are_of_all_classes() -> None:
     labels = (torch.arange(2000) // 200).to(torch.uint8)
     tensors = {f"{part}_labels": labels for part in ("train", "test")}
     tensors |= {f"{part}_images": labels[:, None, None].expand(-1, 10, 10) for part in ("train", "test")}
-    mixed = shuffled(tensors, 0)
+    mixed = in_random_order(tensors, 0)
     for part in ("train", "test"):
         assert mixed[f"{part}_labels"][:100].unique().numel() == 10
         assert torch.equal(mixed[f"{part}_images"][:, 0, 0], mixed[f"{part}_labels"])
         assert torch.equal(mixed[f"{part}_labels"].sort().values, labels)
-    assert not torch.equal(mixed["train_labels"], shuffled(tensors, 1)["train_labels"])
+    assert not torch.equal(mixed["train_labels"], in_random_order(tensors, 1)["train_labels"])
 
 
 @pytest.mark.parametrize("count", [1, 2, 50, 51])

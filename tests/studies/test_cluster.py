@@ -153,7 +153,7 @@ def test_a_trial_whose_worker_crashes_is_tried_again_and_in_the_end_given_up(
         return name.encode()
 
     found = run(Ray(a=node))
-    assert found.pop(fatal) == [Failure(f"its process or node died {ATTEMPTS} times (RayError)")]
+    assert found.pop(fatal) == [Failure(f"its worker or node crashed {ATTEMPTS} times (RayError)")]
     assert found == {name: [name.encode()] for name in trials if name != fatal}
     assert crashes[fatal] == crashes[unlucky] == ATTEMPTS
 
@@ -181,7 +181,7 @@ def test_a_trial_on_a_node_gives_the_bytes_of_this_machine(trials: Mapping[str, 
     expected = perform(trial, tmp_path / "data", tmp_path / "kept")
     for _ in range(2):  # the second finds the data in place
         assert cluster._perform(name, trial, "diabetes.safetensors", content) == expected
-    with pytest.raises(ClusterError, match="is other code, another torch or another processor than here"):
+    with pytest.raises(ClusterError, match="has other code, another torch or another processor than this machine"):
         cluster._perform("of other code", trial, "diabetes.safetensors", content)
 
 

@@ -138,7 +138,7 @@ def test_a_head_that_does_not_answer_is_an_error_that_says_what_to_do(studied: W
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         said = workspace.run(*STUDY, status=1, DESCENT_CLUSTER=address, RAY_AUTH_TOKEN=TOKEN)
-    assert f"ERROR: DESCENT_CLUSTER={address}: nobody there lets us in. It must be HOST:PORT of a head" in said
+    assert f"ERROR: DESCENT_CLUSTER={address}: no answer at HOST:PORT, or the token is wrong; start" in said
     assert "Traceback" not in said
     assert workspace.outcomes() == before
 

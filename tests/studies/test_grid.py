@@ -83,7 +83,7 @@ def test_a_mistake_in_the_runs_is_told(params: Params, runs: tuple[str, ...], sa
     ("data", "epsilons", "said"),
     [
         ("diabetes", [0.1], "epsilons must be []; the diabetes data has no images to attack"),
-        ("images", [0.2, 0.1], "epsilons must rise from each value to the next"),
+        ("images", [0.2, 0.1], "epsilons must increase from each value to the next"),
         ("images", [1.5], "epsilons.0: Input should be less than or equal to 1 (got 1.5)"),
     ],
 )

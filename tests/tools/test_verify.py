@@ -17,7 +17,7 @@ from descent.io.errors import DataError
 from descent.io.files import sha256
 from descent.sources.published import FASHION_MNIST, FILES, PUBLISHED
 from tests.workspace import Workspace, cloned
-from tools.verify import Verdict, cloned_without_results, committed, read, surroundings, verdict
+from tools.verify import Comparison, clone_environment, cloned_without_results, committed, compared, read
 
 DATA = {"source": "fashion-mnist", "train_images": 60000, "sha256_train_images": "3aed", "sha256_diabetes": "e20a"}
 TRAINED = {"final_test_loss": 0.649974, "final_test_accuracy": 0.8824, "overfitting_epoch": 15, "sha256_model": "aa"}
@@ -49,19 +49,19 @@ def prepared(
     return folder
 
 
-def compared(tmp_path: Path, **changed: Any) -> Verdict:  # noqa: ANN401 - as `prepared` takes them
+def changed_run(tmp_path: Path, **changed: Any) -> Comparison:  # noqa: ANN401 - as `prepared` takes them
     """Compare a run with one in which something is changed."""
-    return verdict(read(prepared(tmp_path / "old")), read(prepared(tmp_path / "new", **changed)))
+    return compared(read(prepared(tmp_path / "old")), read(prepared(tmp_path / "new", **changed)))
 
 
 def test_without_a_difference_every_byte_is_the_committed_one(tmp_path: Path) -> None:
-    assert compared(tmp_path) == Verdict(
+    assert changed_run(tmp_path) == Comparison(
         ["6 outputs identical", "verified: every byte is the committed one"], verified=True
     )
 
 
 def test_a_metric_that_is_too_far_is_named_with_both_values_and_nothing_is_verified(tmp_path: Path) -> None:
-    said = compared(tmp_path, trained=TRAINED | {"final_test_loss": 9.9, "final_test_accuracy": 0.8825})
+    said = changed_run(tmp_path, trained=TRAINED | {"final_test_loss": 9.9, "final_test_accuracy": 0.8825})
     assert not said.verified
     assert said.lines[0] == "5 outputs identical"
     assert said.lines[1].startswith(
@@ -75,7 +75,7 @@ def test_a_metric_that_is_too_far_is_named_with_both_values_and_nothing_is_verif
 
 
 def test_within_tolerance_it_is_verified_and_says_that_bytes_differ(tmp_path: Path) -> None:
-    said = compared(
+    said = changed_run(
         tmp_path,
         trained=TRAINED | {"final_test_loss": 0.65, "sha256_model": "bb"},
         curve="epoch,test_loss\n1,0.4\n2,0.49\n",
@@ -92,7 +92,7 @@ def test_within_tolerance_it_is_verified_and_says_that_bytes_differ(tmp_path: Pa
 
 
 def test_an_epoch_in_the_place_of_none_is_too_far(tmp_path: Path) -> None:
-    said = compared(tmp_path, trained=TRAINED | {"overfitting_epoch": None})
+    said = changed_run(tmp_path, trained=TRAINED | {"overfitting_epoch": None})
     assert not said.verified
     assert "overfitting_epoch: 15 committed, None now (TOO LARGE: " in said.lines[1]
 
@@ -100,7 +100,7 @@ def test_an_epoch_in_the_place_of_none_is_too_far(tmp_path: Path) -> None:
 def test_files_and_outputs_that_are_missing_or_surplus_are_too_much(tmp_path: Path) -> None:
     old, new = prepared(tmp_path / "old"), prepared(tmp_path / "new", cached={"models/convnet.safetensors": "2a"})
     (new / "plots" / "figures" / "mlp.svg").rename(new / "plots" / "figures" / "convnet.svg")
-    said = verdict(read(old), read(new))
+    said = compared(read(old), read(new))
     assert not said.verified
     assert said.lines == [
         "3 outputs identical",
@@ -116,7 +116,7 @@ def test_files_and_outputs_that_are_missing_or_surplus_are_too_much(tmp_path: Pa
 def test_a_figure_that_differs_is_named_and_no_more(tmp_path: Path) -> None:
     old, new = prepared(tmp_path / "old"), prepared(tmp_path / "new")
     (new / "plots" / "figures" / "mlp.svg").write_text("<svg></svg>", encoding="utf-8")
-    assert verdict(read(old), read(new)).lines[:2] == ["5 outputs identical", "plots/figures/mlp.svg: differs"]
+    assert compared(read(old), read(new)).lines[:2] == ["5 outputs identical", "plots/figures/mlp.svg: differs"]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_figure_that_differs_is_named_and_no_more(tmp_path: Path) -> None:
     ],
 )
 def test_a_table_of_another_shape_is_told(tmp_path: Path, curve: str, line: str, verified: bool) -> None:
-    said = compared(tmp_path, curve=curve)
+    said = changed_run(tmp_path, curve=curve)
     assert said.lines[1] == f"plots/curves/mlp.csv: {line}"
     assert said.verified == verified
 
@@ -137,9 +137,9 @@ def test_a_table_of_another_shape_is_told(tmp_path: Path, curve: str, line: str,
     "changed",
     [{"source": "drawn"}, {"train_images": 1000}, {"sha256_train_images": "4bfe"}],
 )
-def test_numbers_from_other_images_are_not_compared(tmp_path: Path, changed: dict[str, Any]) -> None:
+def test_numbers_from_other_images_are_not_changed_run(tmp_path: Path, changed: dict[str, Any]) -> None:
     ((metric, value),) = changed.items()
-    said = compared(tmp_path, data=DATA | changed, trained=TRAINED | {"final_test_loss": 9.9})
+    said = changed_run(tmp_path, data=DATA | changed, trained=TRAINED | {"final_test_loss": 9.9})
     assert not said.verified
     assert said.lines[0].startswith(f"metrics/data.json: {metric}: {DATA[metric]} committed, {value} now")
     assert said.lines[1].startswith("NOT VERIFIED: the images are not the committed ones, and numbers from other")
@@ -147,7 +147,7 @@ def test_numbers_from_other_images_are_not_compared(tmp_path: Path, changed: dic
 
 
 def test_tensors_in_other_bytes_from_the_same_images_are_no_other_data(tmp_path: Path) -> None:
-    said = compared(tmp_path, data=DATA | {"sha256_diabetes": "ffff"})
+    said = changed_run(tmp_path, data=DATA | {"sha256_diabetes": "ffff"})
     assert said.verified
     assert said.lines[1] == "metrics/data.json: sha256_diabetes: e20a committed, ffff now (hash)"
 
@@ -187,27 +187,27 @@ def test_the_real_images_of_the_work_tree_are_the_mirror_and_drawn_ones_are_not(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DESCENT_MIRROR", raising=False)
-    assert "DESCENT_MIRROR" not in surroundings(tmp_path / "clone")  # there is no data/raw
+    assert "DESCENT_MIRROR" not in clone_environment(tmp_path / "clone")  # there is no data/raw
     raw = tmp_path / "data" / "raw"
     raw.mkdir(parents=True)
     for name in FILES.values():
         (raw / name).write_text(name, encoding="utf-8")
-    assert "DESCENT_MIRROR" not in surroundings(tmp_path / "clone")
+    assert "DESCENT_MIRROR" not in clone_environment(tmp_path / "clone")
     digests = {part: sha256(raw / name) for part, name in FILES.items()}
     monkeypatch.setitem(PUBLISHED, FASHION_MNIST, PUBLISHED[FASHION_MNIST]._replace(sha256=digests))
-    assert surroundings(tmp_path / "clone")["DESCENT_MIRROR"] == str(raw)
+    assert clone_environment(tmp_path / "clone")["DESCENT_MIRROR"] == str(raw)
 
     # The user's own comes first: an address as it is, a folder wherever we run from.
     monkeypatch.setenv("DESCENT_MIRROR", "https://mirror.example/fashion")
-    assert surroundings(tmp_path / "clone")["DESCENT_MIRROR"] == "https://mirror.example/fashion"
+    assert clone_environment(tmp_path / "clone")["DESCENT_MIRROR"] == "https://mirror.example/fashion"
     monkeypatch.setenv("DESCENT_MIRROR", "data")
-    assert surroundings(tmp_path / "clone")["DESCENT_MIRROR"] == str(tmp_path / "data")
+    assert clone_environment(tmp_path / "clone")["DESCENT_MIRROR"] == str(tmp_path / "data")
 
 
 def test_the_clone_sees_nothing_of_a_hook_or_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GIT_DIR", "GIT_INDEX_FILE", "DVC_STAGE"):
         monkeypatch.setenv(name, "elsewhere")
-    environment = surroundings(tmp_path / "clone")
+    environment = clone_environment(tmp_path / "clone")
     assert not environment.keys() & {"GIT_DIR", "GIT_INDEX_FILE", "DVC_STAGE"}
 
 

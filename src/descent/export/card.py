@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from descent.io.run_schema import Evaluation, Run
 from descent.io.schema import Bench
-from descent.report.page import environment
+from descent.report.page import templates
 from descent.sources.published import DRAWN, PUBLISHED, ImageSet, title
 
 
@@ -39,7 +39,7 @@ def model_card(name: str, run: Run, evaluation: Evaluation, bench: Bench, measur
     # The licence follows the images. The garments are this project's, MIT; of a user's own pictures none is known.
     license_of_images = published.license if published else "mit" if data["source"] == DRAWN else None
     return (
-        environment()
+        templates()
         .get_template("card.md")
         .render(
             measured._asdict(),

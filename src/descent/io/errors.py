@@ -1,4 +1,4 @@
-"""What can go wrong through a user's input or surroundings, each said in one line that names the remedy."""
+"""Errors that a user can correct; each message is one line that names the remedy."""
 
 
 class DescentError(Exception):

@@ -1,4 +1,4 @@
-"""Write a file whole or not at all."""
+"""Write files atomically."""
 
 import hashlib
 import os
@@ -11,13 +11,13 @@ from pathlib import Path
 def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """Yield an empty file `.NAME.part` beside `path`, which takes its name when the block ends without an error.
 
-    Whoever reads `path` sees the old file or the new one, never a half; an error leaves the old one in place
-    and no other. Parent folders are made. What a killed program left half-written is written over: the name is always
-    the same, and only one process may write a file at a time.
+    The write is atomic: `path` is the old file or the new one, and after an error the old one. Parent folders are
+    created. An incomplete file of a killed program is overwritten: the name is always the same, and only one process
+    may write a file at a time.
 
     Args:
         path: The file.
-        flush: Wait until the disk has it, so that a whole file is there after a power failure too.
+        flush: Call fsync, so that the file is complete after a power failure too.
 
     Raises:
         OSError: The disk is full, the folder cannot be written, …; it names a file.

@@ -7,7 +7,7 @@ PARAMS, STUDIES = Path("params.yaml"), Path("studies.yaml")
 CHECKPOINTS = Path(".ckpt")
 
 VALIDATED = Path("data/validated.txt")
-PICTURES = Path("images")
+IMAGES = Path("images")
 RAW = Path("data/raw")
 SOURCE = RAW / "source.json"
 PREPARED = Path("data")
@@ -77,7 +77,7 @@ def confusion(run: str) -> Path:
     return Path(f"data/confusion/{run}.csv")
 
 
-def pictures(run: str) -> Path:
+def example_images(run: str) -> Path:
     """Return the images that the figures show."""
     return Path(f"data/adversarial/{run}.safetensors")
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-# The upper bounds are far from what anybody wants, and well within what torch can count to and hold in float32.
+# The upper bounds are far above useful values, and within the range of integers and float32 in torch.
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Widths = Annotated[list[Annotated[int, Field(gt=0, le=10_000)]], Field(max_length=10)]

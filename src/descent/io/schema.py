@@ -21,7 +21,7 @@ def _name(text: str) -> str:
     raise PydanticCustomError("name", "a run needs a name that is not a number, null, true or false")
 
 
-# A run's name becomes a file name, a word in DVC's environment and a key that DVC splits at dots.
+# A run's name becomes a file name, a word of a shell command and a key that DVC splits at dots.
 RunName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64), AfterValidator(_name)]
 
 
@@ -72,7 +72,7 @@ class Bench(Section):
     def _rises(self) -> "Bench":
         for name, epsilons in (("epsilons", self.epsilons), ("pgd.epsilons", self.pgd.epsilons)):
             if epsilons != sorted(set(epsilons)):
-                raise ValueError(f"{name} must rise from each value to the next")
+                raise ValueError(f"{name} must increase from each value to the next")
         if self.epsilons[0] != 0 or not {self.epsilon, *self.pgd.epsilons} <= set(self.epsilons):
             raise ValueError("epsilons must begin with 0.0, and hold epsilon and all of pgd.epsilons")
         if self.epsilon not in self.pgd.epsilons:

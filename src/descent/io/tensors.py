@@ -51,7 +51,7 @@ def load_tensors(path: Path, digest: str | None = None) -> tuple[dict[str, Tenso
         raise DataError(f"{path}: expected SHA-256 {digest}, found {found}; `dvc repro --force` makes it anew")
     try:
         tensors = load(content)
-        # The library reads this too, and tells only who names a file to it.
+        # safetensors reads the header too, but returns it only for a file, not for bytes.
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         return tensors, header.get("__metadata__") or {}
     except (SafetensorError, KeyError, TypeError, ValueError) as error:

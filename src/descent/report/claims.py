@@ -35,15 +35,15 @@ def claims(source: str, theory: Mapping[str, Any], trained: MetricsByRun, attack
     """Judge every claim.
 
     Args:
-        source: Of the images, as in `metrics/data.json`; the write-up speaks of Fashion-MNIST.
+        source: Of the images, as in `metrics/data.json`; the write-up used Fashion-MNIST.
         theory: `metrics/theory.json`.
         trained: `metrics/train/RUN.json` by run; the write-up's are `regression-lr-1e-4`, `regression-lr-1e-2`,
             `mlp`, `mlp-weight-decay` and `convnet`.
         attacked: `metrics/attack/RUN.json` by run.
 
     Returns:
-        The claims in the order of the write-up. One whose run is missing or diverged is there too, as not measured,
-        and so is each claim about images where these are others.
+        All claims in the order of the write-up. A claim is not measured if its run is missing or diverged, or
+        if it is about images and these are not Fashion-MNIST.
     """
     of_images = [*_mlp(trained), *_weight_decay(trained), _convnet(trained), _flips(attacked), _bag(attacked)]
     if source != FASHION_MNIST:
@@ -166,7 +166,7 @@ def _accuracy(section: str, says: str, m: Mapping[str, Any], expected: float) ->
 
 
 def _lacking(runs: MetricsByRun, *names: str, kind: RunKind) -> str | None:
-    """Say what stands in the way of a verdict on these runs."""
+    """Return why a claim about these runs cannot be judged, None if it can."""
     for name in names:
         if name not in runs:
             return f"There is no {name} here: it was not trained, or not attacked."

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from descent.report.claims import claims
 from descent.report.figures import overlay
-from descent.report.page import environment, first_warning
+from descent.report.page import first_warning, templates
 from descent.report.style import DIABETES, data_label, svg
 from descent.report.tables import Table
 from descent.report.verdict import Claim
@@ -19,7 +19,7 @@ Differences = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 class Revision(NamedTuple):
-    """What a revision has in its folders."""
+    """The metrics and curves of a revision."""
 
     name: str
     metrics: Mapping[str, Mapping[str, Any]]  # by path, as metrics/train/mlp.json
@@ -31,15 +31,15 @@ def comparison(old: Revision, new: Revision, params: Differences, metrics: Diffe
 
     Args:
         old: The revision to compare with.
-        new: The one that is compared.
-        params: What differs, by file and name: `old`, `new`.
+        new: The revision that is compared.
+        params: The parameters that differ, by file and name: `old`, `new`.
         metrics: The same for metrics, with `diff` where both are numbers.
 
     Returns:
-        HTML with everything in it.
+        Self-contained HTML.
     """
     return (
-        environment()
+        templates()
         .get_template("comparison.html")
         .render(
             old=old.name,

@@ -24,7 +24,7 @@ from descent.report.style import (
     wrapped,
 )
 
-# A matrix with more rows has no room for its numbers.
+# The cells of a matrix with more rows are too small for numbers.
 MOST_NUMBERS = 20
 TICKS = 11
 
@@ -179,7 +179,7 @@ def confusion_matrix(name: str, counts: pd.DataFrame, epsilon: float, source: st
 def _matrix(
     title: str, grid: pd.DataFrame, source: str, number: str, cell: float, fontsize: float
 ) -> tuple[Figure, Axes]:
-    """Draw shares as a heat map: in cells of so many inches with their numbers, or, if there are many, with a scale."""
+    """Draw shares as a heat map: with numbers in cells of `cell` inches, or, if there are many, with a colour bar."""
     shares, room = grid.to_numpy(), len(grid) <= MOST_NUMBERS
     rows, columns = ([wrapped(literal(name), 3.2, TICKS) for name in names] for names in (grid.index, grid.columns))
     label = max(1, text_width((line for name in rows for line in name.splitlines()), TICKS))

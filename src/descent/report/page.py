@@ -1,4 +1,4 @@
-"""The write-up as one page of HTML that needs nothing but itself, built from what a run left behind."""
+"""The report as one self-contained HTML page, built from the results of a run."""
 
 import re
 from base64 import b64encode
@@ -16,7 +16,7 @@ from descent.report.tables import result_tables
 from descent.report.verdict import VERDICTS, power
 from descent.sources.published import DRAWN, PUBLISHED, title, warning
 
-# The page's names for the colours of the figures; it has darker and lighter ones for both surroundings.
+# CSS variables for the colours of the figures; the page has values for a light and a dark colour scheme.
 TOKENS = {
     INK: "ink",
     PAPER: "paper",
@@ -29,7 +29,7 @@ TOKENS = {
 
 
 class ReportInputs(NamedTuple):
-    """All that the page is made of."""
+    """The parameters, metrics, tables and figures of the page."""
 
     params: Mapping[str, Any]  # as in params.yaml
     data: Mapping[str, Any]
@@ -46,11 +46,11 @@ def report_page(results: ReportInputs) -> str:
     """Write the page.
 
     Returns:
-        HTML with styles, pictures, formulas and data in it; the same for the same results.
+        HTML that contains styles, images, formulas and data; byte-identical for equal results.
     """
     judged = claims(results.data["source"], results.theory, results.trained, results.attacked)
     return (
-        environment()
+        templates()
         .get_template("report.html")
         .render(
             results._asdict(),
@@ -72,8 +72,8 @@ def report_page(results: ReportInputs) -> str:
     )
 
 
-def environment() -> Environment:
-    """Return the templates, with what they call."""
+def templates() -> Environment:
+    """Return the templates with their filters."""
     made = Environment(
         loader=PackageLoader("descent.report", "templates"),
         autoescape=True,
@@ -86,7 +86,7 @@ def environment() -> Environment:
 
 
 def math(latex: str, display: str = "inline") -> Markup:
-    """Turn LaTeX into MathML, which a browser sets without a script."""
+    """Convert LaTeX to MathML, which a browser renders without a script."""
     formula = Markup(convert(latex, display=display))  # noqa: S704 - written in the template
     if display == "inline":
         return formula
@@ -94,12 +94,12 @@ def math(latex: str, display: str = "inline") -> Markup:
 
 
 def inlined(svg: str, name: str, alt: str) -> Markup:
-    """Prepare a figure to stand in the page: described, its names told from other figures', its colours the page's."""
+    """Prepare a figure for the page: add a description, make its ids unique, use the colours of the page."""
     _, opening, rest = svg.partition("<svg")
     attributes, _, body = rest.partition(">")
     box = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', attributes)
     if not opening or box is None:
-        raise DataError(f"plots/figures/{name}.svg: no SVG as the pipeline draws it; `dvc repro --force figures` does")
+        raise DataError(f"plots/figures/{name}.svg: not an SVG of this pipeline; `dvc repro --force figures` draws it")
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)', f"{name}-", body)
     for colour, token in TOKENS.items():
@@ -110,17 +110,17 @@ def inlined(svg: str, name: str, alt: str) -> Markup:
 
 
 def data_uri(png: bytes) -> str:
-    """Return a picture as an address that holds it."""
+    """Return a PNG file as a data URI."""
     return f"data:image/png;base64,{b64encode(png).decode()}"
 
 
 def first_warning(warnings: Iterable[str | None]) -> str | None:
-    """Return the first of several warnings, if there is one."""
+    """Return the first warning, None if there is none."""
     return next(filter(None, warnings), None)
 
 
 def credit(source: str) -> str:
-    """Say whose images these are."""
+    """Return the credit of the images of a source."""
     if source == DRAWN:
         return "drawn by the project from the seed, since no mirror delivered Fashion-MNIST"
     if source not in PUBLISHED:

@@ -23,12 +23,12 @@ from descent.report.style import (
 )
 
 MOST_BANDS = 4
-# An accuracy lower than the first by more than this, or a loss higher by three times as much, is cut off: it would hide
-# the differences of the others.
+# An accuracy lower than the first by more than this, or a loss higher by three times as much, is cut off, because it
+# would hide the differences of the others.
 FARTHEST = 0.15
-# More labels than these are set aslant.
+# More labels than this are rotated.
 MOST_UPRIGHT = 7
-# A larger excess over the optimum is on its way to infinity.
+# A larger excess over the optimum comes from a diverging loss.
 LARGEST_EXCESS = 1e3
 SMALLEST_EXCESS = 1e-6
 
@@ -165,7 +165,7 @@ def excess_over_optimum(study: StudyResults) -> Figure:
 
 
 def _some(losses: pd.Series) -> Iterator[tuple[str, Any]]:
-    """Yield the values of a parameter with colours; of many, the first, the one of the lowest loss, its neighbours."""
+    """Yield colours and values of a parameter; of many values the first, the best by loss and its neighbours."""
     values, lowest = list(losses.index), int(losses.to_numpy().argmin())
     chosen = sorted({0, lowest // 2, lowest, min(lowest + 2, len(values) - 1)})
     shown = values if len(values) <= MOST_BANDS else [values[place] for place in chosen]
@@ -179,7 +179,7 @@ def _interval(part: pd.DataFrame, measure: str) -> tuple[pd.Series, pd.Series, p
 
 
 def _values(axes: Axes, table: pd.DataFrame, name: str) -> None:
-    """Place the values at equal distances; a logarithmic axis has no place for 0."""
+    """Place the values at equal distances, because a logarithmic axis cannot show 0."""
     values = [format_value(value) for value in table[name].unique()]
     upright = len(values) <= MOST_UPRIGHT
     labels = [wrapped(value, 4.8 / len(values) if upright else 2, 13) for value in values]

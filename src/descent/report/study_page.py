@@ -1,30 +1,30 @@
-"""The page of the studies: one file of HTML with figures, tables and text."""
+"""The page of the studies: one HTML file with figures, tables and text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from descent.report.page import environment, first_warning
+from descent.report.page import first_warning, templates
 from descent.report.study_results import StudyResults, format_value
 from descent.report.study_text import paragraphs
 from descent.report.tables import Table
 from descent.sources.published import warning
 
 # The columns of a study's table: heading, measure, format of its mean.
-CLASSIFIERS = (
+STUDY_CLASSIFIER_COLUMNS = (
     ("final test loss", "final_test_loss", "{:.3f}"),
     ("best test loss", "best_test_loss", "{:.3f}"),
     ("final test accuracy", "final_test_accuracy", "{:.2%}"),
     ("final training loss", "final_train_loss", "{:.3f}"),
 )
-REGRESSIONS = (
+STUDY_REGRESSION_COLUMNS = (
     ("rate / (2/λmax)", "learning_rate_over_threshold", "{:.3f}"),
     ("hovers above the optimum", "hovering_excess_over_least_squares", "{:.2%}"),
     ("epochs that rise", "share_of_epochs_with_rising_train_loss", "{:.0%}"),
     ("R²", "test_r2", "{:.3f}"),
 )
-# A larger mean is that of losses on their way to infinity, and a single trial decides it.
+# A larger mean comes from diverging losses, and a single trial determines it.
 LARGEST_MEAN = 1000
 
 
@@ -36,7 +36,7 @@ def studies_page(studies: Sequence[StudyResults], figures: Mapping[str, str]) ->
         figures: SVG by the study's name, a dash, and the name in `study_figures`.
     """
     return (
-        environment()
+        templates()
         .get_template("studies.html")
         .render(
             warning=first_warning(warning(study.metrics["source"]) for study in studies if study.classifies),
@@ -59,9 +59,8 @@ def studies_page(studies: Sequence[StudyResults], figures: Mapping[str, str]) ->
 def summary_table(study: StudyResults) -> Table:
     """Lay out a row for each setting: means with half their 95 % intervals, and how many trials overfit or diverge."""
     measured = {name for name in study.summary if study.summary[name].notna().any()}
-    columns = [
-        column for column in (CLASSIFIERS if study.classifies else REGRESSIONS) if f"{column[1]}_mean" in measured
-    ]
+    available = STUDY_CLASSIFIER_COLUMNS if study.classifies else STUDY_REGRESSION_COLUMNS
+    columns = [column for column in available if f"{column[1]}_mean" in measured]
     last, counted = ("overfit", "overfitting_epoch_seeds") if study.classifies else ("diverge", "diverged")
     rows = [
         (
@@ -82,7 +81,7 @@ def attack_table(study: StudyResults) -> Table | None:
 
 
 def _mean(row: Mapping[Any, Any], measure: str, number: str) -> str:
-    """Write a mean with half its interval."""
+    """Format a mean with half its interval."""
     mean, high = row[f"{measure}_mean"], row[f"{measure}_high"]
     if pd.isna(mean):
         return "–"

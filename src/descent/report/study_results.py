@@ -1,4 +1,4 @@
-"""The results of a study as its tables have them."""
+"""The results of a study, read from its tables and metrics."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -71,7 +71,7 @@ class StudyResults(NamedTuple):
 
 
 def format_value(value: object) -> str:
-    """Write a value of a parameter."""
+    """Format the value of a parameter."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""The paragraphs of the page that say in words what a study found."""
+"""The paragraphs of the page that describe the results of a study."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -70,7 +70,7 @@ def _highest_accuracy(study: StudyResults, best: Mapping[Any, Any], first: Mappi
 
 
 def _without_overfitting(study: StudyResults) -> str:
-    """Name the settings none of whose trials overfits."""
+    """Name the settings without overfitting trials."""
     last, settings = study.parameters[-1], list[str]()
     for series, rows in study.series(study.summary):
         calm = rows[rows[f"{LOSS}_mean"].notna() & (rows["overfitting_epoch_seeds"] == 0)]
@@ -108,7 +108,7 @@ def _nearest_to_optimum(smallest: Mapping[Any, Any], finite: Sequence[Mapping[An
 
 
 def _beyond_threshold(settings: Sequence[Mapping[Any, Any]], threshold: float) -> str:
-    """Tell of the first learning rate above the threshold, and of the first at which every seed diverges."""
+    """Describe the first learning rate above the threshold, and the first at which every seed diverges."""
     above = next((row for row in settings if row["learning_rate"] > threshold), None)
     lost = next((row for row in settings if row["diverged"] == row["seeds"]), None)
     sentence = f"The threshold beyond which full-batch descent diverges, 2/λmax, is {threshold:.4f}"
@@ -121,7 +121,7 @@ def _beyond_threshold(settings: Sequence[Mapping[Any, Any]], threshold: float) -
 
 
 def _attack(study: StudyResults) -> Iterator[str]:
-    """Tell of the ε at which the mean accuracies of the settings differ most; nothing without an attack."""
+    """Describe the ε at which the mean accuracies of the settings differ most; nothing without an attack."""
     means = study.summary.filter(regex="^accuracy_at_.*_mean$").dropna()
     if not means.empty:
         widest = str((means.max() - means.min()).idxmax())
@@ -135,5 +135,5 @@ def _attack(study: StudyResults) -> Iterator[str]:
 
 
 def _signed(number: float, digits: str) -> str:
-    """Write a number with a minus sign, not a hyphen."""
+    """Format a number with a minus sign, not a hyphen."""
     return f"{number:{digits}}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""The style of every figure: fonts, axes, legends; legible on a telephone, byte-identical each time."""
+"""The style of every figure: fonts, axes, legends; legible on a phone screen, byte-identical in every run."""
 
 from collections.abc import Iterable
 from io import StringIO
@@ -22,7 +22,7 @@ from descent.sources.published import DRAWN, title
 
 DIABETES = "diabetes data of scikit-learn"
 TITLE, LEGEND = 13.5, 11.5
-# A legend with more lines makes the figure higher.
+# With more lines in the legend, the figure is higher.
 MOST_LINES = 2
 STYLE: dict[Any, Any] = {
     # The font that matplotlib ships with; other fonts depend on the machine.
@@ -42,10 +42,10 @@ STYLE: dict[Any, Any] = {
     **dict.fromkeys(
         ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), INK
     ),
-    # Letters as paths look the same where the font is missing; a fixed salt makes the bytes reproducible.
+    # Letters are drawn as paths, so the font need not be installed; a fixed salt makes the bytes reproducible.
     "svg.fonttype": "path",
     "svg.hashsalt": "descent",
-    # Leaves out points of a line that cannot be seen.
+    # Drops points of a line that are not visible.
     "path.simplify_threshold": 0.2,
 }
 
@@ -62,12 +62,12 @@ def new_figure(title: str, data: str | None, size: tuple[float, float]) -> Figur
     """
     mpl.rcParams.update({**mpl.rcParamsDefault, **STYLE})
     figure = Figure(figsize=size, layout="constrained")
-    stand_in = data == data_label(DRAWN)
+    synthetic = data == data_label(DRAWN)
     text = wrapped(title, size[0] - 0.3, TITLE)
     figure.suptitle(
         text if data is None else f"{text}\ndata: {data}",
-        color="#A00000" if stand_in else INK,
-        fontweight="bold" if stand_in else "normal",
+        color="#A00000" if synthetic else INK,
+        fontweight="bold" if synthetic else "normal",
         fontsize=TITLE,
     )
     return figure
@@ -98,7 +98,7 @@ def _wrapped_line(line: str, inches: float, fontsize: float) -> str:
 
 
 def new_panel(title: str, data: str | None) -> tuple[Figure, Axes]:
-    """Return an empty figure with one pair of axes, as wide as a telephone shows it well."""
+    """Return an empty figure with one pair of axes, of a width that is legible on a phone screen."""
     figure = new_figure(title, data, (6.2, 4.8))
     return figure, figure.subplots()
 

@@ -1,4 +1,4 @@
-"""The results as tables, and these in Markdown, which a terminal shows as well as a README."""
+"""The results as tables, and the tables in Markdown for a terminal or a README."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -25,7 +25,7 @@ def _bag(m: Mapping[str, Any]) -> str:
     return f"{m['bag_clean_confidence']:.3f} → {m['bag_t_shirt_confidence']:.3f} (ε = {m['bag_epsilon']:.3f})"
 
 
-# The columns of each table: heading, and how the cell of a run is written from its metrics.
+# The columns of each table: heading, and the function that formats a run's cell from its metrics.
 REGRESSIONS: Columns = {
     "rate / (2/λmax)": "{learning_rate_over_threshold:.3f}".format_map,
     "final loss": "{final_train_loss:.0f}".format_map,
@@ -57,7 +57,7 @@ ATTACKS: Columns = {
 
 
 class Table(NamedTuple):
-    """A header, of which the first column names the runs, and a row of words and numbers for each."""
+    """A header, whose first column names the runs, and a row of text for each run."""
 
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
@@ -66,10 +66,10 @@ class Table(NamedTuple):
 def result_tables(
     trained: Mapping[str, Mapping[str, Any]], attacked: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Table]:
-    """Lay out the metrics of all runs, each kind of run in a table of its own.
+    """Return a table of metrics for each kind of run.
 
-    `regression` has linear regressions alone; `others`, the regressions with another model, has no optimum to compare
-    with.
+    `regression` has the linear regressions only; `others` has the regressions with other models, whose optimum is
+    unknown.
 
     Args:
         trained: `metrics/train/RUN.json` by run.

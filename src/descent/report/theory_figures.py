@@ -41,7 +41,7 @@ def padding(errors: pd.DataFrame) -> Figure:
 
 
 def sigmoid_graph(nodes: pd.DataFrame, x: float) -> Figure:
-    """Draw the graph that torch.fx traced, each node with its value and, beside it, the gradient that reached it."""
+    """Draw the graph that torch.fx traced, each node with its value and, beside it, its gradient."""
     figure = new_figure(f"1/(1 + exp(−x)) as traced, at x = {x:g}", None, (6.2, 7.4))
     axes = figure.subplots()
     steps: list[dict[str, Any]] = [dict(row) for _, row in nodes.fillna({"inputs": ""}).iterrows()]
@@ -82,7 +82,7 @@ def _layers(graph: "nx.DiGraph[str]") -> dict[int, list[str]]:
 
 
 def sigmoid_gradient(gradients: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
-    """Draw both gradients in float32, and where one of them is lost."""
+    """Draw both gradients in float32, and the ranges where one is 0 or NaN."""
     figure, axes = new_panel("Gradient of the sigmoid in float32", None)
     for colour, style, (name, rows) in zip(COLOURS, ("-", "--"), gradients.groupby("series", sort=False), strict=False):
         axes.plot(rows["x"], rows["gradient"], style, color=colour, label=name, linewidth=2.6)
@@ -124,7 +124,7 @@ def learning_rate(losses: pd.DataFrame, metrics: Mapping[str, Any], rates: Seque
 
 
 def broadcasting(losses: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
-    """Draw the slipped loss, which stays at the variance of the targets, and the right one."""
+    """Draw the loss with broadcast shapes, which stays at the variance of the targets, and the correct loss."""
     figure, axes = new_panel("A slip of shapes", DIABETES)
     styles = zip(cycle(COLOURS), ("-", (0, (2, 3)), "-"), (3, 3, 2.2), strict=False)
     for (colour, style, width), (name, rows) in zip(styles, losses.groupby("series", sort=False), strict=False):

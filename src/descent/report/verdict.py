@@ -1,4 +1,4 @@
-"""A claim of the write-up with its verdict, and how verdicts write numbers."""
+"""A claim of the write-up with its verdict, and the format of numbers in verdicts."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Claim(NamedTuple):
-    """A sentence, whether the results support it (None: it was not measured), and the numbers that show so."""
+    """A sentence, whether the results support it (None: not measured), and the numbers that decide."""
 
     section: str
     says: str
@@ -22,7 +22,7 @@ class Claim(NamedTuple):
 
 
 def power(value: float) -> str:
-    """Write a small number as a power of ten."""
+    """Format a small number as a power of ten."""
     if value == 0:
         return "0"
     digits, _, exponent = f"{value:.1e}".partition("e")
@@ -30,5 +30,5 @@ def power(value: float) -> str:
 
 
 def times(rate: float | None) -> str:
-    """Write a multiple of a threshold; None where no rate was found."""
+    """Format a multiple of a threshold; None where no rate was found."""
     return "none" if rate is None else f"{rate:.3g} times"

@@ -1,1 +1,1 @@
-"""Robustness: accuracy under attack, the smallest perturbation that flips an image, self-checks, transfer."""
+"""Robustness: accuracy under attack, the smallest perturbation that flips an image, sanity checks, transfer."""

@@ -16,7 +16,7 @@ ROUNDING = 1e-6
 def save_adversarial_set(
     path: Path, images: Float[Tensor, "n channels height width"], y: Int[Tensor, " n"], epsilon: float
 ) -> str:
-    """Write `images` (float32, in [0, 1]) with their true classes, `labels` (uint8), and the L∞ bound they keep to.
+    """Write `images` (float32, in [0, 1]), their true classes `labels` (uint8), and the L∞ bound `epsilon`.
 
     Returns:
         The SHA-256 of the file.
@@ -25,7 +25,7 @@ def save_adversarial_set(
 
 
 def load_adversarial_set(path: Path, digest: str | None = None) -> Split:
-    """Read what `save_adversarial_set` wrote: images and their true classes; `digest` is the SHA-256 to be found."""
+    """Read what `save_adversarial_set` wrote: images and their true classes; `digest` is the expected SHA-256."""
     tensors, _ = load_tensors(path, digest)
     return Split(tensors["images"], tensors["labels"].long())
 
@@ -59,7 +59,7 @@ def broken_rules(path: Path, clean: Split) -> list[str]:
     if not bool(images.isfinite().all()) or images.min() < 0 or images.max() > 1:
         broken.append(f"expected pixels in [0, 1], found {images.min().item():g} to {images.max().item():g}")
     if not (furthest := (images.double() - clean.x).abs().max().item()) <= epsilon + ROUNDING:
-        broken.append(f"expected no pixel to move by more than {epsilon:g}, found {furthest:g}")
+        broken.append(f"expected a perturbation of at most {epsilon:g}, found {furthest:g}")
     if labels.shape != clean.y.shape or not torch.equal(labels.long(), clean.y):
         broken.append("expected the labels of the test set, untouched")
     return broken

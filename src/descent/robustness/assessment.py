@@ -1,4 +1,4 @@
-"""Robustness of a classifier: accuracy against ε, the smallest ε that flips each image, sanity checks, pictures."""
+"""Robustness of a classifier: accuracy against ε, the smallest flipping ε, sanity checks, example images."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -49,7 +49,7 @@ class Assessment(NamedTuple):
     curves: Curves
     confusion: list[dict[str, float | str]]  # at `epsilon` of the settings
     metrics: dict[str, Value]  # None where there is no such image
-    pictures: dict[str, Tensor]  # named `gallery.…`, `bag.…`, `write_up.…` and `slider.…`
+    example_images: dict[str, Tensor]  # named `gallery.…`, `bag.…`, `write_up.…` and `slider.…`
     adversarial: Images  # all test images, attacked at `epsilon` of the settings
 
 
@@ -59,15 +59,15 @@ def assess(model: nn.Module, data: Dataset, settings: Bench, batch_size: int, rn
     Args:
         model: Maps images with pixels in [0, 1] to logits.
         data: Test images; training images, for the units of the write-up; names of the classes.
-        settings: Which ε, how PGD is run, what is shown.
+        settings: Values of ε, settings of PGD and of the example images.
         batch_size: Images per pass.
         rng: Draws the noise of the control and the random starts of PGD.
     """
     model.eval()
     test, classes = data.test, data.classes
     direction = directions(model, test, batch_size)
-    fgsm_rows, predicted, confidence = sweep(model, test, direction, settings.epsilons, batch_size, rng)
-    pgd_rows = pgd_curve(model, test, direction, settings.pgd, batch_size, rng)
+    under_fgsm, predicted, confidence = sweep(model, test, direction, settings.epsilons, batch_size, rng)
+    under_pgd = pgd_rows(model, test, direction, settings.pgd, batch_size, rng)
     between = brackets(predicted != test.y, settings.epsilons)
     flips = smallest_flips(model, test, direction, between, settings.tolerance, batch_size)
     correct = predicted[0] == test.y
@@ -76,8 +76,8 @@ def assess(model: nn.Module, data: Dataset, settings: Bench, batch_size: int, rn
     scaled = direction * data.train.x.norm(dim=0)
     unclipped, unclipped_bag = write_up(model, test, scaled, settings.write_up_epsilon, bag, batch_size)
     results = AttackResults(
-        fgsm=fgsm_rows,
-        pgd=pgd_rows,
+        fgsm=under_fgsm,
+        pgd=under_pgd,
         dlr_accuracy=fgsm_accuracy(model, test, settings.epsilon, dlr, batch_size) if len(classes) > 2 else None,
         zero_gradient_share=zero_gradient_share(direction),
         epsilon=settings.epsilon,
@@ -86,7 +86,7 @@ def assess(model: nn.Module, data: Dataset, settings: Bench, batch_size: int, rn
     metrics: dict[str, Value] = {
         "clean_accuracy": correct.float().mean().item(),
         "clean_mean_confidence": confidence[0].mean().item(),
-        **attack_metrics(results, check(model, test, results), flips.epsilon[correct]),
+        **named_metrics(results, check(model, test, results), flips.epsilon[correct]),
         **bag_metrics(bag, flips, confidence[0]),
         **unclipped,
     }
@@ -94,29 +94,30 @@ def assess(model: nn.Module, data: Dataset, settings: Bench, batch_size: int, rn
     typical, first = typical_of_each_class(flips, test.y, len(classes)), first_of_each_class(test.y, len(classes))
     steps = torch.linspace(0, settings.slider_stop, settings.slider_steps + 1)
     slider = {"clean": test.x[first], "direction": direction[first], "epsilon": steps}
-    pictures = {
+    example_images = {
         "gallery": examples(model, test, direction, flips.epsilon, typical),
         "bag": examples(model, test, direction, flips.epsilon, bag),
         "write_up": unclipped_bag,
         "slider": slider,
     }
     curves = Curves(
-        fgsm_rows,
-        pgd_rows,
+        under_fgsm,
+        under_pgd,
         quantiles(flips.epsilon[correct], test.y[correct], classes),
         class_probabilities(model, slider, test.y[first], classes),
     )
     at_epsilon = predicted[settings.epsilons.index(settings.epsilon)]
     adversarial = moved(test.x, direction, settings.epsilon)
-    return Assessment(curves, confusion(test.y, at_epsilon, classes), metrics, prefixed(pictures), adversarial)
+    confusion = confusion_rows(test.y, at_epsilon, classes)
+    return Assessment(curves, confusion, metrics, prefixed(example_images), adversarial)
 
 
-def pgd_curve(
+def pgd_rows(
     model: nn.Module, data: Split, direction: Images, settings: PGD, batch_size: int, rng: torch.Generator
 ) -> list[dict[str, float]]:
     """Attack the first images with PGD, at each ε those that are still classified correctly.
 
-    An image misclassified at one ε is so at every larger one, whose ball holds the same adversarial example.
+    An adversarial example for one ε is one for every larger ε too, so its image is not attacked again.
 
     Returns:
         A row for each ε: `accuracy` with its interval, `low` and `high`, and `fgsm_accuracy` on the same images.
@@ -153,22 +154,22 @@ def write_up(
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Attack as in the write-up: ε in units of columns of length 1, without clipping.
 
-    In its table of training images each column, a pixel, was scaled to length 1. That scales the gradient by a
-    positive number per pixel, which leaves its sign alone, so a step of ε there is one of ε times the column's
-    length here.
+    The write-up scaled each column (one pixel) of its table of training images to length 1. This scales the gradient of
+    each pixel by a positive number and keeps its sign. So a step of ε there is a step of ε times the column's length
+    here.
 
     Args:
         model: Maps images with pixels in [0, 1] to logits.
         data: Images and their classes.
         direction: FGSM's, times the length of each pixel's column.
         epsilon: In those units.
-        shown: Images to make pictures of.
+        shown: Indices of the example images.
         batch_size: Images per pass.
 
     Returns:
-        `write_up_accuracy`; `write_up_mean_change` of a pixel, of which white is 1; `write_up_share_out_of_range`,
-        the share of pixels darker than black or lighter than white. And the pictures, as `examples` does, their
-        `direction` being the whole perturbation.
+        `write_up_accuracy`; `write_up_mean_change`, the mean absolute perturbation of a pixel; and
+        `write_up_share_out_of_range`, the share of pixels outside [0, 1]. Second, the example images as `examples`
+        returns them, but with the whole perturbation as `direction`.
     """
     adversarial = moved(data.x, direction, epsilon, bounds=None)
     metrics = {
@@ -176,12 +177,12 @@ def write_up(
         "write_up_mean_change": epsilon * direction.abs().mean().item(),
         "write_up_share_out_of_range": ((adversarial < 0) | (adversarial > 1)).float().mean().item(),
     }
-    pictures = examples(model, data, direction, torch.full((len(data.y),), epsilon), shown, bounds=None)
-    return metrics, pictures | {"direction": epsilon * pictures["direction"]}
+    shown_images = examples(model, data, direction, torch.full((len(data.y),), epsilon), shown, bounds=None)
+    return metrics, shown_images | {"direction": epsilon * shown_images["direction"]}
 
 
-def attack_metrics(results: AttackResults, checks: Checks, flipping: Float[Tensor, " correct"]) -> dict[str, Value]:
-    """Name what FGSM and PGD found; `flipping` is the smallest flipping ε of each correctly classified image."""
+def named_metrics(results: AttackResults, checks: Checks, flipping: Float[Tensor, " correct"]) -> dict[str, Value]:
+    """Return the metrics of attacks and checks; `flipping` is the smallest ε that flips each correct image."""
     return {
         "zero_gradient_share": results.zero_gradient_share,
         **flip_metrics(flipping),
@@ -197,13 +198,13 @@ def attack_metrics(results: AttackResults, checks: Checks, flipping: Float[Tenso
 
 
 def bag_metrics(bag: Int[Tensor, " found"], flips: Flips, clean: Float[Tensor, " n"]) -> dict[str, Value]:
-    """Describe the bag that becomes a T-shirt, with None where there is no such bag; `clean` is the confidence."""
+    """Return the metrics of the bag that becomes a T-shirt, None without one; `clean` is the confidence."""
     measured = {"index": bag, "epsilon": flips.epsilon[bag], "clean_confidence": clean[bag]}
     measured |= {"t_shirt_confidence": flips.confidence[bag]}
     return {f"bag_{name}": values.item() if len(bag) else None for name, values in measured.items()}
 
 
-def confusion(
+def confusion_rows(
     y: Int[Tensor, " n"], predicted: Int[Tensor, " n"], classes: Sequence[str]
 ) -> list[dict[str, float | str]]:
     """Count the images of each true class by predicted class: rows of `actual`, `predicted`, `images`."""

@@ -11,17 +11,17 @@ from descent.io.datasets import Split
 
 # Number of images on which the model itself is checked.
 FEW = 200
-# Largest share of images without any gradient, which FGSM cannot perturb.
+# Largest share of images with a zero gradient, which FGSM cannot perturb.
 ZERO_GRADIENTS = 0.01
 # From this ε on every image can be made the same: grey, 0.5 in each pixel.
 GREY = 0.5
 
 
 class AttackResults(NamedTuple):
-    """Accuracies under the attacks on a classifier, as far as the checks need them."""
+    """The results of the attacks on a classifier that the checks use."""
 
     fgsm: Sequence[Mapping[str, float]]  # rows of `sweep`
-    pgd: Sequence[Mapping[str, float]]  # rows of `pgd_curve`
+    pgd: Sequence[Mapping[str, float]]  # rows of `pgd_rows`
     # Under FGSM with the difference-of-logits ratio, at `epsilon`; None with two classes, for which it is not defined.
     dlr_accuracy: float | None
     zero_gradient_share: float
@@ -39,23 +39,23 @@ class Checks(NamedTuple):
 def check(model: nn.Module, data: Split, results: AttackResults) -> Checks:
     """Look for signs of a weak attack, in the style of AutoAttack's flags (Croce & Hein 2020).
 
-    - `logits_not_probabilities`: the outputs of every image are shares that add up to 1, whose cross-entropy has
-      hardly a gradient.
-    - `deterministic_forward`: the same images give other outputs a second time.
+    - `logits_not_probabilities`: the outputs of every image are probabilities, whose cross-entropy has almost no
+      gradient.
+    - `deterministic_forward`: a second pass of the same images gives other outputs.
     - `evaluation_mode`: a part of the model is in training mode.
-    - `inputs_in_range`: pixels lie outside [0, 1], so that ε and clipping mean something else.
-    - `gradients_not_zero`: too many images have no gradient at all.
-    - `cross_entropy_not_saturated`: with the difference-of-logits ratio, which scaling does not change, FGSM does
-      clearly better than with cross-entropy. Not applicable with two classes: the ratio needs three logits.
-    - `pgd_not_weaker_than_fgsm`: at some ε PGD leaves clearly more images recognised.
-    - `large_epsilon_breaks`: at the largest ε of PGD clearly more images are recognised than are in the largest
-      class. From ε = 0.5 on every image can be made grey, and all grey images get one class; its share is the best
-      accuracy that a classifier can keep (Carlini et al. 2019, arXiv:1902.06705, on large perturbations). Not
-      applicable where the largest ε is smaller, at which a robust classifier may recognise any number of images, or
-      where no accuracy is clearly above the share, as with few images or one class.
-    - `noise_not_stronger`: moving every pixel by ε at random does clearly better than FGSM.
+    - `inputs_in_range`: pixels lie outside [0, 1], so that ε and clipping have another meaning.
+    - `gradients_not_zero`: too many images have a zero gradient.
+    - `cross_entropy_not_saturated`: under FGSM the accuracy is clearly lower with the difference-of-logits ratio, which
+      scaling does not change, than with cross-entropy. Not applicable with two classes: the ratio needs three logits.
+    - `pgd_not_weaker_than_fgsm`: at some ε the accuracy under PGD is clearly higher than under FGSM.
+    - `large_epsilon_breaks`: at the largest ε of PGD the accuracy is clearly above the share of the largest class. From
+      ε = 0.5 on every image can be made grey, and all grey images get one class; its share is the best accuracy that a
+      classifier can keep (Carlini et al. 2019, arXiv:1902.06705, on large perturbations). Not applicable if the largest
+      ε is below 0.5, where a robust classifier may have any accuracy, or if no accuracy can be clearly above the share,
+      as with few images or one class.
+    - `noise_not_stronger`: the accuracy under random noise of size ε is clearly lower than under FGSM.
 
-    Clearly: by more than two standard deviations of the difference of two shares of so many images.
+    Clearly: by more than two standard deviations of the difference of two accuracies on this number of images.
     """
     x, n = data.x[:FEW], len(data.y)
     training = any(module.training for module in model.modules())
@@ -64,7 +64,7 @@ def check(model: nn.Module, data: Split, results: AttackResults) -> Checks:
     shares = bool((once >= 0).all()) and torch.allclose(once.sum(dim=1), torch.ones(len(once), dtype=once.dtype))
     (fgsm,) = (row for row in results.fgsm if row["epsilon"] == results.epsilon)
     noise, few = 2 * sqrt(0.5 / n), 2 * sqrt(0.5 / results.pgd_images)
-    # Of the attacked images, not 1 / classes: where classes differ in size, a constant answer is right more often.
+    # Not 1 / classes: where classes differ in size, a constant prediction has a higher accuracy.
     chance = data.y[: results.pgd_images].bincount().max().item() / results.pgd_images + few
     holds = {
         "logits_not_probabilities": not shares,

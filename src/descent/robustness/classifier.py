@@ -15,7 +15,7 @@ KEY = "classifier"
 
 
 class Architecture(BaseModel):
-    """The architecture and the number of classes, as the metadata has them."""
+    """The architecture and the number of classes, as in the metadata of the file."""
 
     spec: Model = Field(discriminator="kind")
     classes: int = Field(gt=0)
@@ -35,7 +35,7 @@ def load_classifier(path: Path, inputs: tuple[int, ...], digest: str | None = No
     """Read what `save_classifier` wrote, in evaluation mode; `inputs` is the shape of an image.
 
     Raises:
-        DataError: The file is missing, damaged or another than `digest` says, or does not describe its weights.
+        DataError: The file is missing or damaged, its SHA-256 is not `digest`, or it does not describe its weights.
     """
     _, metadata = load_tensors(path, digest)
     try:

@@ -1,4 +1,4 @@
-"""Images that figures and the page show: typical ones, the bag that becomes a T-shirt, the first of each class."""
+"""Example images for figures and the page: typical ones, the bag that becomes a T-shirt, the first of each class."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,8 +19,8 @@ BAG, T_SHIRT = "Bag", "T-shirt/top"
 def typical_of_each_class(flips: Flips, y: Int[Tensor, " n"], classes: int) -> Int[Tensor, " shown"]:
     """Return, for each class, the correctly classified image whose smallest flipping ε is the (lower) median.
 
-    Not the minimum: the image that the smallest ε flips was hardly recognised to begin with. A class of which no
-    image is flipped has none.
+    Not the minimum: the image with the smallest flipping ε is barely classified correctly without an attack. A class
+    without flipped images has no example.
     """
     picked = []
     for label in range(classes):
@@ -32,7 +32,7 @@ def typical_of_each_class(flips: Flips, y: Int[Tensor, " n"], classes: int) -> I
 
 
 def first_of_each_class(y: Int[Tensor, " n"], classes: int) -> Int[Tensor, " shown"]:
-    """Return the first image of each class, whatever its predicted class: these are not cherry-picked."""
+    """Return the first image of each class, a choice that does not depend on predictions."""
     return torch.cat([(y == label).nonzero().flatten()[:1] for label in range(classes)])
 
 
@@ -62,7 +62,7 @@ def examples(
     index: Int[Tensor, " shown"],
     bounds: Bounds = PIXELS,
 ) -> dict[str, Tensor]:
-    """Collect the data of a picture of these images, each attacked with its own ε.
+    """Return example images, each attacked with its own ε, with what a figure shows of them.
 
     Returns:
         `clean` and `adversarial` images, the `direction` in which they differ, `epsilon`, the true `label`, and

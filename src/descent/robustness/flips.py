@@ -51,7 +51,7 @@ def smallest_flips(
     """Bisect the smallest flipping ε of each image between its brackets.
 
     The ε found flips the image. An ε smaller by the tolerance does not, nor does the next smaller float32 where that
-    is further away. An image that flips and flips back between two ε of the sweep goes unnoticed.
+    is further away. An image that flips and flips back between two ε of the sweep is not noticed.
     """
     undecided = ((between.low < between.high) & between.high.isfinite()).nonzero().flatten()
     x, y, along = data.x[undecided], data.y[undecided], direction[undecided]

@@ -23,7 +23,7 @@ def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
 
 
 def with_interval(hits: Bool[Tensor, " n"]) -> dict[str, float]:
-    """Return the `accuracy` of so many hits, and its interval, `low` and `high`."""
+    """Return the `accuracy` of the hits, and its interval, `low` and `high`."""
     low, high = wilson(int(hits.sum()), len(hits))
     return {"accuracy": hits.float().mean().item(), "low": low, "high": high}
 
@@ -38,9 +38,9 @@ def directions(model: nn.Module, data: Split, batch_size: int, loss: Loss = cros
 
 
 def zero_gradient_share(direction: Images) -> float:
-    """Return the share of images with no direction at all, which FGSM cannot move.
+    """Return the share of images whose gradient is zero, which FGSM cannot perturb.
 
-    They count as robust although nothing was tried: with confident logits the softmax saturates and the
+    These images count as robust although they were not perturbed. With confident logits the softmax saturates and the
     gradient underflows in float32.
     """
     return (direction.flatten(1) == 0).all(dim=1).float().mean().item()
@@ -55,9 +55,9 @@ def fgsm_accuracy(model: nn.Module, data: Split, epsilon: float, loss: Loss, bat
 def along(
     model: nn.Module, x: Images, direction: Images, epsilons: Sequence[float], batch_size: int
 ) -> Float[Tensor, "epsilons n classes"]:
-    """Return the logits of every image, moved by every ε.
+    """Return the logits of every image at every ε.
 
-    Batch by batch: moved images that stay in the processor's cache are classified sooner than all at once.
+    Batch by batch: perturbed images that stay in the processor's cache are classified faster than all at once.
     """
     parts = zip(x.split(batch_size), direction.split(batch_size), strict=True)
     return torch.cat(
@@ -82,7 +82,7 @@ def sweep(
     Returns:
         A row for each ε: `accuracy` over all images with its interval, `low` and `high`; `success_rate`, the share
         of the images that were classified correctly and no longer are, 0 of none; `mean_confidence`, the mean of the
-        largest class probability; `noise_accuracy`, the accuracy when every pixel moves by ε at random. And at each
+        largest class probability; `noise_accuracy`, the accuracy under random noise of size ε. And at each
         ε, of which the first must be 0, the class predicted for each image, and its probability.
     """
     noise = (torch.rand(data.x.shape, generator=rng) - 0.5).sign()

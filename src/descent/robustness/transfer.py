@@ -1,4 +1,4 @@
-"""Do adversarial images crafted on one classifier fool another?"""
+"""Transfer: accuracy of each classifier on the others' adversarial examples."""
 
 from collections.abc import Mapping, Sequence
 from math import sqrt
@@ -9,10 +9,10 @@ from descent.io.datasets import Split
 from descent.models.evaluation import accuracy, predict
 
 
-def transfer_matrix(
+def transfer_rows(
     models: Mapping[str, nn.Module], sets: Mapping[str, Split], batch_size: int
 ) -> list[dict[str, float | str]]:
-    """Return the `accuracy` of every model (`target`) on the images crafted on every model (`source`)."""
+    """Return the `accuracy` of every model (`target`) on the adversarial examples of every model (`source`)."""
     return [
         {
             "pair": f"{source} on {target}",
@@ -27,9 +27,9 @@ def transfer_matrix(
 
 
 def stronger_from_elsewhere(rows: Sequence[Mapping[str, float | str]]) -> list[str]:
-    """Name each target that images from elsewhere fool clearly better than its own: its own attack fails somewhere.
+    """Name each pair whose target is clearly less accurate than under its own attack: that attack is weak.
 
-    Clearly: by more than two standard deviations of the difference of two shares of so many images.
+    Clearly: by more than two standard deviations of the difference of two accuracies on this number of images.
     """
     accuracies = {(row["source"], row["target"]): float(row["accuracy"]) for row in rows}
     images = min(float(row["images"]) for row in rows)

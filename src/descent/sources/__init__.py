@@ -1,1 +1,1 @@
-"""Where data comes from: published sets, pictures in a folder, drawn garments, the diabetes data."""
+"""Sources of data: published sets, a folder of images, synthetic garments, the diabetes data."""

@@ -9,12 +9,12 @@ from torch import Tensor
 def diabetes(test_share: float, rng: torch.Generator) -> dict[str, Float64[Tensor, "n columns"]]:
     """Split 442 patients at random and standardise their ten measurements.
 
-    Each column gets mean 0 and standard deviation 1 over the *training* part; the test part is moved and
-    scaled by the same numbers, so that nothing of it is known in training (Efron, Hastie, Johnstone &
-    Tibshirani 2004, "Least Angle Regression", §1, for the data).
+    Each column gets mean 0 and standard deviation 1 over the training set. The test set is shifted and scaled by the
+    same numbers, so training uses no information from it. Data: Efron, Hastie, Johnstone & Tibshirani 2004, "Least
+    Angle Regression", §1.
 
     Args:
-        test_share: Share of the patients in the test part, between 0 and 1.
+        test_share: Share of the patients in the test set, between 0 and 1.
         rng: Draws the split.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The SHA-256 of the four raw files: recorded when they came, and asked for again when they are read."""
+"""Compute and verify the SHA-256 of the four raw files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,18 +23,18 @@ def digests(folder: Path) -> dict[str, str]:
 def verify_raw(
     folder: Path, recorded: Mapping[str, str], published: Mapping[str, ImageSet] = PUBLISHED
 ) -> dict[str, str]:
-    """Hold the four files to their SHA-256: the published one where they are said to be published, else the recorded.
+    """Compare the SHA-256 of the four files with the published one if their source is published, else the recorded.
 
     Args:
-        folder: Where they are.
-        recorded: `source`, and what `digests` returned when they were made.
+        folder: Contains the files.
+        recorded: `source`, and the SHA-256 as `digests` returned them when the files were written.
         published: The published sets by name.
 
     Returns:
-        What `digests` returns now.
+        The SHA-256 of the files, as `digests` returns them.
 
     Raises:
-        DataError: A file is missing, or another than expected.
+        DataError: A file is missing, or has another SHA-256.
     """
     found = digests(folder)
     claimed = published.get(recorded["source"])

@@ -1,4 +1,4 @@
-"""Fetch a file from the first mirror that delivers the published bytes; keep nothing else."""
+"""Download a file from the first mirror that has the published bytes."""
 
 import logging
 import os.path
@@ -19,7 +19,7 @@ from descent.io.files import replacing, sha256
 from descent.sources.web import CHUNK, LIMIT, Broken, checked, reason, sent
 
 TRIES = 3
-WINDOW = 30.0  # seconds; twice the silence allowed, so that one pause makes no slow mirror of a good one
+WINDOW = 30.0  # seconds; twice the timeout, so that one pause does not fail a fast mirror
 
 Progress = Callable[[int, int | None], None]
 log = logging.getLogger(__name__)
@@ -36,26 +36,25 @@ def fetch(
     timeout: float = 15.0,
     window: float = WINDOW,
 ) -> None:
-    """Put the file `name` into `folder`, from the first of `mirrors` that has the bytes with that SHA-256.
+    """Download the file `name` into `folder` from the first of `mirrors` whose bytes have this SHA-256.
 
-    A mirror that is out of reach, falls silent, drips or breaks off is tried three times; what was received is
-    continued where the server can, else begun anew. A mirror that lacks the file, has one of over 64 MiB, sends
-    other bytes or leads away from the web is refused at once. The file gets its name only after its hash was
-    checked.
+    A transient error is retried twice: no connection, a timeout, a slow or an interrupted transfer. A retry resumes the
+    transfer if the server supports it. Other errors are not retried: a missing file, more than 64 MiB, another
+    SHA-256, a redirect to another scheme. The file gets its name only after its SHA-256 was verified.
 
     Args:
         name: The file's name, the same on every mirror.
         digest: Its SHA-256 in hexadecimal.
         mirrors: Folders, or addresses that begin with `file://`, `http://` or `https://`.
-        folder: Where the file goes; made when missing.
-        progress: Called with the bytes received so far and the bytes expected in all, where known.
+        folder: Receives the file; created if missing.
+        progress: Called with the number of bytes received and, if known, the total.
         pause: Seconds before the second try; doubled before the third.
-        timeout: Seconds of silence after which a try is given up.
-        window: Seconds after which it is given up too when the answer's head is not whole, or when the body brought
-            less than 5 kB for each of them.
+        timeout: Seconds without data after which a try fails.
+        window: Seconds after which a try fails if the head of the response is incomplete, or the body came at less than
+            5 kB/s.
 
     Raises:
-        DownloadError: No mirror delivered; the message has a line for each, with its reason.
+        DownloadError: No mirror has the file; the message has a line for each, with its reason.
         OSError: The file cannot be written.
     """
     refusals = []
@@ -76,13 +75,13 @@ def fetch(
 
 
 def holds(path: Path, digest: str) -> bool:
-    """Tell whether `path` is a file with this SHA-256."""
+    """Return whether `path` is a file with this SHA-256."""
     return path.is_file() and sha256(path) == digest
 
 
 def restored(path: Path, copy: Path, digest: str) -> bool:
-    """Copy `copy` to `path` if it has this SHA-256; tell whether it was so."""
-    with suppress(OSError):  # a copy that cannot be read is none
+    """Copy `copy` to `path` if it has this SHA-256; return whether it was copied."""
+    with suppress(OSError):  # an unreadable copy counts as missing
         if holds(copy, digest):
             with replacing(path) as temporary:
                 shutil.copyfile(copy, temporary)
@@ -91,13 +90,13 @@ def restored(path: Path, copy: Path, digest: str) -> bool:
 
 
 def _url(mirror: str, name: str) -> str:
-    # Not Path.expanduser, which raises for a user whom nobody knows.
+    # Not Path.expanduser, which raises for an unknown user.
     base = mirror if "://" in mirror else Path(os.path.expanduser(mirror)).absolute().as_uri()
     return f"{base.removesuffix('/')}/{name}"
 
 
 def _line(text: str) -> str:
-    """Return what a user or a server wrote as one short line, without passwords and signals to the terminal."""
+    """Return text of a user or a server as one short line, without passwords and control characters."""
     printable = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
     return re.sub(r"//[^/]*(:.*)?@", "//…@", printable)[:300]
 
@@ -109,7 +108,7 @@ def _download(
     pause: float,
     received: Callable[[str, BinaryIO], Iterator[tuple[bytes, int | None]]],
 ) -> None:
-    """Append to `part` until it is whole, in up to three tries."""
+    """Append to `part` until the file is complete, with up to three tries."""
     last = ""
     for attempt in range(TRIES):
         if attempt:
@@ -128,7 +127,7 @@ def _download(
 
 
 def _read(url: str) -> Iterator[tuple[bytes, int | None]]:
-    """Yield the bytes of a file of this machine, each time with their number in all."""
+    """Yield chunks of a local file, each with the size of the file."""
     try:
         if urlsplit(url).netloc not in {"", "localhost"}:
             raise DownloadError("file:// is followed by a path, which begins with a third slash")
@@ -136,7 +135,7 @@ def _read(url: str) -> Iterator[tuple[bytes, int | None]]:
         if not path.exists() and path.suffix and path.with_suffix("").is_file():
             raise DownloadError(f"only {path.stem} is there; its hash is that of the packed file, {path.name}")
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, a device may never end
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would block, and a device may never end
             raise DownloadError("not a file")
         total = checked(found.st_size)
         with path.open("rb") as file:

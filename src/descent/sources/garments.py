@@ -1,8 +1,7 @@
-"""Draw garments: a stand-in for Fashion-MNIST where it cannot be had, the same ten classes as silhouettes.
+"""Draw synthetic garments, the fallback for Fashion-MNIST: the same ten classes as silhouettes.
 
-Every garment is a union of a few shapes. Lengths, angles, cloth and light vary from image to image, and the upper
-garments overlap in all of them, so that a classifier has something to learn, something to memorise and something that
-it cannot know.
+Every garment is a union of a few shapes. Lengths, angles, texture and brightness vary between images. The tops overlap
+in all of these, so their classes cannot be separated perfectly.
 """
 
 from collections.abc import Callable, Sequence
@@ -120,7 +119,7 @@ def shirt(pencil: Pencil) -> tuple[Raster, Raster]:
     )
     front = pencil.stroke(pencil.at(0.0, shoulder), pencil.at(0.0, 1.0), 0.02)
     pocket = pencil.upright(shoulder + 0.3, shoulder + 0.55, pencil.same(0.1), pencil.same(0.1))
-    pocket = pocket.view(-1, SIDE, SIDE).roll(3, dims=2).flatten(1)  # over the heart
+    pocket = pocket.view(-1, SIDE, SIDE).roll(3, dims=2).flatten(1)  # on the right of the image
     buttons, patch = pencil.chance(0.7) * pencil.between(0.2, 0.6), pencil.chance(0.5) * pencil.between(0.1, 0.4)
     return shape, inked(front, buttons) * inked(pocket, patch)
 
@@ -183,12 +182,12 @@ GARMENTS: Sequence[Callable[[Pencil], tuple[Raster, Raster]]] = (
 
 
 def draw_garments(train: int, test: int, seed: int) -> dict[str, UInt8[Tensor, "..."]]:
-    """Draw both parts of the stand-in data set, with as many images of each class as of any other.
+    """Draw a training set and a test set with balanced classes.
 
     Args:
         train: Training images.
         test: Test images.
-        seed: Of everything that varies.
+        seed: Of all random numbers.
 
     Returns:
         `train_images`, `test_images` (n × 28 × 28, 0 black to 255 white) and `train_labels`, `test_labels` (n).
@@ -215,7 +214,7 @@ def draw(label: int, n: int, rng: torch.Generator) -> UInt8[Tensor, "n height wi
 
 
 def _canvas(n: int, rng: torch.Generator) -> Points:
-    """Lay the pixels of each image out, a little turned, stretched and moved."""
+    """Return the coordinates of each image's pixels, slightly rotated, stretched and shifted."""
     line = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
     grid = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).view(1, -1, 2)
     angle = 0.06 * torch.randn(n, generator=rng)
@@ -226,7 +225,7 @@ def _canvas(n: int, rng: torch.Generator) -> Points:
 
 
 def _cloth(pencil: Pencil) -> Raster:
-    """Light, stripes and folds."""
+    """Return the brightness of the cloth, with stripes and folds."""
     x, y = pencil.points.unbind(-1)
     direction, pitch = pencil.chance(0.5)[:, None], pencil.between(4.0, 20.0)[:, None]
     depth = (pencil.chance(0.35) * pencil.between(0.1, 0.5))[:, None]

@@ -13,7 +13,7 @@ from descent.io.errors import DataError
 from descent.io.files import replacing
 from descent.sources.vision import torchvision
 
-# The largest published file inflates to 47,040,016 bytes, and no drawn one to more.
+# The largest published file decompresses to 47,040,016 bytes; synthetic files are not larger.
 MOST_BYTES = 2**26
 
 
@@ -22,7 +22,7 @@ def write_idx(path: Path, array: UInt8[Tensor, "..."]) -> None:
     # Two zero bytes, the type (8: unsigned byte), the number of dimensions, and each of them.
     header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
     with replacing(path) as temporary:
-        # Without a time stamp, and stored rather than squeezed where squeezing costs most of the time.
+        # No time stamp, for identical bytes; level 1, because compression takes most of the time.
         temporary.write_bytes(gzip.compress(header + array.numpy().tobytes(), compresslevel=1, mtime=0))
 
 
@@ -51,7 +51,7 @@ def read_idx(path: Path, *sizes: int | None) -> UInt8[Tensor, "..."]:
 
 
 def _inflated(path: Path) -> bytes:
-    """Read at most `MOST_BYTES`: a gzip file can promise a thousand times its own length."""
+    """Decompress at most `MOST_BYTES`: a gzip file can expand to a thousand times its size."""
     try:
         if path.exists() and not path.is_file():
             raise DataError(f"{path}: not a file; move it away, and `dvc repro -f download` writes it anew")

@@ -1,4 +1,4 @@
-"""The user's own images: a folder of pictures for each class, in `train` and in `test`."""
+"""Read the user's own images: a folder of PNG files for each class, in `train` and in `test`."""
 
 import re
 import unicodedata
@@ -17,12 +17,12 @@ from descent.io.errors import DataError
 PARTS = ("train", "test")
 # The sizes for which every model of params.yaml can be built, and every figure and page stays small.
 SIDES = range(10, 65)
-# One class leaves nothing to classify; figures of more than 50 cannot be read.
+# One class leaves nothing to classify; figures of more than 50 are illegible.
 CLASSES = range(2, 51)
 # A class is a column of tables and a label in figures, where a dollar begins a formula and long labels do not fit.
 NAME, LONGEST = re.compile(r"(?![ .])[\w .,'()&-]+(?<! )"), 20
 RESERVED = ("series", "epsilon", "true")
-# The limit of `descent.sources.idx`, which reads the pictures later.
+# The limit of `descent.sources.idx`, which reads the images later.
 MOST_BYTES = 2**26
 # Of a PNG file: signature and header, up to the number of bits of each value.
 SIGNATURE, HEADER = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 25
@@ -35,8 +35,8 @@ def read_folder(
 
     Args:
         folder: Has `train` and `test`, and these the same folders, each named after a class.
-        hashed: The files of which DVC notices a change; None stands for all. Every picture must be among them; other
-            files that are not are ignored.
+        hashed: The files that DVC hashes; None stands for all. Every image must be among them; other files are
+            ignored if they are not.
 
     Returns:
         `train_images`, `test_images` (n × height × width, 0 black to 255 white), `train_labels`, `test_labels` (n);
@@ -44,9 +44,9 @@ def read_folder(
 
     Raises:
         DataError: There is no such folder, or it is a link; classes differ between the parts, are fewer than 2 or
-            more than 50; a class has no image, or a name that no table or figure can have; a file is no opaque PNG
-            of 8 bits, or of another size than the first; images are too small, too large, too many for 64 MiB of
-            pixels, or show nothing.
+            more than 50; a class has no image, or a name that tables or figures cannot show; a file is not an opaque
+            PNG of 8 bits, or has another size than the first; images are too small, too large, more than 64 MiB of
+            pixels, or all identical.
     """
     classes = [_class_names(_no_link(_no_link(folder) / part)) for part in PARTS]
     if only := set(classes[0]) ^ set(classes[1]):
@@ -72,10 +72,10 @@ def read_folder(
     return tensors, classes[0]
 
 
-def shuffled(tensors: Mapping[str, UInt8[Tensor, "..."]], seed: int) -> dict[str, UInt8[Tensor, "..."]]:
+def in_random_order(tensors: Mapping[str, UInt8[Tensor, "..."]], seed: int) -> dict[str, UInt8[Tensor, "..."]]:
     """Put the images of each part, and their labels, in random order.
 
-    Curves and PGD are measured on the first so many images, which would be those of the first classes.
+    Curves and PGD use the first images only, which would otherwise belong to the first classes.
     """
     rng, mixed = torch.Generator().manual_seed(seed), dict[str, UInt8[Tensor, "..."]]()
     for part in PARTS:
@@ -109,7 +109,7 @@ def _class_names(folder: Path) -> list[str]:
 
 
 def _name_fault(name: str, cmap: Collection[int]) -> str | None:
-    """Say why a class cannot have this name."""
+    """Return why a class cannot have this name, None if it can."""
     if name in RESERVED:
         return f"{', '.join(RESERVED)} are columns of tables"
     if len(name) > LONGEST:
@@ -125,7 +125,7 @@ def _name_fault(name: str, cmap: Collection[int]) -> str | None:
 
 def _printable() -> Collection[int]:
     """Return the characters that the font of the figures has."""
-    # Imported where it is needed: names are mostly ASCII.
+    # Imported here because most names are ASCII and do not need it.
     import matplotlib
     from matplotlib.ft2font import FT2Font
 
@@ -153,12 +153,12 @@ def _pictures(folder: Path, hashed: Collection[Path] | None) -> list[Path]:
 
 
 def _is_picture_name(path: Path) -> bool:
-    """Tell by its name whether a file is a picture; files that programs leave beside one begin with a dot."""
+    """Return whether a file name is that of an image; auxiliary files of programs begin with a dot."""
     return path.suffix.lower() == ".png" and not path.name.startswith(".")
 
 
 def _grey(path: Path, size: tuple[int, ...] | None) -> UInt8[np.ndarray, "height width"]:
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # reading a pipe would block
         raise DataError(f"{_path_text(path)}: not a file; move it away")
     shape = _shape(path)
     if size is not None and shape != size:
@@ -166,7 +166,7 @@ def _grey(path: Path, size: tuple[int, ...] | None) -> UInt8[np.ndarray, "height
     if not all(side in SIDES for side in shape):
         raise DataError(f"{_path_text(path)}: {_size_text(shape)} pixels; a side has {SIDES[0]} to {SIDES[-1]}")
     try:
-        # What Pillow only warns of is refused too.
+        # Pillow's warnings are errors here.
         with catch_warnings(action="error", category=UserWarning), Image.open(path, formats=["PNG"]) as picture:
             picture.load()
             if picture.has_transparency_data:
@@ -182,7 +182,7 @@ def _grey(path: Path, size: tuple[int, ...] | None) -> UInt8[np.ndarray, "height
             grey = np.asarray(pixels.convert("L"))
     except (DataError, MemoryError):
         raise
-    except Exception as error:  # Pillow lets every kind through, AssertionError and struct.error among them
+    except Exception as error:  # Pillow raises many types, such as AssertionError and struct.error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{_path_text(path)}: not a whole PNG file ({reason})") from error
     if grey.shape != shape:
@@ -206,7 +206,7 @@ def _shape(path: Path) -> tuple[int, int]:
 
 
 def _stacked(folder: Path, images: Sequence[UInt8[np.ndarray, "height width"]]) -> UInt8[np.ndarray, "n height width"]:
-    """Stack the images of a part; refuse them if they show nothing."""
+    """Stack the images of a part; refuse identical and single-coloured ones."""
     stack = np.stack(images)
     if (stack == stack[0]).all():
         raise DataError(f"{folder}: all pictures are identical; nothing can be learned from them")

@@ -1,10 +1,10 @@
-"""The sets of images that are known by name: where four files of the MNIST family come from, and what they show."""
+"""The published image sets: title, licence, classes and hashes of their four files."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 FASHION_MNIST = "fashion-mnist"
-# What else `source` says of the images in hand.
+# The other values of `source`.
 DRAWN, FOLDER = "drawn", "folder"
 
 FILES = {
@@ -19,12 +19,12 @@ class ImageSet(NamedTuple):
     """A published set: 28×28 grey pixels, light on black, 60,000 images to train on and 10,000 to test."""
 
     title: str
-    credit: str  # who made it, and under which licence
+    credit: str  # authors and licence
     folder: str  # below the root of torchvision's data sets; in its subfolder `raw` are the four files
     license: str  # the identifier of that licence on Hugging Face's hub
     hub: str | None  # its name on Hugging Face's hub
     classes: tuple[str, ...]
-    sha256: Mapping[str, str]  # of the four files, as others published it, TensorFlow Datasets among them
+    sha256: Mapping[str, str]  # of the four files, as published by TensorFlow Datasets and others
     md5: Mapping[str, str]  # the names of the same files in DVC's cache
 
 
@@ -106,14 +106,14 @@ FASHION_CLASSES = PUBLISHED[FASHION_MNIST].classes
 
 
 def title(source: str) -> str:
-    """Name the images of a source, as `metrics/data.json` has it, for people."""
+    """Return the title of the images of a source, as in `metrics/data.json`."""
     if source == DRAWN:
         return "drawn garments, not Fashion-MNIST"
     return PUBLISHED[source].title if source in PUBLISHED else "images of a folder"
 
 
 def warning(source: str) -> str | None:
-    """Say what is to be known before any number is believed; None for the images that the write-up speaks of."""
+    """Return the warning to show with results on other images than the write-up's; None for Fashion-MNIST."""
     if source == DRAWN:
         return (
             "Drawn stand-in data, not Fashion-MNIST: no mirror delivered the images, so the pipeline drew garments "

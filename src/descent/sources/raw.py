@@ -21,8 +21,8 @@ def read_raw(folder: Path, classes: int) -> dict[str, UInt8[Tensor, "..."]]:
     """Read images (n × height × width) and labels (n) of both parts.
 
     Raises:
-        DataError: A file is missing or damaged, images and labels differ in number, a label names none of so many
-            classes, or the images of one part have another size than those of the other.
+        DataError: A file is missing or damaged, images and labels differ in number, a label is not below the
+            number of classes, or the images of both parts differ in size.
     """
     tensors = dict[str, UInt8[Tensor, "..."]]()
     size: tuple[int | None, ...] = (None, None)

@@ -8,9 +8,9 @@ try:
     import torchvision
 except RuntimeError as error:
     # The package index has torchvision built for CUDA only. With a CPU build of torch its operators do not
-    # load, and it stops while describing two of them (pytorch/vision#9337). Declaring them is enough for
-    # data sets and pictures. Only after that very error: where the real operators load later, a second
-    # declaration would abort the process.
+    # load, and the import fails at two of them (pytorch/vision#9337). Declaring them is enough for
+    # data sets and images, but only after this error: if the real operators load later, a second declaration
+    # aborts the process.
     if "torchvision::nms" not in str(error):
         raise
     for operator in ("nms", "qnms"):

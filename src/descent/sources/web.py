@@ -1,4 +1,4 @@
-"""Bytes from an address in the web, of a server whom nobody trusts: bounded in time and in size, never led astray."""
+"""Download over HTTP(S) with limits on time, size and redirects."""
 
 import time
 from collections.abc import Iterator
@@ -16,22 +16,27 @@ from descent.io.errors import DownloadError
 LIMIT = 64 << 20  # bytes; the largest of the four files has 26 MB
 SLOWEST = 5_000  # bytes per second; with less, that file would take more than an hour and a half
 CHUNK = 1 << 16
-PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP: may be another answer next time
+PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP status codes of transient errors
 
 
 class Broken(Exception):
-    """A try that failed but may succeed when repeated."""
+    """A transient error: the download is retried."""
 
 
 def checked(size: int | None) -> int | None:
-    """Return the size that a file is said to have, if it may have that."""
+    """Return the announced size of a file, or raise an error if it is over the limit."""
     if size is not None and size > LIMIT:
         raise DownloadError(f"{size} bytes announced, more than {LIMIT}: not one of the four files")
     return size
 
 
 def sent(url: str, file: BinaryIO, timeout: float, window: float) -> Iterator[tuple[bytes, int | None]]:
-    """Yield the bytes that `file` still lacks, with their number in all; errors of the transfer become ours."""
+    """Yield the chunks that `file` still lacks, each with the total size.
+
+    Raises:
+        Broken: A transient error.
+        DownloadError: Any other error.
+    """
     try:
         _check(url)
         headers = {"User-Agent": "descent", "Accept-Encoding": "identity"}
@@ -45,14 +50,14 @@ def sent(url: str, file: BinaryIO, timeout: float, window: float) -> Iterator[tu
                 _empty(file)
                 raise Broken("continued at another place than it was asked to")
             total = checked(None if answer.length is None else file.tell() + answer.length)
-            # What a server calls the bytes is not asked: many say `gzip` of a file that ends in .gz. Its hash decides.
+            # Content-Encoding is ignored: many servers send `gzip` for a file that ends in .gz. Its hash decides.
             while chunk := answer.read1(CHUNK):
                 yield chunk, total
             if total is not None and file.tell() < total:
                 raise Broken(f"broke off after {file.tell()} of {total} bytes")
     except HTTPError as error:
         error.close()
-        if error.code == 416:  # nothing that the server could add: begin anew
+        if error.code == 416:  # no bytes after this offset: restart
             _empty(file)
         elif error.code not in PASSING:
             raise DownloadError(f"HTTP {error.code} {error.reason}") from error
@@ -64,13 +69,13 @@ def sent(url: str, file: BinaryIO, timeout: float, window: float) -> Iterator[tu
 
 
 def _check(url: str) -> None:
-    """Refuse what is no address in the web, or names a user, whom urllib would not log in but name in its errors."""
+    """Refuse a URL that is not HTTP(S), or has a user name: urllib does not use it, but shows it in errors."""
     if not url.startswith(("http://", "https://")):
         raise DownloadError("a mirror is a folder or begins with file://, http:// or https://")
     try:
         address = urlsplit(url)
         found = address.hostname and address.port != 0 and "@" not in address.netloc
-    except ValueError:  # a port that is no number, or of the host; its words may have a password in them
+    except ValueError:  # an invalid port or host; the message may contain a password
         found = False
     if not found:
         raise DownloadError("not an address: after the two slashes comes a host, without a user's name or password")
@@ -82,31 +87,31 @@ def _empty(file: BinaryIO) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Say in a few words what went wrong."""
+    """Return the reason of an error in a few words."""
     cause = error.reason if isinstance(error, URLError) else error
     words = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
     return f"bad HTTP: {words}" if isinstance(cause, HTTPException) else words
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Follow a few, never out of the web and never from https:// to http://."""
+    """Follow up to five redirects, to HTTP(S) only, and never from https:// to http://."""
 
     max_redirections = 5
     inf_msg = "redirected too often: "
 
     def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request:  # noqa: ANN401
-        fp.close()  # or urllib would read to its end what comes with the redirect, which may have none
+        fp.close()  # otherwise urllib reads the body of the redirect, which may never end
         scheme = urlsplit(req.full_url).scheme
         if urlsplit(newurl).scheme not in {"https", scheme}:
             raise DownloadError(f"redirected from {scheme}:// to {newurl}")
         _check(newurl)
-        # A proxy's password is for the proxy; it gets it again.
+        # The password of a proxy is not for the new host; urllib sets it again for the proxy.
         kept = {name: value for name, value in req.headers.items() if name != "Proxy-authorization"}
         return Request(newurl, headers=kept)  # noqa: S310 - checked above
 
 
 class _Web(HTTPHandler, HTTPSHandler):
-    """Open http:// and https:// so that no answer, a proxy's included, takes for ever."""
+    """Open http:// and https:// with a time limit on every response, including a proxy's."""
 
     def __init__(self, window: float) -> None:
         super().__init__()
@@ -120,12 +125,12 @@ class _Web(HTTPHandler, HTTPSHandler):
 
     def _connection(self, kind: type[HTTPConnection], host: str, **options: Any) -> HTTPConnection:  # noqa: ANN401
         connection = kind(host, **options)
-        connection.response_class = partial(_Answer, window=self._window)  # type: ignore[assignment] # it is but called
+        connection.response_class = partial(_Answer, window=self._window)  # type: ignore[assignment] # it is only called
         return connection
 
 
 class _Answer(HTTPResponse):
-    """An answer that is given up when it takes too long or is too much."""
+    """A response with limits on time and size."""
 
     def __init__(self, sock: socket, *, method: str | None, window: float) -> None:
         super().__init__(sock, method=method)
@@ -138,10 +143,10 @@ class _Answer(HTTPResponse):
 
 
 class _Wire(RawIOBase):
-    """The bytes of an answer as they come, head and framing included.
+    """The raw bytes of a response, including head and framing.
 
-    The time limit of a socket is one of silence: a byte every now and then, or lines that http.client skips, would
-    hold us for ever.
+    The timeout of a socket limits only the time without data. A response of a byte now and then, or of lines that
+    http.client skips, would never time out.
     """
 
     def __init__(self, source: RawIOBase, window: float) -> None:

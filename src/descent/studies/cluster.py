@@ -1,4 +1,4 @@
-"""Trials on the nodes of a Ray cluster, which share no disk with this machine nor with each other."""
+"""Run trials on the nodes of a Ray cluster; the nodes need no shared disk."""
 
 import logging
 import multiprocessing
@@ -18,23 +18,23 @@ from descent.studies.trials import Trial, key, perform
 
 log = logging.getLogger(__name__)
 
-# How long a head may take to let us in; Ray by itself tries for two minutes.
+# Timeout of the connection to the head; Ray's own is two minutes.
 SECONDS = 10
-# How often processes and nodes may be gone before a trial counts as their death.
+# A trial fails after this many crashes of its worker or node.
 ATTEMPTS = 4
-# Of our own surroundings, what torch reads when it is imported, and results depend on.
-SURROUNDINGS = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "OMP_DYNAMIC", "OMP_WAIT_POLICY", "ONEDNN_MAX_CPU_ISA")
+# Results depend on these variables, which torch reads at import. The nodes get the values of this machine.
+VARIABLES = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "OMP_DYNAMIC", "OMP_WAIT_POLICY", "ONEDNN_MAX_CPU_ISA")
 
 
 class ClusterError(StudyError):
-    """A cluster cannot be reached, has no room, or a node of it is not as this machine."""
+    """The cluster is unreachable or too small, or a node differs from this machine in code or processor."""
 
 
 def on_cluster(trials: Mapping[str, Trial], address: str, data: Path) -> Generator[tuple[str, bytes | Failure]]:
-    """Perform trials on every node of a cluster, and yield what becomes of them by name as it comes.
+    """Perform trials on every node of a cluster, and yield each outcome or failure by name as it comes.
 
-    A process or node that dies or falls silent costs time and no trial: others perform what it had. A node that joins
-    is given trials, but for one with other code or another processor: their bytes would not be ours.
+    A crashed or unreachable node costs time but no trial: other nodes repeat its trials. A node that joins later gets
+    trials too. A node with other code or another processor gets none, because its results would have other bytes.
 
     Args:
         trials: By name.
@@ -42,7 +42,8 @@ def on_cluster(trials: Mapping[str, Trial], address: str, data: Path) -> Generat
         data: The folder with the prepared data sets; each node gets from here what it needs.
 
     Raises:
-        ClusterError: Ray is not installed, nobody lets us in at this address, or no node can perform the trials.
+        ClusterError: Ray is not installed, the address does not answer, the token is wrong, or no node can perform the
+            trials.
     """
     if not trials:
         return
@@ -61,16 +62,16 @@ def on_cluster(trials: Mapping[str, Trial], address: str, data: Path) -> Generat
 
 
 class _Given(NamedTuple):
-    """Which trial was given to which node."""
+    """A trial and the node that performs it."""
 
     name: str
     node: str
 
 
 class _Work:
-    """Which node has which trial: for us to say, and not for Ray.
+    """Assign trials to nodes here, not in Ray's scheduler.
 
-    Ray would wait for the answer of a node that it knows to be dead for as long as a connection stands.
+    Ray waits for the answer of a dead node as long as the connection to it is open.
 
     Args:
         ray: The module, connected.
@@ -82,14 +83,14 @@ class _Work:
         self.ray, self.trials = ray, trials
         self.threads = max(trial.threads for trial in trials.values())
         self.waiting, self.going = dict(trials), dict[Any, _Given]()
-        self.unfit, self._deaths = dict[str, str](), Counter[str]()  # by node, why; by trial, how often
+        self.unfit, self._crashes = dict[str, str](), Counter[str]()  # reasons by node, counts by trial
         self._files = {
             name: ray.put((data / name).read_bytes()) for name in {_file(trial) for trial in trials.values()}
         }
         self._perform = ray.remote(num_cpus=self.threads, max_retries=0)(_perform)
 
     def take_back(self) -> None:
-        """Take back what nodes have that are dead by now; whatever they still say, nobody listens."""
+        """Put the trials of dead nodes back into the queue, and ignore later answers from these nodes."""
         alive = {node["NodeID"] for node in self._nodes()}
         for reference, (name, node) in list(self.going.items()):
             if node not in alive:
@@ -97,7 +98,7 @@ class _Work:
                 self.waiting[name] = self.trials[name]
 
     def hand_out(self) -> None:
-        """Give a trial to every core that has none."""
+        """Submit trials to all free cores."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         cores = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in self._nodes()}
@@ -110,7 +111,7 @@ class _Work:
                 self.going[reference] = _Given(name, node)
 
     def answers(self) -> Iterator[tuple[str, bytes | Failure]]:
-        """Wait for an answer, a second at most, and yield what has become of its trial, if that is settled."""
+        """Wait up to a second for answers, and yield outcomes and final failures; queue other trials again."""
         for reference in self.ray.wait(list(self.going), timeout=1)[0]:
             name, node = self.going.pop(reference)
             try:
@@ -123,11 +124,11 @@ class _Work:
                 else:
                     yield name, Failure(why)
             except self.ray.exceptions.RayError as error:
-                self._deaths[name] += 1
-                if self._deaths[name] < ATTEMPTS:
+                self._crashes[name] += 1
+                if self._crashes[name] < ATTEMPTS:
                     self.waiting[name] = self.trials[name]
                 else:
-                    yield name, Failure(f"its process or node died {ATTEMPTS} times ({type(error).__name__})")
+                    yield name, Failure(f"its worker or node crashed {ATTEMPTS} times ({type(error).__name__})")
 
     def _nodes(self) -> list[Mapping[str, Any]]:
         return [node for node in self.ray.nodes() if node["Alive"]]
@@ -137,11 +138,11 @@ def _file(trial: Trial) -> str:
     return f"{trial.run.data}.safetensors"
 
 
-def _connected(address: str) -> Any:  # noqa: ANN401 - the module `ray`, where there is one
+def _connected(address: str) -> Any:  # noqa: ANN401 - the module `ray`
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # before the import, which reads it
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
-        import ray  # half a second, and an extra
+        import ray  # imported here: an optional dependency, and it takes half a second
     except ImportError as error:
         raise ClusterError(
             "DESCENT_CLUSTER: Ray is not installed; `.venv/bin/pip install --constraint constraints.txt ray`"
@@ -152,33 +153,34 @@ def _connected(address: str) -> Any:  # noqa: ANN401 - the module `ray`, where t
     if trying.exitcode != 0:
         trying.kill()
         raise ClusterError(
-            f"DESCENT_CLUSTER={address}: nobody there lets us in. It must be HOST:PORT of a head started with "
-            "`ray start --head`, this machine one of its nodes, and RAY_AUTH_TOKEN its token"
+            f"DESCENT_CLUSTER={address}: no answer at HOST:PORT, or the token is wrong; start the head with "
+            "`ray start --head`, join it from this machine, and set RAY_AUTH_TOKEN to its token"
         )
     _join(address, quiet=False)
     return ray
 
 
 def _join(address: str, quiet: bool) -> None:
-    """Become a driver of the cluster; `quiet` where nobody reads why it does not work."""
+    """Connect this process to the cluster as a driver; `quiet` discards the output of Ray."""
     if quiet:
         for number in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
     import ray
 
-    surroundings = {name: os.environ[name] for name in SURROUNDINGS if name in os.environ}
-    # A node has the code under the same path, unless it was started with another.
-    surroundings["PYTHONPATH"] = f"${{PYTHONPATH}}{os.pathsep}{Path(__file__).parents[2]}"
-    on_sigterm = signal.getsignal(signal.SIGTERM)  # Ray takes its place
-    ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": surroundings})
+    variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    # The path of the code on this machine is the default; a node's own PYTHONPATH takes precedence.
+    variables["PYTHONPATH"] = f"${{PYTHONPATH}}{os.pathsep}{Path(__file__).parents[2]}"
+    on_sigterm = signal.getsignal(signal.SIGTERM)  # Ray replaces the handler
+    ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": variables})
     signal.signal(signal.SIGTERM, on_sigterm)
 
 
 def _perform(name: str, trial: Trial, file: str, content: bytes) -> bytes:
-    """Perform a trial on a node, in a folder that is gone when its process ends."""
+    """Perform a trial on a node, in a temporary folder that is deleted when the process ends."""
     folder = Path(_scratch().name)
     if key(trial) != name:
-        raise ClusterError(f"on {os.uname().nodename} is other code, another torch or another processor than here")
+        node = os.uname().nodename
+        raise ClusterError(f"{node} has other code, another torch or another processor than this machine")
     if not (path := folder / "data" / file).exists():
         with replacing(path) as temporary:
             temporary.write_bytes(content)

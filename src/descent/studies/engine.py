@@ -1,4 +1,4 @@
-"""Many calls of one function on this machine's cores, and what becomes of those that fail."""
+"""Call a function on many tasks in a process pool, and report the tasks that fail."""
 
 import multiprocessing
 from collections import Counter
@@ -12,12 +12,12 @@ from typing import NamedTuple, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# How many processes may die of a task that is alone.
+# A task fails after this many crashes of its worker while it runs alone.
 ATTEMPTS = 2
 
 
 class Failure(NamedTuple):
-    """Why there is no result."""
+    """The reason why a task has no result."""
 
     why: str
 
@@ -25,19 +25,19 @@ class Failure(NamedTuple):
 def on_processes(
     work: Callable[[Item], Result], tasks: Mapping[str, Item], processes: int, begin: Callable[[], None]
 ) -> Generator[tuple[str, Result | Failure]]:
-    """Call `work` on every task in so many processes of their own, and yield the results by name as they come.
+    """Call `work` on every task in a process pool, and yield the results by name as they come.
 
-    No more is handed out than the processes will soon take, so that memory does not grow with the number of tasks.
-    When a process dies, nobody knows which of the tasks handed out was its death: each of them is tried again alone,
-    and only one that processes die of then, time and again, is a failure.
+    Only as many tasks are submitted as the pool will soon need, so memory use does not grow with their number. A
+    crashed worker does not report which task it was running. So every submitted task is retried alone, and a task
+    whose worker crashes repeatedly is a failure.
 
     Args:
-        work: Found by its module and name in every process; what it raises is a failure of that one task.
+        work: Importable by its module and name; an exception is a failure of that task only.
         tasks: By name.
-        processes: How many.
+        processes: Size of the pool.
         begin: Called first in each process.
     """
-    waiting, suspects, deaths = dict(tasks), dict[str, Item](), Counter[str]()
+    waiting, suspects, crashes = dict(tasks), dict[str, Item](), Counter[str]()
     while waiting or suspects:
         alone = bool(suspects)
         batch, room = (suspects, 1) if alone else (waiting, 2 * processes)
@@ -61,15 +61,15 @@ def on_processes(
             if not alone:
                 suspects = {name: waiting.pop(name) for name in names}
                 continue
-            deaths[names[0]] += 1
-            if deaths[names[0]] == ATTEMPTS:
+            crashes[names[0]] += 1
+            if crashes[names[0]] == ATTEMPTS:
                 del suspects[names[0]]
-                yield names[0], Failure(f"its process died {ATTEMPTS} times; was it killed, or is memory short?")
+                yield names[0], Failure(f"its worker crashed {ATTEMPTS} times; it was killed, or memory is short")
 
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Let no process finish what it is at when the block is left early."""
+    """Terminate the child processes when the block ends with an exception."""
     try:
         yield
     except BaseException:

@@ -1,4 +1,4 @@
-"""Read `studies.yaml`: each study runs over a grid of their parameters, from several seeds."""
+"""Read `studies.yaml`: each study repeats runs over a grid of parameters and over seeds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
@@ -21,28 +21,28 @@ MOST_SETTINGS = 10_000
 class Study(Section):
     """Runs of `params.yaml`, each with every combination of the values in `grid`, from every seed."""
 
-    data: Literal["diabetes", "images"]  # the runs'; DVC cannot look it up
+    data: Literal["diabetes", "images"]  # of the runs; written down because DVC cannot look it up
     runs: Annotated[list[RunName], Field(min_length=1)]
-    seeds: Annotated[int, Field(gt=0, le=1000)]  # so many, from `seed` on
+    seeds: Annotated[int, Field(gt=0, le=1000)]  # number of seeds, the first being `seed` of params.yaml
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]]
-    epsilons: list[Annotated[float, Field(ge=0, le=1)]]  # at which what was trained is attacked
+    epsilons: list[Annotated[float, Field(ge=0, le=1)]]  # of the FGSM attack after training
 
     @model_validator(mode="after")
     def _attacks_images(self) -> "Study":
         if self.epsilons and self.data == "diabetes":
             raise ValueError("epsilons must be []; the diabetes data has no images to attack")
         if self.epsilons != sorted(set(self.epsilons)):
-            raise ValueError("epsilons must rise from each value to the next")
+            raise ValueError("epsilons must increase from each value to the next")
         return self
 
     @property
     def varied(self) -> list[str]:
-        """What one setting differs in from another: parameters by their dotted names, or `run`."""
+        """The varied parameters by their dotted names; `run` comes first with several runs or without a grid."""
         return [*(["run"] if len(self.runs) > 1 or not self.grid else []), *self.grid]
 
 
 class Setting(NamedTuple):
-    """The values of what a study varies, and the run that they make."""
+    """The values of the varied parameters, and the resulting run."""
 
     values: Mapping[str, Any]
     run: Run
@@ -58,7 +58,7 @@ class _Studies(Section):
 
 
 def load_studies(path: Path) -> dict[str, Study]:
-    """Read and check the studies by name, all but the values in their grids, which `settings` checks.
+    """Read and check the studies by name; `settings` checks the values in their grids.
 
     Raises:
         ParamsError: As for `load_params`.
@@ -90,7 +90,7 @@ def settings(name: str, study: Study, runs: Mapping[str, Run]) -> list[Setting]:
         raise ParamsError(f"{where}.runs: {repeated[0]} twice")
 
     named = {run: runs[run] for run in study.runs}
-    made, mistakes = list[Setting](), dict[str, None]()  # of a mistake in several combinations, one line
+    made, mistakes = list[Setting](), dict[str, None]()  # a mistake in several combinations is reported once
     for run, *values in product(study.runs, *study.grid.values()):
         changes = dict(zip(study.grid, values, strict=True))
         changed = _changed(named[run], changes)

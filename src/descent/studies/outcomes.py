@@ -1,4 +1,4 @@
-"""The outcomes of a study's trials, a file each: missing ones are performed, finished ones are kept."""
+"""Store the outcomes of trials, one file each, and perform the missing trials."""
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -35,7 +35,7 @@ def planned_trials(
 
 
 class Outcomes:
-    """The outcomes of trials, a file each in one folder.
+    """The outcomes of trials in a folder, one file each.
 
     Args:
         folder: Created when the first outcome is written.
@@ -51,7 +51,7 @@ class Outcomes:
     def complete(
         self, missing: Mapping[str, Trial], engine: Engine, progress: Callable[[], object]
     ) -> dict[str, Failure]:
-        """Perform trials, and write each outcome as soon as it is there.
+        """Perform trials, and write each outcome as soon as it is available.
 
         Args:
             missing: By name.

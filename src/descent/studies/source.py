@@ -1,4 +1,4 @@
-"""Which code a result depends on: the source files of a module and of all that it imports from its own package."""
+"""Hash the code that a result depends on: a module and its imports from the same package."""
 
 import ast
 import hashlib
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def source_files(module: str) -> list[Path]:
-    """Return the files, sorted by name, that importing `module` can run: of its package, and of no other.
+    """Return the source files of the same package that importing `module` can run, sorted by name.
 
-    Imports count wherever they stand in a file. A module's parents are run with it.
+    Imports inside functions and the parent packages count too.
     """
     package = module.partition(".")[0]
     left, files = {module}, dict[str, Path]()
@@ -28,7 +28,7 @@ def source_files(module: str) -> list[Path]:
 
 
 def source_digest(module: str) -> str:
-    """Return a SHA-256 of the code of all those files, without comments and docstrings."""
+    """Return the SHA-256 of the code of these files, without comments and docstrings."""
     digest = hashlib.sha256()
     for path in source_files(module):
         tree = ast.parse(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Trials on a GPU: the seeds of one setting as one batched model, in which each has weights and batches of its own."""
+"""Run trials on a GPU: all seeds of a setting as one batched model, each with its own weights and batches."""
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -23,20 +23,20 @@ from descent.training.runs import DivergenceGuard, fast_step, initial_state
 
 
 def stack_name(device: torch.device) -> str:
-    """Name where and by which code trials are performed here: outcomes differ in the last digits from other ones'."""
+    """Name the device and the code; outcomes of another device or code differ in their last digits."""
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return f"{''.join(letter if letter.isalnum() else '-' for letter in card)}-{source_digest(__name__)[:16]}"
 
 
 def on_stack(trials: Mapping[str, Trial], data: Path, device: torch.device) -> Generator[tuple[str, bytes | Failure]]:
-    """Perform trials, all seeds of a setting at once, and yield what becomes of them by name.
+    """Perform trials, all seeds of a setting at once, and yield each outcome or failure by name.
 
-    Those of a run with an adversary go one by one. What fails, for want of memory say, fails for all its seeds.
+    Trials with an adversary are performed one by one. An error, such as too little memory, fails all its seeds.
 
     Args:
         trials: By name.
         data: The folder with the prepared data sets.
-        device: Where to.
+        device: The device that trains the models.
     """
     groups = defaultdict[str, dict[str, Trial]](dict)
     for name, trial in trials.items():
@@ -56,7 +56,7 @@ def on_stack(trials: Mapping[str, Trial], data: Path, device: torch.device) -> G
 
 
 def _performed(group: Mapping[str, Trial], data: Dataset) -> dict[str, bytes | Failure]:
-    """Train the models of all seeds side by side; one that diverges does not hold up the others."""
+    """Train the models of all seeds together; one that diverges does not stop the others."""
     trials = list(group.values())
     run, evaluation = trials[0].run, trials[0].evaluation
     states = [initial_state(run, data, trial.seed) for trial in trials]
@@ -78,7 +78,7 @@ def _performed(group: Mapping[str, Trial], data: Dataset) -> dict[str, bytes | F
         if len(diverged) == len(models):
             break
     for number in diverged:
-        guards[number].restore()  # trained on with the others
+        guards[number].restore()  # training with the others changed it after it diverged
     return {
         name: outcome(name, trial, models[number], data, guards[number].history, diverged.get(number))
         for number, (name, trial) in enumerate(group.items())
@@ -86,14 +86,14 @@ def _performed(group: Mapping[str, Trial], data: Dataset) -> dict[str, bytes | F
 
 
 def fit_stacked(models: Sequence[nn.Module], data: Split, run: Run, rngs: Sequence[torch.Generator]) -> Iterator[int]:
-    """Train every model in place, each as `fit` would, with one call of each operation for all.
+    """Train all models in place with batched operations, each as `fit` would.
 
-    One small network cannot fill a GPU; sixty-four of them can. Each model is what `fit` makes of it with its `rng`
-    up to rounding: the sums of a batched product have another order.
+    A single small network does not use a GPU fully; sixty-four together do. Each model equals the result of `fit` with
+    its `rng` up to rounding, because a batched product sums in another order.
 
     Args:
-        models: Of the same architecture, on the device of `data`; while training goes on they share memory.
-        data: The training part, the same for all.
+        models: Of the same architecture, on the device of `data`; during training they share memory.
+        data: The training set, the same for all.
         run: As for `fit`, but without an adversary.
         rngs: One for each model.
 
@@ -124,7 +124,7 @@ def fit_stacked(models: Sequence[nn.Module], data: Split, run: Run, rngs: Sequen
 
 
 def stacked_weights(models: Sequence[nn.Module]) -> dict[str, Float[Tensor, " models *weights"]]:
-    """Stack the weights of the models by name, and make each model's own a view of them."""
+    """Stack the weights of the models by name, and make each model's parameters views of the stack."""
     stack = {
         name: torch.stack([dict(model.named_parameters())[name].detach() for model in models]).contiguous()
         for name, _ in models[0].named_parameters()
@@ -140,7 +140,7 @@ def stacked_gradient(
 ) -> Callable[[Sequence[Tensor], Tensor, Tensor], list[Tensor]]:
     """Return a function from the stacked weights, `x` and `y` to the gradients of every model's own loss.
 
-    All have one more dimension in front, the models. The weights of `model` itself are not used.
+    The first dimension of every tensor is the models. The weights of `model` itself are not used.
     """
 
     def loss_of_one(weights: Sequence[Tensor], x: Tensor, y: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ def stacked_gradient(
     each = vmap(grad(loss_of_one))
 
     def gradient(weights: Sequence[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
-        # A fused step goes through memory as it lies: gradients must lie as the weights do.
+        # The fused optimiser step requires gradients with the same memory layout as the weights.
         return [part.contiguous() for part in each(tuple(weights), x, y)]
 
     return gradient
@@ -159,7 +159,7 @@ def stacked_gradient(
 def stacked_batches(
     data: Split, size: int, rngs: Sequence[torch.Generator]
 ) -> Iterator[tuple[Shaped[Tensor, " models n *features"], Shaped[Tensor, " models n *targets"]]]:
-    """Yield, for every model side by side, the batches that `batches` yields for its `rng`."""
+    """Yield the batches of all models, stacked: for each model those that `batches` yields for its `rng`."""
     orders = torch.stack([shuffled(data, rng) for rng in rngs])
     for index in orders.split(size, dim=1):
         flat = index.flatten()

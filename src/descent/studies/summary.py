@@ -9,7 +9,7 @@ from descent.io.results import Metric, Value
 from descent.studies.grid import Setting, Study
 from descent.studies.outcomes import Outcomes, Plan
 
-# The measures in the summary of a study, by the data of its runs.
+# The measures in the summary of a study, by the data of its runs. The first ranks the settings: lower is better.
 MEASURES: Mapping[str, Sequence[str]] = {
     "diabetes": (
         "hovering_excess_over_least_squares",
@@ -38,7 +38,7 @@ def curve_rows(plan: Plan, outcomes: Outcomes) -> Iterator[dict[str, Value]]:
 
 
 def trial_rows(plan: Plan, outcomes: Outcomes) -> Iterator[dict[str, Value]]:
-    """Yield a row for each trial: the setting, the seed, and every metric; None for one that its run does not have."""
+    """Yield a row for each trial: the setting, the seed, and every metric, None where the run lacks it."""
     metrics = {name: outcomes.read(name).metrics for name in plan}
     # A linear regression has metrics that another model on the same data lacks.
     absent = dict.fromkeys(metric for of_trial in metrics.values() for metric in of_trial)
@@ -72,14 +72,14 @@ def summary_rows(plan: Plan, outcomes: Outcomes) -> list[dict[str, Value]]:
 def study_metrics(
     study: Study, plan: Plan, summary: Sequence[Mapping[str, Value]], data: Mapping[str, Any], device: str
 ) -> dict[str, Metric]:
-    """Return the metrics of a study: what was trained on which data, how many trials there were, how many diverged.
+    """Return the metrics of a study: its runs, data and device, and the numbers of trials and of diverged trials.
 
     Args:
         study: As in studies.yaml.
         plan: Its trials.
         summary: Of `summary_rows`, a row for each setting.
-        data: Of metrics/data.json.
-        device: Where the trials were performed.
+        data: The content of metrics/data.json.
+        device: The device that performed the trials.
     """
     images = study.data == "images"
     return {

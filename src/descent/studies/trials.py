@@ -1,4 +1,4 @@
-"""One trial of a study: a run with a seed of its own, from its first epoch to its metrics, on whatever machine."""
+"""Perform a trial of a study: train one run from one seed, measure it and attack it."""
 
 import hashlib
 import json
@@ -23,18 +23,18 @@ from descent.training.runs import initial_state, train
 
 
 class Trial(NamedTuple):
-    """All that the result of a trial depends on, but for the code."""
+    """Everything that the outcome of a trial depends on, except the code."""
 
     run: Run
     seed: int
     evaluation: Evaluation
     threads: int
     sha256_data: str
-    epsilons: Sequence[float] = ()  # at which the model is attacked in the end
+    epsilons: Sequence[float] = ()  # of the FGSM attack after training
 
 
 class Outcome(NamedTuple):
-    """What a trial gives: metrics and curve as of the stage `train`, accuracies under FGSM as of the stage `attack`."""
+    """The result of a trial: metrics and curve as in the stage `train`, accuracies under FGSM as in `attack`."""
 
     metrics: dict[str, Any]
     history: list[dict[str, float]]
@@ -42,13 +42,13 @@ class Outcome(NamedTuple):
 
 @cache
 def code() -> str:
-    """Return a digest of the code that a trial runs, and of what it computes with."""
+    """Return a digest of the code of a trial, the version of torch and the capability of the processor."""
     words = [source_digest(__name__), torch.__version__, torch.backends.cpu.get_cpu_capability()]
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
 
 def key(trial: Trial) -> str:
-    """Return a name for the outcome of a trial: equal only where parameters, data and code are."""
+    """Return a digest that names the outcome of a trial: equal only for equal parameters, data and code."""
     run, evaluation = trial.run.model_dump(), trial.evaluation.model_dump()
     depends = [run, trial.seed, evaluation, trial.threads, trial.sha256_data, list(trial.epsilons)]
     words = json.dumps([depends, code()], sort_keys=True)
@@ -56,15 +56,15 @@ def key(trial: Trial) -> str:
 
 
 def perform(trial: Trial, data: Path, kept: Path) -> bytes:
-    """Train, on one processor core of this machine.
+    """Train and measure on the CPU of this machine.
 
     Args:
         trial: What is trained, and how.
         data: The folder with the prepared data sets.
-        kept: A folder for the state after each epoch, so that a trial goes on where it was interrupted.
+        kept: The folder of the checkpoints from which an interrupted trial resumes.
 
     Returns:
-        What `parsed` reads.
+        The outcome as JSON; `parsed` reads it.
     """
     make_deterministic(trial.threads)
     keep_freed_memory()
@@ -84,7 +84,7 @@ def outcome(
     history: list[dict[str, float]],
     diverged: int | None,
 ) -> bytes:
-    """Lay down what a trial of this name gave: `model`, trained on `data`, with these rows of its curve."""
+    """Return the outcome of the trial `name` as JSON: metrics of `model` on `data`, and the curve `history`."""
     metrics: dict[str, Any] = {"diverged": bool(diverged), "diverged_epoch": diverged}
     metrics |= describe(trial.run, history, data, trial.evaluation)
     metrics |= _under_attack(model, data.test, trial.epsilons, trial.evaluation.batch_size)
@@ -92,10 +92,10 @@ def outcome(
 
 
 def parsed(name: str, content: bytes) -> Outcome:
-    """Read an outcome of a trial of this name.
+    """Read the outcome of the trial `name`.
 
     Raises:
-        DataError: It is none, or another trial's.
+        DataError: The content is damaged, or is another trial's outcome.
     """
     try:
         found = json.loads(content)

@@ -1,4 +1,4 @@
-"""What a training run needs in order to go on after it was killed, in one file that is deleted when it is done."""
+"""The checkpoint of a training run: one file to resume from, deleted when the run is finished."""
 
 import hashlib
 import json
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 class Checkpoint:
     """The state of a run after its last finished epoch.
 
-    As a context it puts back what the file holds, deletes the file when the block ends well, and says what is kept
-    when it does not. A file that was made with other parameters, data or code, or whose bytes changed, is not used.
+    As a context manager it restores the state in the file, deletes the file after success, and logs what is kept after
+    an error. A damaged file, or one of other parameters, data or code, is not used.
 
     Args:
         path: The file.
         stamp: Of all that the run depends on; see `stamp`.
-        tensors: All that training changes, by name; put back in place.
-        rng: What draws its random numbers.
+        tensors: Everything that training changes, by name; restored in place.
+        rng: Draws the random numbers.
 
     Attributes:
         history: A row for each finished epoch.
@@ -38,7 +38,7 @@ class Checkpoint:
         self.history: list[dict[str, float]] = []
 
     def __enter__(self) -> "Checkpoint":
-        """Put back the state of the file, where there is one."""
+        """Restore the state in the file, if it exists."""
         try:
             digest, _, content = self._path.read_bytes().partition(b"\n")
         except FileNotFoundError:
@@ -64,13 +64,13 @@ class Checkpoint:
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self._tensors.items()}
         words = json.dumps({"stamp": self._stamp, "history": self.history}, allow_nan=False).encode()
         content = words + b"\n" + save(tensors | {"rng": self._rng.get_state()})
-        # Whoever kills a program does not take away what it told the system to write; after a power failure the
-        # digest tells. To wait for the disk would cost more than the rest.
+        # Data passed to `write()` survives SIGKILL, so no fsync is needed here; it would take longer than the rest.
+        # After a power failure the digest detects a damaged file.
         with replacing(self._path, flush=False) as temporary:
             temporary.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        """Delete the file after success; else say what it holds."""
+        """Delete the file after success; otherwise log what it holds."""
         if kind is None:
             self._path.unlink(missing_ok=True)
         elif self.history:
@@ -80,11 +80,11 @@ class Checkpoint:
 
 
 def stamp(depends: Sequence[object], packages: set[str]) -> str:
-    """Return a digest of what a result depends on, of the code in use, and of what it computes with.
+    """Return a digest of a result's dependencies, the code in use, the version of torch and the processor.
 
     Args:
-        depends: Parameters and digests of data; what JSON can say.
-        packages: Of which every module that is loaded counts, as does the program itself.
+        depends: Parameters and digests of data, as values of JSON.
+        packages: Their loaded modules count, and so does the program itself.
     """
     modules = [module for name, module in sys.modules.items() if name == "__main__" or name.split(".")[0] in packages]
     files = sorted({file for module in modules if (file := getattr(module, "__file__", None))})

@@ -25,7 +25,7 @@ def gradient_of(model: nn.Module, loss: Callable[..., Tensor], reduction: str) -
         A function from `x` and `y` to a gradient for each of `model.parameters()`, in their order and layout.
     """
     if loss is F.cross_entropy and isinstance(model, nn.Sequential) and (layers := dense_layers(model)):
-        # Looked up once; detached, they need nobody to say that no graph is wanted.
+        # Looked up once; detached, so that no graph is built without `torch.no_grad`.
         affine = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
         return lambda x, y: cross_entropy_gradient(affine, x, y, reduction)
     parameters = list(model.parameters())

@@ -1,4 +1,4 @@
-"""One training run, measured after each epoch, from its first epoch or where it was interrupted to its last."""
+"""Train a run, or resume it, and measure it after each epoch."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -64,7 +64,7 @@ def train(
         data: Trained on, and tested on.
         run: What is trained, and how.
         evaluation: How it is measured.
-        checkpoint: Of `state`, entered; it gives the epochs that are over, and takes those that follow.
+        checkpoint: Of `state`, entered; it has the finished epochs, and receives those that follow.
         progress: Called with each row as it comes.
 
     Returns:
@@ -94,10 +94,10 @@ class DivergenceGuard:
 
     Args:
         model: On the device of `data`.
-        data: Whose training and test part it is measured on.
+        data: Its training set and test set measure the model.
         run: Gives the loss, by its data.
         evaluation: How it is measured.
-        history: The rows of the epochs that are over. A model that diverges in the first gets one, of epoch 0.
+        history: The rows of the finished epochs. A model that diverges in the first gets one, of epoch 0.
     """
 
     def __init__(
