@@ -138,7 +138,7 @@ def test_a_head_that_does_not_answer_is_an_error_that_says_what_to_do(studied: W
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         said = workspace.run(*STUDY, status=1, DESCENT_CLUSTER=address, RAY_AUTH_TOKEN=TOKEN)
-    assert f"ERROR: DESCENT_CLUSTER={address}: no answer at HOST:PORT, or the token is wrong; start" in said
+    assert f"ERROR: DESCENT_CLUSTER={address}: no answer, or the token is wrong; start" in said
     assert "Traceback" not in said
     assert workspace.outcomes() == before
 
@@ -185,7 +185,8 @@ def test_nothing_is_lost_or_comes_twice_where_a_node_is_killed_and_one_cut_off(
     assert len(list(out.iterdir())) < TRIALS / 2
     said, _ = driver.communicate(timeout=120)
     assert driver.returncode == 0, said
-    assert "gets no trials: ClusterError: on " in said  # the node with other code
+    assert "gets no trials: ClusterError: " in said
+    assert " has other code" in said
     trials = planned(digest)
     assert {path.name for path in out.iterdir()} == set(trials)
     for name, trial in list(trials.items())[::4]:

@@ -153,7 +153,7 @@ def _connected(address: str) -> Any:  # noqa: ANN401 - the module `ray`
     if trying.exitcode != 0:
         trying.kill()
         raise ClusterError(
-            f"DESCENT_CLUSTER={address}: no answer at HOST:PORT, or the token is wrong; start the head with "
+            f"DESCENT_CLUSTER={address}: no answer, or the token is wrong; start the head with "
             "`ray start --head`, join it from this machine, and set RAY_AUTH_TOKEN to its token"
         )
     _join(address, quiet=False)
