@@ -153,6 +153,11 @@ def test_all_mistakes_are_reported_at_once(params_file: Path) -> None:
         (lambda path: path.write_bytes(b"seed: \xff"), "not UTF-8 at byte 6"),
         (lambda path: path.write_text(""), "expected keys and values, found NoneType"),
         (lambda path: path.write_text("- 1"), "expected keys and values, found list"),
+        (lambda path: path.write_text("%YAML 1.2\n---\nseed: 0"), "no directive"),
+        (lambda path: path.write_text("seed: !!int 0"), "no tag"),
+        (lambda path: path.write_text(f"seed: {'9' * 999}"), "Exceeds|Input should be"),
+        (lambda path: path.write_text("# x\n" * 2**14 + "seed: 0"), "more than 65,536 bytes"),
+        (lambda path: (path.unlink(), path.mkdir()), "not a file; move it away"),
     ],
 )
 def test_a_file_that_holds_no_parameters_is_refused(

@@ -14,7 +14,8 @@ from descent.io.layout import SOURCE
 from descent.io.schema import Drawn
 from descent.sources.download import Progress
 from descent.sources.images import ImageSettings, Surroundings, obtain_images, own_mirrors
-from descent.sources.published import DRAWN, FILES, PUBLISHED
+from descent.sources.published import DRAWN, FILES, FOLDER, PUBLISHED
+from tests.sources.test_pictures import fill
 
 SETTINGS = ImageSettings(images="fashion-mnist", mirrors={}, fallback="drawn", drawn=Drawn(train=20, test=20))
 
@@ -118,3 +119,19 @@ def test_the_root_of_torchvisions_data_sets_stands_before_the_named_folder(tmp_p
     assert own_mirrors("https://example.org", "MNIST") == ["https://example.org"]
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
     assert own_mirrors(str(tmp_path), "MNIST") == [str(tmp_path / "MNIST" / "raw"), str(tmp_path)]
+
+
+def test_a_folder_of_pictures_is_packed_and_what_dvc_does_not_know_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw, pictures = tmp_path / "raw", fill(tmp_path / "images")
+    surroundings, _ = prepared(hashed={path.resolve() for path in pictures.rglob("*.png")})
+    settings = SETTINGS._replace(images="folder")
+    assert obtain_images(settings, 0, raw, pictures, surroundings) == (FOLDER, ["apple", "pear"])
+    assert {path.name for path in raw.iterdir()} == set(FILES.values())
+    assert "not yet known to DVC" in caplog.text
+    caplog.clear()
+    for part in ("train", "test"):
+        (pictures / f"{part}.dvc").touch()
+    obtain_images(settings, 0, raw, pictures, prepared(hashed={*pictures.rglob("*.png")})[0])
+    assert caplog.text == ""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from descent.training.cuda_graph import EAGER, Replayed
+from descent.training.cuda_graph import EAGER, Replayed, replayed
 
 
 class Stage:
@@ -99,3 +99,13 @@ def test_what_the_caller_does_to_its_tensors_later_does_not_reach_the_recording(
     x.zero_()
     step(torch.full((3,), 2.0), torch.ones(()))
     assert stage.taken[-1].tolist() == [2.0, 2.0, 2.0]
+
+
+def test_a_replayed_training_step_reads_the_learning_rate_anew(stage: Stage) -> None:
+    def step(x: Tensor, y: Tensor, rate: Tensor) -> None:
+        stage.step(x + y, rate)
+
+    take = replayed(step)
+    for rate in range(EAGER + 3):
+        take(torch.ones(2), torch.zeros(2), float(rate))
+    assert [taken.tolist() for taken in stage.taken] == [[rate, rate] for rate in range(EAGER + 3)]
