@@ -74,8 +74,9 @@ bench: installed-test-all  ## measure this project and its peers, twenty minutes
 readme: installed-run  ## write the tables of results into README.md
 	$(BIN)/python -m tools.results README.md
 
-graph: installed-run  ## draw docs/graph.svg, which stage needs which
+graph: installed-run  ## write docs/graph.svg, which stage needs which, and docs/stages.txt
 	$(BIN)/python -m tools.graph
+	$(BIN)/python -m dvc stage list dvc.yaml | sed 's/ *$$//' > docs/stages.txt
 
 template: installed-test  ## write .dvc/plots_offline.html, the page of `dvc plots`
 	$(BIN)/python -m tools.plots_template

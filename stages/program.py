@@ -65,8 +65,6 @@ def command(main: Callable[..., None]) -> None:
     from inspect import signature
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    for number in ENDING:
-        signal.signal(number, _interrupt)
     try:
         signature(main).bind(*sys.argv[1:])
     except TypeError:
@@ -74,6 +72,8 @@ def command(main: Callable[..., None]) -> None:
         names = [word.name.upper() if word.default is word.empty else f"[{word.name.upper()}]" for word in asked]
         sys.exit(" ".join(["usage: python -m", f"{program.parent.name}.{program.stem}", *names]))
     try:
+        for number in ENDING:
+            signal.signal(number, _interrupt)
         main(*sys.argv[1:])
     except BaseException as error:
         if (words := message(error)) is None:

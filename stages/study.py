@@ -59,7 +59,7 @@ def chosen_engine(device: torch.device, threads: int, kept: Path) -> Engine:
 
         return partial(on_cluster, address=cluster, data=PREPARED)
     processes = max(1, len(os.sched_getaffinity(0)) // threads)
-    return partial(on_processes, partial(perform, data=PREPARED, kept=kept), processes=processes, begin=follow)
+    return partial(on_processes, partial(perform, data=PREPARED, kept=kept), processes=processes, initializer=follow)
 
 
 if __name__ == "__main__":

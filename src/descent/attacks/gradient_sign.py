@@ -34,7 +34,7 @@ def fgsm(
     2015, arXiv:1412.6572, §4). With `norm` L2 the step is ε · ∇/‖∇‖₂, the fast gradient method.
 
     Args:
-        model: Maps images to logits; in evaluation mode.
+        model: Maps images to logits; in evaluation mode, but for adversarial training.
         x: Images with pixel values within the bounds.
         y: True classes; with `targeted` the classes to be reached, whose loss is lowered.
         epsilon: Length of the change: the largest of any pixel, or (L2) over all pixels, in the units of `x`.

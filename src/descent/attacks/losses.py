@@ -41,7 +41,7 @@ def loss_gradient(model: nn.Module, x: Images, y: Labels, loss: Loss = cross_ent
     """Return ∂L(f(x), y)/∂x, the gradient of each image's own loss with respect to its pixels.
 
     Args:
-        model: Maps images to logits; in evaluation mode.
+        model: Maps images to logits; in evaluation mode, but for adversarial training.
         x: Images.
         y: Classes.
         loss: Gives each image's loss from its logits and class.

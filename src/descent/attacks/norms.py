@@ -14,7 +14,7 @@ class Norm(NamedTuple):
     """How long a change is: what is steepest, what is still inside, what is random within it."""
 
     steepest: Callable[[Images], Images]  # the change of length 1 that raises a linear loss most
-    project: Callable[[Images, float], Images]  # the nearest change of length ε
+    project: Callable[[Images, float], Images]  # the nearest change of length up to ε
     random: Callable[[Images, float, torch.Generator], Images]  # uniform among the changes of length up to ε
 
 

@@ -23,7 +23,7 @@ class Failure(NamedTuple):
 
 
 def on_processes(
-    work: Callable[[Item], Result], tasks: Mapping[str, Item], processes: int, begin: Callable[[], None]
+    work: Callable[[Item], Result], tasks: Mapping[str, Item], processes: int, initializer: Callable[[], None]
 ) -> Generator[tuple[str, Result | Failure]]:
     """Call `work` on every task in a process pool, and yield the results by name as they come.
 
@@ -35,7 +35,7 @@ def on_processes(
         work: Importable by its module and name; an exception is a failure of that task only.
         tasks: By name.
         processes: Size of the pool.
-        begin: Called first in each process.
+        initializer: Called first in each process.
     """
     waiting, suspects, crashes = dict(tasks), dict[str, Item](), Counter[str]()
     while waiting or suspects:
@@ -44,7 +44,7 @@ def on_processes(
         going = dict[Future[Result], str]()
         try:
             spawn = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(1 if alone else processes, spawn, begin) as pool, ending_at_once():
+            with ProcessPoolExecutor(1 if alone else processes, spawn, initializer) as pool, ending_at_once():
                 left = iter(list(batch))
                 while True:
                     going |= {pool.submit(work, batch[name]): name for name in islice(left, room - len(going))}
