@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -27,7 +28,7 @@ ENVIRONMENT = ROOT / ".venv"
 OURS = {"benchmarks", "descent", "stages", "tools"}
 PIPELINES = ("dvc.yaml", "studies/dvc.yaml", "export/dvc.yaml")
 CODE = re.compile(r"(src|stages)(/[^./][^/]*)+\.(py|html|css|js|md)|(params|studies)\.yaml")
-PACKAGE = "/__init__.py"  # of the library: a docstring alone
+STARTED = time.time()
 ENDING = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
@@ -137,10 +138,7 @@ def locked(name: str) -> Iterator[int]:
 
 @contextmanager
 def unchanged(address: str) -> Iterator[None]:
-    """Fail if the code and parameters that DVC will record are not those that a stage ran with.
-
-    Args:
-        address: DVC's name of the stage.
+    """Fail if the code and parameters that DVC will record are not those that the stage of this name ran with.
 
     Raises:
         DataError: A file of code or a parameter of the stage changed, or the stage imported a file of the project that
@@ -149,18 +147,27 @@ def unchanged(address: str) -> Iterator[None]:
     from descent.io.errors import DataError
 
     before = recorded(address)
+    files = [name for name in before if name.startswith(("src/", "stages/"))]
+    if edited := [file for file in files if os.stat(file).st_ctime > STARTED]:
+        raise DataError(f"{edited[0]} changed while {address} started; no result is recorded. Run it again")
     yield
     after = recorded(address)
     if changed := [name for name in before | after if before.get(name) != after.get(name)]:
         raise DataError(f"{changed[0]} changed while {address} ran; no result is recorded. Run it again")
-    files = (Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)))
-    ours = {file.relative_to(ROOT).as_posix() for file in files if file.is_relative_to(ROOT)}
-    code = [file for file in sorted(ours) if CODE.fullmatch(file) and not file.endswith(PACKAGE)]
-    if unlisted := [file for file in code if file not in after]:
+    if unlisted := [file for file in imported() if file not in after]:
         raise DataError(
             f"{unlisted[0]} is no dependency of {address}, which ran it, and DVC would not notice a change of it; "
             "add its package to the deps of the stage in its dvc.yaml"
         )
+
+
+def imported() -> list[str]:
+    """Return the files of this checkout that the program imported, without those that only hold a docstring."""
+    modules = (file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)))
+    files = {Path(file) for file in modules if not re.search(r"/(site|dist)-packages/|\.so$", file)}
+    ours = (file for file in files if file.is_relative_to(ROOT) and not file.is_relative_to(sys.base_prefix))
+    code = (file for file in ours if re.sub(r'^"""[^"]*"""\s*$', "", file.read_text(encoding="utf-8")))
+    return sorted(file.relative_to(ROOT).as_posix() for file in code)
 
 
 def recorded(address: str) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from descent.io.files import save_text
 from descent.io.layout import PARAMS, STUDIES, VALIDATED
 from descent.io.params import load_params
-from descent.studies.grid import load_studies
+from descent.studies.grid import load_studies, settings
 from stages.program import stage
 
 
@@ -13,8 +13,9 @@ def main() -> None:
     DVC removes the outputs of a stage before it runs the stage. The output here is always the same, so that no other
     stage is outdated by it.
     """
-    load_params(PARAMS)
-    load_studies(STUDIES)
+    params = load_params(PARAMS)
+    for name, study in load_studies(STUDIES).items():
+        settings(name, study, params.train)
     save_text(VALIDATED, f"{PARAMS} and {STUDIES} are valid.\n")
 
 

@@ -231,7 +231,10 @@ def test_more_steps_reach_the_optimum_of_a_linear_model(rng: torch.Generator) ->
         torch.testing.assert_close(drop, (0.1 * length).expand(4), rtol=0.02, atol=0)
 
 
-def test_restarts_keep_the_first_success_and_try_again_only_what_failed(rng: torch.Generator) -> None:
+@pytest.mark.parametrize(("y", "targeted"), [([0, 1], False), ([1, 0], True)])
+def test_restarts_keep_the_first_success_and_try_again_only_what_failed(
+    rng: torch.Generator, y: list[int], targeted: bool
+) -> None:
     calls: list[int] = []
 
     class Counting(Halfspace):
@@ -249,7 +252,7 @@ def test_restarts_keep_the_first_success_and_try_again_only_what_failed(rng: tor
             logits: Tensor = model(x) + offset
             return logits
 
-    reached = pgd(Shifted(), x, torch.tensor([0, 1]), 0.1, step=0.1, steps=1, rng=rng, restarts=3)
+    reached = pgd(Shifted(), x, torch.tensor(y), 0.1, step=0.1, steps=1, rng=rng, restarts=3, targeted=targeted)
     assert calls == [2, 2, 1, 1, 1, 1]  # a gradient and a look at what it gave, for what is left
     assert Shifted()(reached).argmax(dim=1).tolist() == [1, 1]
 

@@ -74,7 +74,12 @@ def test_parameters_cannot_be_changed(params: Params) -> None:
         ),
         ("    rate: 0.2", "    rate: 1.2", "theory.broadcasting.rate: .*less than 1"),
         ("    - 0.3\n", "    - 3\n", "attack.bench.epsilons.10: .*less than or equal to 1"),
-        ("    - 0.3\n", "    - 0.1\n", "attack.bench: epsilons must increase from each value to the next"),
+        ("    - 0.3\n", "    - 0.1\n", "attack.bench: epsilons must increase from each value to the next, to"),
+        (
+            "    - 0.3\n",
+            "    - 0.2000001\n",
+            "attack.bench: epsilons must increase from each value to the next, to six digits",
+        ),
         ("    - 0.0\n    - 0.005\n", "    - 0.005\n", "attack.bench: epsilons must begin with 0.0"),
         (
             "    epsilon: 0.1\n    # The write",

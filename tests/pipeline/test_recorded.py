@@ -109,15 +109,49 @@ def test_what_editors_and_systems_leave_is_no_code(workspace: Workspace, monkeyp
     assert ignored == [str(path) for path in paths]
 
 
-def test_code_that_is_no_dependency_fails_the_stage(workspace: Workspace) -> None:
-    mine = workspace.folder / "src" / "descent" / "report" / "mine.py"
-    mine.write_text("", encoding="utf-8")
-    program = EDITED.replace("import stages.validate", "import stages.validate, descent.report.mine")
+@pytest.mark.parametrize("path", ["src/descent/report/mine.py", "src/descent/mine/__init__.py", "mine.py"])
+def test_code_that_is_no_dependency_fails_the_stage(workspace: Workspace, path: str) -> None:
+    mine = workspace.folder / path
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("VALUE = 1\n", encoding="utf-8")
+    module = path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    program = EDITED.replace("import stages.validate", f"import stages.validate, {module}")
     said = run(workspace, "validate", "params.yaml", "seed: 0", "seed: 0", status=1, program=program)
     mine.unlink()
-    assert said.startswith(
-        "ERROR: src/descent/report/mine.py is no dependency of validate, which ran it, and DVC would not notice"
+    assert said.startswith(f"ERROR: {path} is no dependency of validate, which ran it, and DVC would not notice")
+
+
+def test_code_in_the_root_of_the_library_fails_every_stage(workspace: Workspace) -> None:
+    path = workspace.folder / "src" / "descent" / "__init__.py"
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before + "import os\n", encoding="utf-8")
+    said = workspace.run("python", "-m", "stages.validate", status=1, DVC_STAGE="validate")
+    path.write_text(before, encoding="utf-8")
+    assert said.startswith("ERROR: src/descent/__init__.py is no dependency of validate")
+
+
+# The stage `validate`, whose code is saved anew after the process has begun.
+IMPORTING = """
+import stages
+from pathlib import Path
+from time import sleep
+
+path = Path("src/descent/io/results.py")
+sleep(0.05)  # the clock of a file system ticks slower
+path.write_bytes(path.read_bytes())
+import stages.validate
+from stages.program import stage
+
+stage(stages.validate.main)
+"""
+
+
+def test_an_edit_while_a_stage_imports_its_code_fails_it(workspace: Workspace) -> None:
+    said = workspace.run("python", "-c", IMPORTING, status=1, DVC_STAGE="validate")
+    assert said == (
+        "ERROR: src/descent/io/results.py changed while validate started; no result is recorded. Run it again\n"
     )
+    workspace.run("python", "-m", "stages.validate", DVC_STAGE="validate")
 
 
 def test_no_bytecode_is_kept_that_python_could_take_for_that_of_another_source(workspace: Workspace) -> None:

@@ -77,6 +77,10 @@ def test_the_figures_are_named_in_the_order_of_the_write_up(params: Params) -> N
     ]
     assert "mlp-weight-decay, test" in words(figures["mlp-loss"])
     assert "convnet" not in words(figures["mlp-loss"])
+    assert "fast gradient sign method" in words(figures["robustness"])
+    assert "projected gradient descent" in words(figures["robustness-pgd"])
+    assert "unclipped" not in words(figures["bag"])
+    assert "unclipped" in words(figures["write-up"])
     (axes,) = figures["theory-learning-rate"].axes
     (rates,) = [line for line in axes.lines if line.get_label() == "learning rates of the runs"]
     assert list(rates.get_xdata()) == [0.5, 0.5]  # type: ignore[arg-type]

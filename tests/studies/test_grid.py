@@ -47,6 +47,10 @@ def test_a_grid_is_every_combination_in_the_order_of_the_file(params: Params) ->
         ({"optimizer": ["adagrad"]}, "optimizer = 'adagrad': Input should be 'sgd', 'adam' or 'adamw'"),
         ({"epochs": [3, 3]}, "epochs: the same value twice, to six digits"),
         ({"learning_rate": [0.01, 0.01000000001]}, "learning_rate: the same value twice, to six digits"),
+        (
+            {"model": [{"kind": "mlp", "hidden": [10]}], "model__hidden": [[50]]},
+            "model.hidden: a part of model; vary one of the two",
+        ),
         ({"learning_rate": ["fast"]}, "learning_rate = 'fast': Input should be a valid number"),
     ],
 )
@@ -70,7 +74,7 @@ def test_several_runs_are_settings_too(params: Params) -> None:
     ("runs", "said"),
     [
         (("mlp", "mlp"), r"studies\.s\.runs: mlp twice"),
-        (("mlp", "mpl"), "train has no run 'mpl'; it has regression-lr-1e-4, "),
+        (("mlp", "mpl"), "studies.s.runs: params.yaml has no run 'mpl' under train; it has regression-lr-1e-4, "),
         (("mlp", "regression-lr-1e-2"), r"studies\.s\.data: the run regression-lr-1e-2 is trained on other data"),
     ],
 )
@@ -83,7 +87,8 @@ def test_a_mistake_in_the_runs_is_told(params: Params, runs: tuple[str, ...], sa
     ("data", "epsilons", "said"),
     [
         ("diabetes", [0.1], "epsilons must be []; the diabetes data has no images to attack"),
-        ("images", [0.2, 0.1], "epsilons must increase from each value to the next"),
+        ("images", [0.2, 0.1], "epsilons must increase from each value to the next, to six digits"),
+        ("images", [0.1234567, 0.1234568], "epsilons must increase from each value to the next, to six digits"),
         ("images", [1.5], "epsilons.0: Input should be less than or equal to 1 (got 1.5)"),
     ],
 )

@@ -71,8 +71,9 @@ class Bench(Section):
     @model_validator(mode="after")
     def _rises(self) -> "Bench":
         for name, epsilons in (("epsilons", self.epsilons), ("pgd.epsilons", self.pgd.epsilons)):
-            if epsilons != sorted(set(epsilons)):
-                raise ValueError(f"{name} must increase from each value to the next")
+            named = [float(f"{epsilon:g}") for epsilon in epsilons]  # as in the names of metrics
+            if named != sorted(set(named)):
+                raise ValueError(f"{name} must increase from each value to the next, to six digits")
         if self.epsilons[0] != 0 or not {self.epsilon, *self.pgd.epsilons} <= set(self.epsilons):
             raise ValueError("epsilons must begin with 0.0, and hold epsilon and all of pgd.epsilons")
         if self.epsilon not in self.pgd.epsilons:

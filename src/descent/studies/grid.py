@@ -31,8 +31,9 @@ class Study(Section):
     def _attacks_images(self) -> "Study":
         if self.epsilons and self.data == "diabetes":
             raise ValueError("epsilons must be []; the diabetes data has no images to attack")
-        if self.epsilons != sorted(set(self.epsilons)):
-            raise ValueError("epsilons must increase from each value to the next")
+        named = [float(f"{epsilon:g}") for epsilon in self.epsilons]  # as in the names of metrics
+        if named != sorted(set(named)):
+            raise ValueError("epsilons must increase from each value to the next, to six digits")
         return self
 
     @property
@@ -88,6 +89,8 @@ def settings(name: str, study: Study, runs: Mapping[str, Run]) -> list[Setting]:
         raise ParamsError(f"{where}.grid: {count:,} settings; {MOST_SETTINGS:,} are the most")
     if repeated := _repeated(study.runs):
         raise ParamsError(f"{where}.runs: {repeated[0]} twice")
+    if unknown := [run for run in study.runs if run not in runs]:
+        raise ParamsError(f"{where}.runs: params.yaml has no run {unknown[0]!r} under train; it has {', '.join(runs)}")
 
     named = {run: runs[run] for run in study.runs}
     made, mistakes = list[Setting](), dict[str, None]()  # a mistake in several combinations is reported once
@@ -101,6 +104,11 @@ def settings(name: str, study: Study, runs: Mapping[str, Run]) -> list[Setting]:
             made.append(Setting({parameter: chosen[parameter] for parameter in study.varied}, changed))
         else:
             mistakes |= dict.fromkeys(changed)
+    mistakes |= dict.fromkeys(
+        f"{inner}: a part of {outer}; vary one of the two"
+        for outer, inner in product(study.grid, study.grid)
+        if inner.startswith(f"{outer}.")
+    )
     mistakes |= dict.fromkeys(
         f"{parameter}: the same value twice, to six digits"
         for parameter, values in study.grid.items()
