@@ -62,6 +62,17 @@ class Workspace:
         assert done.returncode == status, f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command; its output is read by `communicate`."""
+        return subprocess.Popen(  # noqa: S603
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
     def ran(self, *command: str) -> set[str]:
         """Run a `dvc repro` and return the names of the stages that it ran."""
         return stages_run(self.run("dvc", "repro", *command))

@@ -293,6 +293,7 @@ def test_every_classifier_and_regression_has_its_overlay() -> None:
     for plot in PIPELINE["plots"]:
         (options,) = plot.values()
         assert options.keys() >= {"x", "y", "y_label"}
+        assert "x_label" in options or options["x"] == "epoch"  # DVC labels the axis with the column's name
 
 
 def pins() -> dict[str, str]:

@@ -1,6 +1,5 @@
 """DVC records the code and the parameters that a stage ran with, or nothing."""
 
-import subprocess
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -166,14 +165,7 @@ def test_dvc_records_nothing_of_a_run_whose_parameters_changed_meanwhile(miniatu
     lock, curve = workspace.folder / "dvc.lock", workspace.folder / "plots" / "curves" / "mlp.csv"
     before = lock.read_bytes()
     curve.unlink()
-    process = subprocess.Popen(
-        ["dvc", "repro", "--single-item", "train@mlp"],
-        cwd=workspace.folder,
-        env=workspace.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = workspace.start("dvc", "repro", "--single-item", "train@mlp")
     deadline = monotonic() + 100
     while not curve.exists():
         assert monotonic() < deadline

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from threading import Lock
@@ -173,14 +172,7 @@ def test_an_interruption_ends_every_stage(miniature: Workspace, tmp_path: Path) 
     how = signal.SIGINT  # SIGTERM is what test_verify.py sends
     workspace = copy(miniature, tmp_path / "interrupted")
     workspace.set(train__mlp__epochs=100_000, train__mlp_weight_decay__epochs=100_000)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tools.repro", "2"],
-        cwd=workspace.folder,
-        env=workspace.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = workspace.start(sys.executable, "-m", "tools.repro", "2")
     try:
         kept = [workspace.folder / ".ckpt" / f"train@{run}" for run in ("mlp", "mlp-weight-decay")]
         deadline = monotonic() + 100

@@ -279,14 +279,7 @@ def test_code_that_does_not_run_is_not_verified(clone: Workspace) -> None:
 
 @pytest.mark.slow
 def test_an_interruption_leaves_neither_a_folder_nor_a_process(clone: Workspace, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tools.verify"],
-        cwd=clone.folder,
-        env=clone.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = clone.start(sys.executable, "-m", "tools.verify")
     try:
         deadline = monotonic() + 100
         while not list((tmp_path / "temporary").glob("descent-verify-*/descent/.ckpt/train@mlp.lock")):
