@@ -141,7 +141,7 @@ def unchanged(address: str) -> Iterator[None]:
 
     inputs, outputs, before = declared(address)
     for path, digest in locked_outputs().items():
-        if matches(path, inputs) and os.path.isfile(path) and md5(Path(path)) != digest:
+        if matches(path, inputs) and Path(path).exists() and md5(Path(path)) != digest:
             raise DataError(f"{path} is not as dvc.lock records it; `dvc repro` makes it again")
     yield
     after = declared(address).parameters
