@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import Node
 
@@ -35,6 +35,8 @@ def read_yaml(path: Path) -> tuple[Node, dict[str, Any]]:
         values = None if tree is None else yaml.constructor.construct_document(tree)
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: no such file; run this in the folder that has it") from error
+    except OSError as error:
+        raise ParamsError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except MarkedYAMLError as error:
@@ -47,8 +49,8 @@ def read_yaml(path: Path) -> tuple[Node, dict[str, Any]]:
     return tree, values
 
 
-def position(mark: StringMark | None) -> str:
-    """Format a position as `:LINE:COLUMN`."""
+def position(mark: Any) -> str:  # noqa: ANN401 - each parser of ruamel.yaml has a class of its own
+    """Format a mark of ruamel.yaml as `:LINE:COLUMN`."""
     return f":{mark.line + 1}:{mark.column + 1}" if mark else ""
 
 
