@@ -7,29 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from descent.io.datasets import Split
-from descent.io.run_schema import Linear, Run
+from descent.io.run_schema import Run
 from descent.models.evaluation import TASKS, accuracy, evaluate, measure, predict, squared_error
 from descent.models.networks import linear
 from descent.training.least_squares import least_squares_loss, stability_threshold
 from descent.training.loop import batches, descent_step, fit, learning_rates
 from descent.training.optimizers import OPTIMIZERS
-
-
-def run(**changes: object) -> Run:
-    """Return gradient descent on the whole data, one step an epoch, with some settings changed."""
-    settings = {
-        "data": "diabetes",
-        "model": Linear(kind="linear"),
-        "optimizer": "sgd",
-        "learning_rate": 0.1,
-        "schedule": "constant",
-        "weight_decay": 0.0,
-        "reduction": "mean",
-        "batch_size": 1000,
-        "epochs": 1,
-        "adversary": "none",
-    }
-    return Run.model_validate(settings | changes)
+from tests.training.known import run
 
 
 @pytest.fixture
