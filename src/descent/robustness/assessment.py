@@ -16,13 +16,7 @@ from descent.io.results import Value
 from descent.io.schema import PGD, Bench
 from descent.models.evaluation import accuracy, predict
 from descent.robustness.checks import AttackResults, check
-from descent.robustness.examples import (
-    bag_to_t_shirt,
-    class_probabilities,
-    examples,
-    first_of_each_class,
-    typical_of_each_class,
-)
+from descent.robustness.examples import bag_to_t_shirt, class_probabilities, examples, typical_of_each_class
 from descent.robustness.flips import quantiles, smallest_flips
 from descent.robustness.sweep import along, directions, fgsm_accuracy, sweep, with_interval, zero_gradient_share
 
@@ -72,13 +66,15 @@ def assess(model: nn.Module, data: Dataset, settings: Bench, batch_size: int, rn
     )
 
     bag = bag_to_t_shirt(flips, test.y, classes, confidence[0] > settings.bag_confidence)
-    typical, first = typical_of_each_class(flips, test.y, len(classes)), first_of_each_class(test.y, len(classes))
+    typical = typical_of_each_class(flips, test.y, len(classes))
+    # The first of each class do not depend on predictions.
+    first = torch.cat([(test.y == label).nonzero().flatten()[:1] for label in range(len(classes))])
     scaled = direction * data.train.x.norm(dim=0)
     unclipped, unclipped_bag = write_up(model, test, scaled, settings.write_up_epsilon, bag, batch_size)
     steps = torch.linspace(0, settings.slider_stop, settings.slider_steps + 1)
     images = {
-        "gallery": examples(model, test, direction, flips.epsilon, typical),
-        "bag": examples(model, test, direction, flips.epsilon, bag),
+        "gallery": examples(model, Split(test.x[typical], test.y[typical]), direction[typical], flips.epsilon[typical]),
+        "bag": examples(model, Split(test.x[bag], test.y[bag]), direction[bag], flips.epsilon[bag]),
         "write_up": unclipped_bag,
         "slider": {"clean": test.x[first], "direction": direction[first], "epsilon": steps},
     }
@@ -152,9 +148,8 @@ def write_up(
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Attack as in the write-up: ε in units of columns of length 1, without clipping.
 
-    The write-up scaled each column (one pixel) of its table of training images to length 1. This scales the gradient of
-    each pixel by a positive number and keeps its sign. So a step of ε there is a step of ε times the column's length
-    here, and `direction` is FGSM's times the length of each pixel's column.
+    The write-up scaled each column (one pixel) of its table of training images to length 1, which keeps the sign of the
+    gradient. A step of ε there is one of ε times the column's length here, and `direction` is FGSM's times that length.
 
     Returns:
         `write_up_accuracy`; `write_up_mean_change`, the mean absolute perturbation of a pixel; and
@@ -167,8 +162,8 @@ def write_up(
         "write_up_mean_change": epsilon * direction.abs().mean().item(),
         "write_up_share_out_of_range": ((adversarial < 0) | (adversarial > 1)).float().mean().item(),
     }
-    shown_images = examples(model, data, direction, torch.full((len(data.y),), epsilon), shown, bounds=None)
-    return metrics, shown_images | {"direction": epsilon * shown_images["direction"]}
+    clean, along, epsilons = Split(data.x[shown], data.y[shown]), direction[shown], torch.full((len(shown),), epsilon)
+    return metrics, examples(model, clean, along, epsilons, bounds=None) | {"direction": epsilon * along}
 
 
 def confusion_rows(y: Int[Tensor, " n"], predicted: Int[Tensor, " n"], classes: Sequence[str]) -> Rows:

@@ -1,4 +1,4 @@
-"""Example images for figures and the page: typical ones, the bag that becomes a T-shirt, the first of each class."""
+"""Example images for figures and the page: typical ones, and the bag that becomes a T-shirt."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,11 +28,6 @@ def typical_of_each_class(flips: Flips, y: Int[Tensor, " n"], classes: int) -> I
     return torch.cat([ranked[(len(ranked) - 1) // 2 :][:1] for ranked in of_class])
 
 
-def first_of_each_class(y: Int[Tensor, " n"], classes: int) -> Int[Tensor, " shown"]:
-    """Return the first image of each class, a choice that does not depend on predictions."""
-    return torch.cat([(y == label).nonzero().flatten()[:1] for label in range(classes)])
-
-
 def bag_to_t_shirt(
     flips: Flips, y: Int[Tensor, " n"], classes: Sequence[str], confident: Bool[Tensor, " n"]
 ) -> Int[Tensor, " found"]:
@@ -44,23 +39,17 @@ def bag_to_t_shirt(
 
 
 def examples(
-    model: nn.Module,
-    data: Split,
-    direction: Images,
-    epsilon: Float[Tensor, " n"],
-    index: Int[Tensor, " shown"],
-    bounds: Bounds = PIXELS,
+    model: nn.Module, data: Split, direction: Images, epsilon: Float[Tensor, " n"], bounds: Bounds = PIXELS
 ) -> dict[str, Tensor]:
-    """Return the images of an `index`, each attacked with its own ε, with what a figure shows of them."""
-    clean = data.x[index]
-    adversarial = moved_each(clean, direction[index], epsilon[index], bounds)
+    """Return images, each attacked with its own ε, with what a figure shows of them."""
+    adversarial = moved_each(data.x, direction, epsilon, bounds)
     return {
-        "clean": clean,
+        "clean": data.x,
         "adversarial": adversarial,
-        "direction": direction[index],
-        "epsilon": epsilon[index],
-        "label": data.y[index],
-        "clean_probabilities": predict(model, clean, 1).softmax(dim=1),
+        "direction": direction,
+        "epsilon": epsilon,
+        "label": data.y,
+        "clean_probabilities": predict(model, data.x, 1).softmax(dim=1),
         "adversarial_probabilities": predict(model, adversarial, 1).softmax(dim=1),
     }
 

@@ -16,10 +16,12 @@ from descent.theory.evidence import Evidence
 
 def sigmoid_evidence(settings: Sigmoid) -> Evidence:
     """Show that σ' = σ(1 − σ), the graph that computes it, and where the two part in float32."""
+    symbol = sympy.Symbol("x", real=True)
+    sigma = 1 / (1 + sympy.exp(-symbol))
     points = torch.linspace(-6, 6, 49, dtype=torch.float64, requires_grad=True)
     graph, closed = gradients(points)
     numbers = {
-        "symbolic_difference": symbolic_difference(),
+        "symbolic_difference": str(sympy.simplify(sympy.diff(sigma, symbol) - sigma * (1 - sigma))),
         "gradcheck": gradcheck(SigmoidFunction.apply, points),
         "gradgradcheck": gradgradcheck(SigmoidFunction.apply, points),
         "largest_difference": (graph - closed).abs().max().item(),
@@ -58,13 +60,6 @@ class SigmoidFunction(torch.autograd.Function):
         (y,) = ctx.saved_tensors
         slope: Tensor = y * (1 - y)
         return gradients[0] * slope
-
-
-def symbolic_difference() -> str:
-    """Return what computer algebra makes of σ'(x) − σ(x)(1 − σ(x)), for real x: "0" if the claim holds."""
-    x = sympy.Symbol("x", real=True)
-    sigma = 1 / (1 + sympy.exp(-x))
-    return str(sympy.simplify(sympy.diff(sigma, x) - sigma * (1 - sigma)))
 
 
 def trace(x: float) -> list[dict[str, Value]]:
