@@ -1,6 +1,5 @@
 """An adversarial test set that breaks a rule is told which."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,11 +77,7 @@ def test_anybody_can_validate_a_file_of_their_own(
         main("text.safetensors")
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [([], "usage: python -m tools.adversarial_set FILE\n"), (["absent"], "ERROR: .*: no such file; .*\n")],
-)
-def test_a_mistake_of_the_user_is_one_line(words: list[str], said: str) -> None:
-    program = [sys.executable, "-m", "tools.adversarial_set", *words]
+def test_a_call_without_a_file_tells_the_usage() -> None:
+    program = [sys.executable, "-m", "tools.adversarial_set"]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, re.fullmatch(said, done.stderr) is None) == (1, False)
+    assert (done.returncode, done.stderr) == (1, "usage: python -m tools.adversarial_set FILE\n")

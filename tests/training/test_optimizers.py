@@ -41,12 +41,6 @@ def test_steps_equal_those_of_torch(
             assert torch.equal(own, other)
 
 
-def test_a_step_of_sgd_goes_down_the_gradient_and_the_penalty() -> None:
-    weight = torch.tensor([1.0, -2.0])
-    OPTIMIZERS["sgd"]([weight], 0.5)([torch.tensor([0.1, 0.2])], 0.1)
-    torch.testing.assert_close(weight, torch.tensor([1 - 0.1 * (0.1 + 0.5), -2 - 0.1 * (0.2 - 1.0)]))
-
-
 def gradients(model: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
     """Return the gradients of the mean cross-entropy."""
     model.zero_grad()

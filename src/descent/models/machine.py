@@ -17,7 +17,7 @@ KEPT = 256 * 1024**2
 def make_deterministic(threads: int, device: torch.device = CPU) -> None:
     """Compute with `threads` threads, and refuse operations whose result depends on their timing.
 
-    The last bits of a sum depend on the number of threads. On a GPU such operations only warn, and none uses TF32.
+    The last bits of a sum depend on the number of threads. On a GPU, what depends on timing only warns; TF32 is off.
     """
     torch.set_num_threads(threads)
     # torch.use_deterministic_algorithms takes a second to import a compiler's settings.

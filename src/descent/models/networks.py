@@ -85,7 +85,7 @@ def count_weights(model: nn.Module) -> int:
 def load_model(
     path: Path, spec: Model, inputs: Sequence[int], outputs: int, digest: str | None = None
 ) -> nn.Sequential:
-    """Make a model with the weights of a file, which may have to have a SHA-256 `digest`, in evaluation mode.
+    """Make a model with the weights of a file, of SHA-256 `digest` if one is given, in evaluation mode.
 
     Raises:
         DataError: The file is missing or damaged, or its tensors are not the finite float32 weights of the model.
