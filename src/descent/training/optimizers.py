@@ -14,7 +14,7 @@ class Optimizer(Protocol):
     state: Mapping[str, Tensor]
 
     def __call__(self, gradients: Sequence[Tensor], learning_rate: float | Tensor) -> None:
-        """Change the weights, given a gradient for each, in their order and layout; a recorded step takes a tensor η."""
+        """Change the weights, given a gradient for each, in their order and layout; η may be a tensor, for a replay."""
 
 
 class SGD:
