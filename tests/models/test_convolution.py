@@ -1,5 +1,7 @@
 """The convolution of images is PyTorch's, and so is its gradient, found another way."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from hypothesis import given
@@ -79,17 +81,12 @@ def test_a_convnet_is_attacked_through_it_and_trained_as_before(
     model = build_model(ConvNet(kind="convnet", channels=[4, 6], hidden=[8]), (1, 28, 28), 10, seed=0)
     assert [type(layer) for layer in model if isinstance(layer, nn.Conv2d)] == [ImageConvolution, nn.Conv2d]
     x, y = torch.rand(5, 1, 28, 28, generator=rng), torch.randint(10, (5,), generator=rng)
-    called: list[tuple[int, ...]] = []
-
-    def recorded(upstream: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
-        called.append(shape)
-        return torch.ones(shape)
-
+    recorded = Mock(side_effect=lambda upstream, weight, shape: torch.ones(shape))
     monkeypatch.setattr("descent.models.convolution.pixel_gradient", recorded)
     assert loss_gradient(model, x, y).eq(1).all()
-    assert called == [(5, 1, 28, 28)]
+    assert [call.args[2] for call in recorded.mock_calls] == [(5, 1, 28, 28)]
     model(x).sum().backward()
-    assert len(called) == 1
+    assert recorded.call_count == 1
 
 
 def test_it_has_no_second_derivative_to_be_silently_wrong(rng: torch.Generator) -> None:

@@ -28,12 +28,8 @@ def test_the_number_of_weights_is_that_of_the_layers(
     params: Params, run: str, inputs: tuple[int, ...], outputs: int, weights: int
 ) -> None:
     model = build_model(params.train[run].model, inputs, outputs, seed=0)
-    assert count_weights(model) == weights
+    assert count_weights(model) == weights <= 250_000
     assert model(torch.rand(3, *inputs)).shape == (3, outputs)
-
-
-def test_the_convnet_stays_under_a_quarter_of_a_million_weights(params: Params) -> None:
-    assert count_weights(build_model(params.train["convnet"].model, IMAGE, 10, seed=0)) <= 250_000
 
 
 def test_the_seed_decides_the_weights_and_the_global_state_stays() -> None:
@@ -65,20 +61,15 @@ def test_a_convnet_refuses_what_it_cannot_pool(inputs: tuple[int, ...]) -> None:
 
 def test_weights_come_back_from_a_file(tmp_path: Path) -> None:
     spec = ConvNet(kind="convnet", channels=[3], hidden=[])
-    model = build_model(spec, IMAGE, 10, seed=3)
+    model, x = build_model(spec, IMAGE, 10, seed=3), torch.rand(2, *IMAGE)
     save_tensors(tmp_path / "m", model.state_dict())
-
     loaded = load_model(tmp_path / "m", spec, IMAGE, 10)
-
-    x = torch.rand(2, *IMAGE)
-    torch.testing.assert_close(loaded(x), model(x), rtol=0, atol=0)
+    assert torch.equal(loaded(x), model(x))
     assert not loaded.training
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_tensors(tmp_path / "m", build_model(Linear(kind="linear"), IMAGE, 10, seed=0).state_dict())
-    with pytest.raises(
-        DataError,
-        match="holds the weights of another model: expected .*1.weight float32 100×784, .* found 1.bias float32 10, ",
-    ):
+    said = "holds the weights of another model: expected .*1.weight float32 100×784, .* found 1.bias float32 10, "
+    with pytest.raises(DataError, match=said):
         load_model(tmp_path / "m", MLP(kind="mlp", hidden=[100]), IMAGE, 10)

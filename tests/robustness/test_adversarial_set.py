@@ -1,6 +1,5 @@
 """An adversarial test set that breaks a rule is told which."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,23 +19,18 @@ CLEAN = Split(torch.linspace(0, 1, 4 * 9).view(4, 1, 3, 3), torch.tensor([3, 1, 
 MOVED = (CLEAN.x + 0.1).clamp(0, 1)
 
 
-def test_a_set_that_keeps_to_the_rules_passes(tmp_path: Path) -> None:
+def test_a_set_that_keeps_to_the_rules_passes_and_has_the_same_bytes_each_time(tmp_path: Path) -> None:
     path = tmp_path / "set.safetensors"
-    save_adversarial_set(path, MOVED, CLEAN.y, 0.1)
-    assert broken_rules(path, CLEAN) == []
-    read = load_adversarial_set(path)
-    assert torch.equal(read.x, MOVED)
-    assert torch.equal(read.y, CLEAN.y)
-    save_adversarial_set(path, (CLEAN.x - 0.1).clamp(0, 1), CLEAN.y, 0.1)
-    assert broken_rules(path, CLEAN) == []
-
-
-def test_the_bytes_are_the_same_each_time(tmp_path: Path) -> None:
-    written = set()
-    for number in range(20):
-        save_adversarial_set(tmp_path / f"{number}.safetensors", MOVED, CLEAN.y, 0.1)
-        written.add((tmp_path / f"{number}.safetensors").read_bytes())
-    assert len(written) == 1
+    for images in (MOVED, (CLEAN.x - 0.1).clamp(0, 1)):
+        written = set()
+        for _ in range(20):
+            save_adversarial_set(path, images, CLEAN.y, 0.1)
+            written.add(path.read_bytes())
+        assert len(written) == 1
+        assert broken_rules(path, CLEAN) == []
+        read = load_adversarial_set(path)
+        assert torch.equal(read.x, images)
+        assert torch.equal(read.y, CLEAN.y)
 
 
 @pytest.mark.parametrize(
@@ -53,17 +47,13 @@ def test_the_bytes_are_the_same_each_time(tmp_path: Path) -> None:
 )
 def test_a_broken_rule_is_named(tmp_path: Path, images: Tensor, labels: Tensor, epsilon: str, message: str) -> None:
     path = tmp_path / "set.safetensors"
-    tensors = {"images": images, "labels": labels.to(torch.uint8)}
-    save_tensors(path, tensors, {"epsilon": epsilon})
+    save_tensors(path, {"images": images, "labels": labels.to(torch.uint8)}, {"epsilon": epsilon})
     assert message in broken_rules(path, CLEAN)
 
 
-def test_other_tensors_and_other_files_are_refused(tmp_path: Path) -> None:
+def test_other_tensors_are_refused(tmp_path: Path) -> None:
     save_tensors(tmp_path / "other.safetensors", {"x": MOVED})
     assert broken_rules(tmp_path / "other.safetensors", CLEAN) == ["expected the tensors images and labels, found x"]
-    (tmp_path / "text.safetensors").write_text("no tensors")
-    with pytest.raises(DataError, match="not a whole safetensors file"):
-        broken_rules(tmp_path / "text.safetensors", CLEAN)
 
 
 def test_anybody_can_validate_a_file_of_their_own(
@@ -77,21 +67,17 @@ def test_anybody_can_validate_a_file_of_their_own(
     clean = pixels[:, None].float() / 255
     save_adversarial_set(tmp_path / "good.safetensors", (clean + 0.1).clamp(0, 1), CLEAN.y, 0.1)
     save_adversarial_set(tmp_path / "bad.safetensors", (clean + 0.2).clamp(0, 1), CLEAN.y, 0.1)
+    (tmp_path / "text.safetensors").write_text("no tensors")
 
     main("good.safetensors")
     assert capsys.readouterr().out == "good.safetensors: keeps to every rule\n"
     with pytest.raises(DescentError, match=r"^bad\.safetensors: expected a perturbation of at most 0\.1"):
         main("bad.safetensors")
-    with pytest.raises(DataError, match="absent: no such file"):
-        main("absent")
+    with pytest.raises(DataError, match="not a whole safetensors file"):
+        main("text.safetensors")
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [([], "usage: python -m tools.adversarial_set FILE\n"), (["absent"], "ERROR: .*: no such file; .*\n")],
-)
-def test_a_mistake_of_the_user_is_one_line(words: list[str], said: str) -> None:
-    program = [sys.executable, "-m", "tools.adversarial_set", *words]
+def test_a_call_without_a_file_tells_the_usage() -> None:
+    program = [sys.executable, "-m", "tools.adversarial_set"]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert re.fullmatch(said, done.stderr)
+    assert (done.returncode, done.stderr) == (1, "usage: python -m tools.adversarial_set FILE\n")

@@ -39,7 +39,7 @@ def test_the_interval_is_scipys(successes: int, n: int) -> None:
 @pytest.mark.parametrize("batch_size", [1, 3, 4])
 def test_batch_by_batch_every_image_is_moved_by_every_epsilon(batch_size: int) -> None:
     logits = along(Brightness(), DATA.x, DIRECTION, EPSILONS, batch_size)
-    levels = torch.tensor([[0.30, 0.45, 0.60, 0.90]]) + torch.outer(torch.tensor(EPSILONS), DIRECTION[:, 0, 0, 0])
+    levels = DATA.x[:, 0, 0, 0] + torch.outer(torch.tensor(EPSILONS), DIRECTION[:, 0, 0, 0])
     torch.testing.assert_close(logits[:, :, 1], 10 * (levels.clamp(0, 1) - 0.5))
 
 

@@ -32,17 +32,17 @@ def test_overfitting_sets_in_where_the_test_loss_is_lowest() -> None:
 
 
 @pytest.mark.parametrize(
-    "history",
+    ("test", "train"),
     [
-        curve([1 / epoch for epoch in range(1, 21)]),  # it never rises
-        curve([1.0, 0.5] + [0.51, 0.5] * 9),  # it hovers
-        curve([1.0, 0.5, 0.6, 0.7], train=[1.0, 0.5, 0.6, 0.7]),  # the training loss rises as well
+        ([1 / epoch for epoch in range(1, 21)], None),  # it never rises
+        ([1.0, 0.5] + [0.51, 0.5] * 9, None),  # it hovers
+        ([1.0, 0.5, 0.6, 0.7], [1.0, 0.5, 0.6, 0.7]),  # the training loss rises as well
     ],
 )
 def test_without_a_rise_against_a_falling_training_loss_there_is_no_overfitting(
-    history: list[dict[str, float]],
+    test: list[float], train: list[float] | None
 ) -> None:
-    assert overfitting_epoch(history, window=1, rise=0.1) is None
+    assert overfitting_epoch(curve(test, train), window=1, rise=0.1) is None
 
 
 def test_one_lucky_epoch_does_not_decide() -> None:
@@ -80,52 +80,41 @@ def test_a_summary_has_the_last_and_the_best_of_each_column() -> None:
     }
 
 
-def test_a_regression_is_described_by_its_distance_from_the_optimum(params: Params, rng: torch.Generator) -> None:
-    x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
-    optimum = least_squares_loss(x, y)
+@pytest.fixture
+def data(rng: torch.Generator) -> Dataset:
+    part = Split(torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double())
+    return Dataset(part, part)
+
+
+def test_a_regression_is_described_by_its_distance_from_the_optimum(params: Params, data: Dataset) -> None:
+    run, optimum = params.train["regression-lr-1e-2"], least_squares_loss(*data.train)
     history = curve([optimum * 2] * 4, train=[optimum * factor for factor in (9, 3, 1.2, 1.1)])
-
-    metrics = describe(
-        params.train["regression-lr-1e-2"], history, Dataset(Split(x, y), Split(x, y)), params.evaluation
-    )
-
+    metrics = describe(run, history, data, params.evaluation)
     assert metrics["final_excess_over_least_squares"] == pytest.approx(0.1)
     assert metrics["hovering_excess_over_least_squares"] == pytest.approx(0.15)
-    assert metrics["learning_rate_over_threshold"] == pytest.approx(0.01 / stability_threshold(x, 16))
-    assert metrics["test_r2"] == pytest.approx(1 - 2 * optimum / y.numpy().var())
+    assert metrics["learning_rate_over_threshold"] == pytest.approx(0.01 / stability_threshold(data.train.x, 16))
+    assert metrics["test_r2"] == pytest.approx(1 - 2 * optimum / data.test.y.numpy().var())
 
+    large = run.model_copy(update={"batch_size": 442})  # more than there are examples
+    threshold = describe(large, history, data, params.evaluation)["stability_threshold"]
+    assert threshold == pytest.approx(stability_threshold(data.train.x, 30))
 
-def test_a_batch_has_no_more_examples_than_there_are(params: Params, rng: torch.Generator) -> None:
-    x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
-    run = params.train["regression-lr-1e-2"].model_copy(update={"batch_size": 442})
-    metrics = describe(run, curve([1.0, 1.0]), Dataset(Split(x, y), Split(x, y)), params.evaluation)
-    assert metrics["stability_threshold"] == pytest.approx(stability_threshold(x, 30))
-
-
-def test_an_mlp_on_the_diabetes_data_is_no_linear_regression(params: Params, rng: torch.Generator) -> None:
-    x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
-    run = params.theory.parametrised_relu.run
-    metrics = describe(run, curve([1.0, 1.0]), Dataset(Split(x, y), Split(x, y)), params.evaluation)
-    assert "test_r2" in metrics
-    assert not [name for name in metrics if "least_squares" in name or "threshold" in name]
+    mlp = describe(params.theory.parametrised_relu.run, history, data, params.evaluation)
+    assert "test_r2" in mlp
+    assert not [name for name in mlp if "least_squares" in name or "threshold" in name]
 
 
 def test_losses_that_are_all_0_do_not_deviate() -> None:
     assert largest_deviation([0.0, 0.0]) == 0
 
 
-def test_a_classifier_is_described_by_its_gap(params: Params) -> None:
-    history = [{"epoch": 1, "train_loss": 0.1, "test_loss": 0.4, "train_accuracy": 0.98, "test_accuracy": 0.88}]
-    part = Split(torch.rand(1, 4), torch.zeros(1).long())
-    metrics = describe(params.train["mlp"], history, Dataset(part, part), params.evaluation)
+def test_a_classifier_is_described_by_its_gap_and_the_deviation_of_the_second_half(
+    params: Params, data: Dataset
+) -> None:
+    accuracies = {"train_accuracy": 0.98, "test_accuracy": 0.88}
+    history = [row | accuracies for row in curve([9.0, 9.0, 1.0, 1.3], train=[2.0, 2.0, 2.0, 1.0])]
+    metrics = describe(params.train["mlp"], history, data, params.evaluation)
     assert metrics["generalization_gap_loss"] == pytest.approx(0.3)
     assert metrics["generalization_gap_accuracy"] == pytest.approx(0.1)
     assert metrics["overfitting_epoch"] is None
-    assert metrics["second_half_test_loss_deviation"] == 0
-
-
-def test_the_deviation_is_that_of_the_second_half_from_its_own_mean(params: Params) -> None:
-    history = [row | {"train_accuracy": 0.9, "test_accuracy": 0.9} for row in curve([9.0, 9.0, 1.0, 1.3])]
-    part = Split(torch.rand(1, 4), torch.zeros(1).long())
-    metrics = describe(params.train["mlp"], history, Dataset(part, part), params.evaluation)
     assert metrics["second_half_test_loss_deviation"] == pytest.approx(0.15 / 1.15)
