@@ -57,7 +57,7 @@ class Workspace:
         return done.stdout
 
     def start(self, *command: str) -> subprocess.Popen[str]:
-        """Start a command; its output is read by `communicate`."""
+        """Start a command in a session of its own; its output is read by `communicate`."""
         return subprocess.Popen(  # noqa: S603
             command,
             cwd=self.folder,
@@ -65,6 +65,7 @@ class Workspace:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
 
     def ran(self, *command: str) -> set[str]:
