@@ -83,22 +83,6 @@ def test_a_missing_resource_ends_a_stage_in_one_line(
     assert not list(workspace.folder.rglob("*.part"))
 
 
-def test_an_old_python_and_a_zip_without_git_are_refused_before_anything_is_installed(tmp_path: Path) -> None:
-    workspace, old = copied_code(tmp_path / "descent-main"), tmp_path / "python3.10"
-    program = (
-        "import runpy, sys; sys.version_info = (3, 10, 4); del sys.argv[:2]; "
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{program}" "$@"\n', encoding="utf-8")
-    old.chmod(0o755)
-    said = workspace.run("make", "--no-print-directory", f"PYTHON={old}", "repro", status=2)
-    assert said.startswith("ERROR: descent needs Python 3.11 to 3.14, not 3.10.4: make PYTHON=python3.11 ...")
-    shutil.rmtree(workspace.folder / ".git")
-    said = workspace.run("make", "--no-print-directory", "repro", status=2)
-    assert said.startswith("ERROR: no git repository here, as in a ZIP")
-    assert not (workspace.folder / ".venv").exists()
-
-
 def test_git_keeps_line_ends_and_ignores_links_to_a_larger_disk(tmp_path: Path) -> None:
     workspace, clone = copied_code(tmp_path / "written"), tmp_path / "clone"
     workspace.commit("All")
@@ -113,16 +97,6 @@ def test_git_keeps_line_ends_and_ignores_links_to_a_larger_disk(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_dvc_repro_needs_no_git(workspace: Workspace, tmp_path: Path) -> None:
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for tool in ("python", "dvc", "bash", "sh"):
-        found = Path(sys.executable).parent / tool
-        (tools / tool).symlink_to(found if found.exists() else shutil.which(tool) or tool)
-    assert workspace.run("dvc", "repro", PATH=str(tools)).endswith("Data and pipelines are up to date.\n")
-
-
-@pytest.mark.slow
 def test_files_from_tomorrow_are_up_to_date(workspace: Workspace) -> None:
     tomorrow = time() + 86_400
     for path in (path for path in workspace.folder.rglob("*") if not {".dvc", ".git"} & set(path.parts)):
@@ -130,14 +104,6 @@ def test_files_from_tomorrow_are_up_to_date(workspace: Workspace) -> None:
     assert workspace.ran() == set()
     workspace.set(train__mlp__epochs=2)
     assert workspace.ran("--single-item", "train@mlp") == {"train@mlp"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
-def test_any_shell_of_dvc_runs_a_stage(workspace: Workspace, shell: str) -> None:
-    said = workspace.run("dvc", "repro", "--force", "--single-item", "train@regression-lr-1e-4", SHELL=shell)
-    assert "Running stage 'train@regression-lr-1e-4'" in said
-    assert workspace.run("git", "status", "--porcelain") == ""
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from statistics import fmean
 from typing import Any
 
 import pytest
@@ -26,11 +25,6 @@ def rows(committed: Workspace, path: str) -> list[dict[str, str]]:
     """Read a committed table."""
     with (committed.folder / path).open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-def column(committed: Workspace, run: str, name: str) -> list[float]:
-    """Read a column of a committed curve."""
-    return [float(row[name]) for row in rows(committed, f"plots/curves/{run}.csv")]
 
 
 def test_the_locks_agree_with_the_code_the_parameters_and_the_results(committed: Workspace) -> None:
@@ -87,42 +81,6 @@ def test_the_theory_is_exact_to_rounding(committed: Workspace) -> None:
     assert theory["learning_rate_mini_batch_diverges_at"] == 1.1
 
 
-@pytest.mark.parametrize(
-    ("path", "metric", "low", "high"),
-    [
-        ("train/regression-lr-1e-4", "final_excess_over_least_squares", 0, 0.05),
-        ("train/regression-lr-1e-2", "share_of_epochs_with_rising_train_loss", 0.3, 1),
-        ("train/regression-lr-1e-2", "hovering_excess_over_least_squares", 0.1, 10),
-        ("train/regression-lr-1e-2", "learning_rate_over_threshold", 0, 1),
-        ("train/mlp", "overfitting_epoch", 10, 22),
-        ("train/convnet", "final_test_accuracy", 0.915, 1),
-        ("train/convnet", "weights", 1, 250_000),
-        ("attack/mlp", "bag_clean_confidence", 0.9, 1),
-        ("attack/mlp", "bag_t_shirt_confidence", 0, 0.5),
-        *((f"attack/{run}", "accuracy_at_0.1", 0, 0.2) for run in CLASSIFIERS[:3]),
-        ("attack/convnet-adversarial", "clean_accuracy", 0.80, 1),
-        ("attack/convnet-adversarial", "pgd_accuracy_at_0.1", 0.65, 1),
-    ],
-)
-def test_a_metric_is_where_the_readme_says(
-    committed: Workspace, path: str, metric: str, low: float, high: float
-) -> None:
-    assert low <= metrics(committed, f"{path}.json")[metric] <= high
-
-
-def test_the_curves_are_those_that_the_readme_describes(committed: Workspace) -> None:
-    smooth, overfit = column(committed, "regression-lr-1e-4", "train_loss"), column(committed, "mlp", "test_loss")
-    assert smooth == sorted(set(smooth), reverse=True)
-    assert len(smooth) == 50
-    assert min(overfit) <= 0.345
-    assert overfit[99] >= 1.6 * min(overfit)
-    assert column(committed, "mlp", "train_loss")[99] <= 0.1
-    later = column(committed, "mlp-weight-decay", "test_loss")[29:]
-    assert sum(abs(loss / fmean(later) - 1) > 0.1 for loss in later) == 1
-    assert fmean(column(committed, "mlp-weight-decay", "test_accuracy")[70:]) >= 0.865
-    assert metrics(committed, "train/mlp-weight-decay.json")["overfitting_epoch"] is None
-
-
 @pytest.mark.parametrize("run", CLASSIFIERS)
 def test_an_attack_starts_at_the_clean_accuracy_and_agrees_with_the_trial_of_the_study(
     committed: Workspace, run: str
@@ -131,8 +89,10 @@ def test_an_attack_starts_at_the_clean_accuracy_and_agrees_with_the_trial_of_the
         metrics(committed, f"attack/{run}.json"),
         rows(committed, "studies/results/classifiers/trials.csv"),
     )
-    assert attacked["accuracy_at_0"] == attacked["clean_accuracy"]
+    assert attacked["accuracy_at_0"] == attacked["clean_accuracy"] >= 0.8
     assert attacked["pgd_accuracy_at_0.1"] < attacked["accuracy_at_0.1"]
+    # Only adversarial training withstands the attacks.
+    assert (attacked["accuracy_at_0.1"] < 0.2) == (attacked["pgd_accuracy_at_0.1"] < 0.65) == (run != CLASSIFIERS[3])
     (trial,) = [row for row in trials if (row["run"], row["seed"]) == (run, "0")]
     accuracies = {name: float(value) for name, value in trial.items() if name.startswith("accuracy_at_")}
     assert len(accuracies) == 12
