@@ -3,9 +3,7 @@
 import ctypes
 import os
 import resource
-import shutil
 import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from time import time
