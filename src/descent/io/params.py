@@ -5,7 +5,6 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from descent.io.errors import ParamsError
@@ -44,28 +43,18 @@ def explained(path: Path, tree: Node, error: ValidationError) -> Iterable[str]:
     mistakes = error.errors(include_url=False)
     missing = [mistake["loc"] for mistake in mistakes if mistake["type"] == "missing"]
     for mistake in mistakes[:_MOST_MISTAKES]:
-        message = _message(mistake)
-        if mistake["type"] == "extra_forbidden":
-            message += _suggestion(mistake["loc"], missing)
-        yield f"{path}{_place(tree, mistake['loc'])}: {one_line(message)}"
+        kind, place, given = mistake["type"], mistake["loc"], mistake["input"]
+        if kind in _MESSAGES:
+            message = _MESSAGES[kind].format(found=type(given).__name__)
+        else:
+            message = mistake["msg"].removeprefix("Value error, ")
+            message += f" (got {given!r})" if isinstance(given, str | int | float | None) else ""
+        if kind == "extra_forbidden":
+            siblings = [str(name) for *section, name in missing if section == list(place[:-1])]
+            message += "".join(f"; did you mean {name}?" for name in get_close_matches(str(place[-1]), siblings, n=1))
+        yield f"{path}{_place(tree, place)}: {one_line(message)}"
     if len(mistakes) > _MOST_MISTAKES:
         yield f"{path}: and {len(mistakes) - _MOST_MISTAKES:,} mistakes more"
-
-
-def _message(mistake: ErrorDetails) -> str:
-    """Say what is wrong, and what was given."""
-    given = mistake["input"]
-    if mistake["type"] in _MESSAGES:
-        return _MESSAGES[mistake["type"]].format(found=type(given).__name__)
-    given_scalar = f" (got {given!r})" if isinstance(given, str | int | float | None) else ""
-    return mistake["msg"].removeprefix("Value error, ") + given_scalar
-
-
-def _suggestion(surplus: tuple[int | str, ...], missing: Iterable[tuple[int | str, ...]]) -> str:
-    """Suggest the missing key of the same section that is spelt most like the surplus one."""
-    siblings = [str(location[-1]) for location in missing if location[:-1] == surplus[:-1]]
-    close = get_close_matches(str(surplus[-1]), siblings, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _place(tree: Node, location: tuple[int | str, ...]) -> str:
@@ -74,19 +63,17 @@ def _place(tree: Node, location: tuple[int | str, ...]) -> str:
         return ""
     *parents, last = location[:-1] if location[-1] == "[key]" else location
     node, names = tree, list[str]()
-    for part in parents:
+    for part in map(str, parents):
         children = _children(node)
         if part in children:  # the tag of a union is in no file
             _, node = children[part]
-            names.append(str(part))
-    key, _ = _children(node).get(last, (node, node))
+            names.append(part)
+    key, _ = _children(node).get(str(last), (node, node))
     return f"{position(key.start_mark)}: {one_line('.'.join([*names, str(last)]))}"
 
 
-def _children(node: Node) -> Mapping[int | str, tuple[Node, Node]]:
+def _children(node: Node) -> Mapping[str, tuple[Node, Node]]:
     """Return the nodes of the key and of the value of each child; an item of a list is both."""
     if isinstance(node, MappingNode):
-        return {key.value: (key, value) for key, value in node.value}
-    if isinstance(node, SequenceNode):
-        return {index: (item, item) for index, item in enumerate(node.value)}
-    return {}
+        return {str(key.value): (key, value) for key, value in node.value}
+    return {str(index): (item, item) for index, item in enumerate(node.value if isinstance(node, SequenceNode) else ())}
