@@ -5,9 +5,7 @@ import re
 import tomllib
 import warnings
 from collections.abc import Iterator
-from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, metadata
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
-from descent.io import layout
 from descent.io.schema import Params
 from tests.imports import ROOT, closure, imports
 from tools.environment import requirements
@@ -46,27 +43,23 @@ def parsed(stage: str) -> ast.Module:
     return ast.parse((ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8"))
 
 
-def called(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    """Yield each call of a function by its bare name."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            yield node.func.id, node
-
-
 @pytest.mark.parametrize("path", [*LIBRARY, *PROGRAMS, *TOOLS], ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_module_keeps_to_the_structure_of_the_code(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     tree, imported = ast.parse(text), imports(path)
     functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
     assert text.count("\n") <= 250
     assert [each.name for each in functions if (each.end_lineno or 0) - each.lineno >= 60] == []
     # The closure of imports, and the names of trials with it, know `from descent.package.module import name` alone.
     ours = {name for name in imported if name.partition(".")[0] == "descent"}
     assert [name for name in ours if path not in TOOLS and name.count(".") != 2] == []
+    if path in PROGRAMS and path.name != "__init__.py":  # paths are in the layout
+        assert [call for call in map(ast.unparse, calls) if re.match(r"Path\(f?['\"]", call)] == []
     if path in LIBRARY:
         packages = {name.partition(".")[0] for name in imported}
         assert not packages & {"dvc", "stages", "tools", "tests", "tqdm", "argparse", "subprocess"}
-        assert not {name for name, _ in called(tree)} & {"print", "input"}
+        assert not {ast.unparse(call.func) for call in calls} & {"print", "input"}
     if path in LIBRARY and path.name == "__init__.py":
         assert [type(statement) for statement in tree.body] == [ast.Expr]  # its docstring
 
@@ -124,37 +117,6 @@ def dotted(node: ast.AST) -> str:
         case ast.Subscript(value=value):
             return f"{dotted(value)}.*"
     return ""
-
-
-@every_stage
-def test_a_stage_lists_every_file_that_it_names(name: str) -> None:
-    written = (entry for kind in ("outs", "metrics", "plots") for entry in STAGES[name].get(kind, []))
-    outputs = (entry if isinstance(entry, str) else next(iter(entry)) for entry in written)
-    listed = {re.sub(r"\$\{.*?\}", "*", path) for path in [*STAGES[name]["deps"], *outputs]}
-    found = set(paths(parsed(name)))
-    assert {path for path in found if not any(overlap(path, each) for each in listed)} == set()
-    assert found
-    written_out = (call.args[0] for function, call in called(parsed(name)) if function == "Path")
-    assert [ast.unparse(text) for text in written_out if isinstance(text, ast.JoinedStr | ast.Constant)] == []
-
-
-def overlap(one: str, other: str) -> bool:
-    """Say whether two paths with stars can be the same, or one a folder of the other."""
-    pairs = zip(one.split("/"), other.split("/"), strict=False)
-    return all(fnmatch(a, b) or fnmatch(b, a) for a, b in pairs)
-
-
-def paths(tree: ast.Module) -> Iterator[str]:
-    """Yield the paths of the layout that a stage names; a name that is filled in becomes a star."""
-    read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "descent.io.layout":
-            for each in (getattr(layout, alias.name) for alias in node.names):
-                found = each if isinstance(each, Path) else each(*["*"] * len(signature(each).parameters))
-                attributes = [] if isinstance(found, Path) else [getattr(found, name, None) for name in read]
-                for path in (found, *attributes):
-                    if isinstance(path, Path) and path not in (layout.PARAMS, layout.STUDIES, layout.CHECKPOINTS):
-                        yield path.as_posix()
 
 
 EACH_RUN = {f"train@{run}" for run in PARAMETERS["train"]}
