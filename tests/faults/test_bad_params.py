@@ -75,7 +75,7 @@ MISTAKES = [
     ),
     ("number as a name", CONVNET, "  7:\n", r"\d+:3: "),
     ("open bracket", "seed: 0", "seed: [0", r"9:\d+: "),
-    ("tab", "  drawn:", "\tdrawn:", r"\d+:1: found character"),
+    ("tab", "  drawn:", "\tdrawn:", r"\d+:1: "),
     ("duplicate key", "seed: 0", "seed: 0\nseed: 1", r'7:1: .*duplicate key "seed"'),
     ("second document", "seed: 0", "seed: 0\n---\nseed: 1", r"\d+:1: .*single document"),
     ("control character", "seed: 0", "seed: \0", ""),

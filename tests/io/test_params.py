@@ -34,6 +34,13 @@ def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(params_file: 
     assert load_params(params_file) == params
 
 
+def test_an_alias_and_a_merge_key_stand_for_their_values(params_file: Path, params: Params) -> None:
+    text, model = params_file.read_text(encoding="utf-8"), "    model:\n      kind: linear\n"
+    text = text.replace(model, "    model: &linear\n      kind: linear\n", 1)
+    params_file.write_text(text.replace(model, "    model:\n      <<: *linear\n"), encoding="utf-8")
+    assert load_params(params_file) == params
+
+
 def scalars(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the dotted name and the value of every key that holds no list and no section."""
     for key, value in values.items():
