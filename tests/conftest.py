@@ -24,9 +24,6 @@ make_deterministic(threads=1)
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.load_profile("same")
 
-# Fixtures of a repository in which tests run stages and DVC.
-PIPELINES = {"committed", "miniature"}
-
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
@@ -37,7 +34,7 @@ def pytest_xdist_setupnodes() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests that run the pipeline and put them first: started last, one would keep a worker while others idle."""
     for item in items:
-        if PIPELINES & set(getattr(item, "fixturenames", ())):
+        if {"committed", "miniature"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("pipeline")
     items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
 

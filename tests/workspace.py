@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -143,6 +144,6 @@ def copy(source: Workspace, folder: Path) -> Workspace:
     return Workspace(folder)
 
 
-def locks(workspace: Workspace) -> object:
+def locks(workspace: Workspace) -> Any:  # noqa: ANN401
     """Return the content of dvc.lock, in which the order of the stages varies."""
     return YAML(typ="safe").load(workspace.folder / "dvc.lock")

@@ -79,10 +79,9 @@ def wait_for(happens: Callable[[], object]) -> None:
 
 def forget(workspace: Workspace, stage: str) -> None:
     """Let DVC forget that a stage ever ran, so that it runs again and is not fetched from the cache."""
-    lock, yaml = workspace.folder / "dvc.lock", YAML()
-    known = yaml.load(lock)
+    known = locks(workspace)
     del known["stages"][stage]
-    yaml.dump(known, lock)
+    YAML().dump(known, workspace.folder / "dvc.lock")
     shutil.rmtree(workspace.folder / ".dvc" / "cache" / "runs", ignore_errors=True)
 
 

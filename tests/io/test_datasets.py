@@ -31,10 +31,10 @@ def test_the_seed_decides_the_split(rng: torch.Generator) -> None:
 
 def test_images_become_pixels_between_0_and_1(tmp_path: Path) -> None:
     images = torch.tensor([0, 51, 255], dtype=torch.uint8).repeat_interleave(784).view(3, 28, 28)
-    labels = torch.tensor([3, 0, 9], dtype=torch.uint8)
-    tensors = {f"{part}_{name}": each.clone() for part in ("train", "test") for name, each in
-               (("images", images), ("labels", labels))}  # fmt: skip
-    save_tensors(tmp_path / "d", tensors, {"classes": '["cat", "dog", "fox", "hen"]'})
+    labels, classes = torch.tensor([3, 0, 9], dtype=torch.uint8), '["cat", "dog", "fox", "hen"]'
+    train = {"train_images": images, "train_labels": labels}
+    test = {"test_images": images.clone(), "test_labels": labels.clone()}
+    save_tensors(tmp_path / "d", train | test, {"classes": classes})
 
     data = load_dataset(tmp_path / "d").to(torch.device("cpu"))
 

@@ -88,9 +88,3 @@ def test_an_experiment_has_the_result_of_its_own_code_wherever_it_runs(miniature
         edit(lab, value)
         lab.run("dvc", "repro", f"train@{RUN}")
         assert result(lab) == expected[value]
-
-
-def test_a_copied_folder_runs_its_own_code(miniature: Workspace, tmp_path: Path) -> None:
-    workspace = copy(miniature, tmp_path / "copy")
-    (workspace.folder / NETWORKS).write_text("import\n", encoding="utf-8")
-    assert "SyntaxError" in workspace.run("dvc", "repro", "--single-item", f"train@{RUN}", status=255)

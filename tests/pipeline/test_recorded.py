@@ -28,9 +28,8 @@ from stages.program import stage
 
 stage(stages.validate.main)
 """
-# What editors and systems leave behind.
 LEFT = """__pycache__/params.cpython-311.pyc .params.py.swp .#params.py #params.py# params.py~ params.py.orig
-params.py.rej ._params.py .DS_Store .ipynb_checkpoints/params.py .nfs000000000001"""
+params.py.rej ._params.py .DS_Store .ipynb_checkpoints/params.py .nfs000000000001"""  # by editors and systems
 
 
 @pytest.fixture(scope="module")
