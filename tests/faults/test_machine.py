@@ -65,7 +65,12 @@ def limited(kind: int, limit: int) -> partial[None]:
         slow("true", limited(resource.RLIMIT_FSIZE, 100_000), "train mlp", "File too large: '"),
         slow("true", limited(resource.RLIMIT_NOFILE, 5), "figures", "Too many open files"),
         slow("true", limited(resource.RLIMIT_AS, 200 << 20), "train mlp", ""),
-        slow("sed -i 's/- 100$/- 10000/' params.yaml", limited(resource.RLIMIT_AS, 1100 << 20), "train mlp", "memory"),
+        slow(
+            r"sed -i 's/- 100$/- 10000\n      - 10000/' params.yaml",
+            limited(resource.RLIMIT_AS, 1100 << 20),
+            "train mlp",
+            "memory",
+        ),
     ],
     ids=["permission", "permission-raw", "file-for-folder", "file-size", "handles", "memory-to-begin", "memory"],
 )
