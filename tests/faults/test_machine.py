@@ -4,6 +4,7 @@ import ctypes
 import os
 import resource
 import subprocess
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from time import time
@@ -51,9 +52,9 @@ def ordinary_user() -> None:
         ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
-def limited(kind: int, limit: int) -> partial[None]:
+def limited(kind: str, limit: int) -> partial[None]:
     """Return what limits a resource of a process."""
-    return partial(resource.setrlimit, kind, (limit, limit))
+    return partial(resource.setrlimit, getattr(resource, f"RLIMIT_{kind}"), (limit, limit))
 
 
 @pytest.mark.parametrize(
@@ -62,20 +63,15 @@ def limited(kind: int, limit: int) -> partial[None]:
         ("chmod 500 models", ordinary_user, "train mlp", "Permission denied: 'models"),
         slow("chmod 000 data/raw", ordinary_user, "prepare", "Permission denied: 'data/raw"),
         slow("rm -r models; touch models", None, "train mlp", "File exists: 'models'"),
-        slow("true", limited(resource.RLIMIT_FSIZE, 100_000), "train mlp", "File too large: '"),
-        slow("true", limited(resource.RLIMIT_NOFILE, 5), "figures", "Too many open files"),
-        slow("true", limited(resource.RLIMIT_AS, 200 << 20), "train mlp", ""),
-        slow(
-            r"sed -i 's/- 100$/- 10000\n      - 10000/' params.yaml",
-            limited(resource.RLIMIT_AS, 1100 << 20),
-            "train mlp",
-            "memory",
-        ),
+        slow("true", limited("FSIZE", 100_000), "train mlp", "File too large: '"),
+        slow("true", limited("NOFILE", 5), "figures", "Too many open files"),
+        slow("true", limited("AS", 200 << 20), "train mlp", ""),
+        slow(r"sed -i 's/- 100$/&00\n      - 10000/' params.yaml", limited("AS", 1100 << 20), "train mlp", "memory"),
     ],
     ids=["permission", "permission-raw", "file-for-folder", "file-size", "handles", "memory-to-begin", "memory"],
 )
 def test_a_missing_resource_ends_a_stage_in_one_line(
-    workspace: Workspace, damage: str, limit: partial[None] | None, stage: str, said: str
+    workspace: Workspace, damage: str, limit: Callable[[], object] | None, stage: str, said: str
 ) -> None:
     workspace.run("sh", "-c", damage)
     printed = workspace.run("python", "-m", *f"stages.{stage}".split(), status=1, limit=limit)
