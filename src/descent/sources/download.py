@@ -65,10 +65,12 @@ def fetch(
         local = url.startswith("file://")
         try:
             # Not in `folder`: if the program is killed, pooch's temporary file stays.
-            with TemporaryDirectory() as staging, _time_limit(patience), replacing(folder / name) as part:
+            with TemporaryDirectory() as staging, _time_limit(patience):
                 retriever = pooch.Pooch(staging, "", {name: digest}, {name: url}, 0 if local else RETRIES)
                 transfer = _copy if local else partial(_download, bar=bar, silence=silence)
-                shutil.copyfile(retriever.fetch(name, downloader=transfer), part)
+                received = retriever.fetch(name, downloader=transfer)
+                with replacing(folder / name) as part:
+                    shutil.copyfile(received, part)
             return
         except (DownloadError, ValueError, requests.RequestException) as error:
             refusals.append(f"{_line(url)}: {_line(_reason(error))}")
@@ -94,13 +96,14 @@ def _copy(url: str, output: str, _: object) -> None:
 def _download(url: str, output: str, _: object, *, bar: "tqdm[None]", silence: float) -> None:
     """Download over HTTP(S); a DownloadError is final, pooch tries again after other errors."""
     session = requests.Session()
-    session.auth = lambda request: request  # Requests would send passwords of ~/.netrc
+    session.auth = lambda request: request  # otherwise passwords of ~/.netrc are sent
+    # Otherwise the body of a redirect is read, which may never end.
+    session.resolve_redirects = lambda *_, **__: iter(())  # type: ignore[method-assign]
     headers = {"User-Agent": "descent", "Accept-Encoding": "identity"}
     for _ in range(REDIRECTS + 1):
         if not url.startswith(("http://", "https://")) or USER.search(url):
             raise DownloadError("a mirror is a folder, file://…, http://… or https://…, without a user's name")
         try:
-            # Requests would follow a redirect to http://, after reading its body, which may never end.
             answer = session.get(url, headers=headers, timeout=silence, stream=True, allow_redirects=False)
         except ValueError as error:
             raise DownloadError(f"not an address: {_reason(error)}") from error

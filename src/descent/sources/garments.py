@@ -21,14 +21,8 @@ def top(pen: Pen, length: Numbers, sleeve: Numbers, hem: Numbers, neck: Numbers,
     bottom = (shoulder + length).clamp_max(0.92)
     angle, radius = pen.between(0.15, 0.6), pen.between(0.11, 0.16) + bulk / 3
     body = pen.upright(shoulder, bottom, chest, chest * hem)
-    reach_x, reach_y = sleeve * angle.sin(), sleeve * angle.cos()
-    arms = pen.pair(
-        lambda side: pen.stroke(
-            pen.at(side * (chest - 0.06), shoulder + radius),
-            pen.at(side * (chest - 0.06 + reach_x), shoulder + radius + reach_y),
-            radius,
-        )
-    )
+    x, y, reach_x, reach_y = chest - 0.06, shoulder + radius, sleeve * angle.sin(), sleeve * angle.cos()
+    arms = pen.pair(lambda side: pen.stroke(pen.at(side * x, y), pen.at(side * (x + reach_x), y + reach_y), radius))
     collar = pen.ellipse(pen.at(0.0, shoulder), pen.between(0.14, 0.22), neck)
     return without(union(body, arms), collar), shoulder
 
@@ -60,13 +54,8 @@ def dress(pen: Pen) -> Garment:
     bodice = pen.upright(shoulder, waist, narrow + pen.between(0.02, 0.16), narrow)
     skirt = pen.upright(waist - 0.05, hem, narrow, narrow + pen.between(0.05, 0.4))
     long = pen.chance(0.4) * pen.between(0.1, 0.9)
-    arms = pen.pair(
-        lambda side: pen.stroke(
-            pen.at(side * narrow, shoulder + 0.12),
-            pen.at(side * (narrow + 0.05 + long * 0.3), shoulder + 0.14 + long),
-            0.08,
-        )
-    )
+    x, y = narrow + 0.05 + long * 0.3, shoulder + 0.14 + long
+    arms = pen.pair(lambda side: pen.stroke(pen.at(side * narrow, shoulder + 0.12), pen.at(side * x, y), 0.08))
     collar = pen.ellipse(pen.at(0.0, shoulder), pen.between(0.08, 0.16), pen.between(0.05, 0.25))
     return without(union(bodice, skirt, arms), collar), 1.0
 
@@ -135,15 +124,9 @@ def ankle_boot(pen: Pen) -> Garment:
 def shoe(pen: Pen, height: Numbers) -> tuple[Raster, Numbers]:
     """Draw a shoe in profile, toe to the left; return it with the height of the ground."""
     ground, toe = pen.between(0.25, 0.5), pen.between(0.12, 0.25)
-    instep = pen.between(-0.35, 0.0)
-    shape = pen.polygon(
-        pen.at(-0.9, ground - toe),
-        pen.at(instep, ground - height),
-        pen.at(0.85, ground - height * pen.between(0.9, 1.1)),
-        pen.at(0.88, ground),
-        pen.at(-0.92, ground),
-    )
-    return shape, ground
+    instep, back = pen.between(-0.35, 0.0), height * pen.between(0.9, 1.1)
+    upper = pen.at(-0.9, ground - toe), pen.at(instep, ground - height), pen.at(0.85, ground - back)
+    return pen.polygon(*upper, pen.at(0.88, ground), pen.at(-0.92, ground)), ground
 
 
 GARMENTS = (t_shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle_boot)  # in order of the labels
