@@ -96,15 +96,6 @@ def with_chunk(kind: bytes, content: bytes) -> Callable[[Path], object]:
     return damage
 
 
-def without_palette(path: Path) -> None:
-    """Rename the chunk with the palette."""
-    with Image.open(path) as picture:
-        picture.convert("P").save(path)
-    whole = path.read_bytes()
-    start = whole.index(b"PLTE") - 4
-    path.write_bytes(whole[:start] + whole[start + 12 + int.from_bytes(whole[start : start + 4], "big") :])
-
-
 def linked(path: Path) -> None:
     """Move a folder away, and link to it."""
     path.rename(path.parent.parent / "elsewhere")
@@ -139,7 +130,6 @@ NO_PNG, LINK = "no PNG file, whose name ends in .png; move it away", "a link, an
         ("a header that promises 10¹⁰ pixels", FIRST, huge, BROKEN),
         ("a second header of another size", FIRST, two_headed, BROKEN),
         ("EXIF data that is none", FIRST, with_chunk(b"eXIf", b"II*"), BROKEN),
-        ("a palette that is missing", FIRST, without_palette, BROKEN),
         ("a text of 50 MB", FIRST, with_chunk(b"zTXt", LONG), BROKEN),
         (
             "a picture that cannot be read",

@@ -67,9 +67,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
 
 
-def fetch_quietly(mirrors: list[str], folder: Path, bar: "tqdm[None] | None" = None, **limits: float) -> None:
+def fetch_quietly(mirrors: list[str], folder: Path, **limits: float) -> None:
     """Fetch the file, without a progress bar."""
-    fetch("file.gz", DIGEST, mirrors, folder, tqdm(disable=True) if bar is None else bar, **limits)
+    fetch("file.gz", DIGEST, mirrors, folder, tqdm(disable=True), **limits)
 
 
 def test_nothing_is_sent_but_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_progress_is_reported_to_the_last_byte(tmp_path: Path) -> None:
         (tmp_path / "bar").open("w") as file,
         tqdm(file=file, mininterval=1e9) as bar,
     ):
-        fetch_quietly([address], tmp_path, bar)
+        fetch("file.gz", DIGEST, [address], tmp_path, bar)
         assert (bar.n, bar.total) == (len(CONTENT), len(CONTENT))
 
 

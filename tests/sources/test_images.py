@@ -13,23 +13,15 @@ from tqdm import tqdm
 from descent.io.errors import DataError, DownloadError
 from descent.io.files import sha256
 from descent.io.layout import SOURCE
-from descent.io.schema import Data, Params, PublishedImages
+from descent.io.schema import Drawn, Params, PublishedImages
 from descent.sources.garments import draw_garments
-from descent.sources.images import obtain_images
+from descent.sources.images import ImageSettings, obtain_images
 from descent.sources.published import DRAWN, FASHION_CLASSES, FILES, FOLDER, OTHERS, PUBLISHED, title, warning
 from descent.sources.raw import read_raw
 from descent.sources.vision import torchvision
 from tests.sources.test_pictures import fill
 
-DATA = Data.model_validate(
-    {
-        "images": "fashion-mnist",
-        "mirrors": {},
-        "fallback": "drawn",
-        "drawn": {"train": 20, "test": 20},
-        "diabetes_test_share": 0.2,
-    }
-)
+SETTINGS = ImageSettings(images="fashion-mnist", mirrors={}, fallback="drawn", drawn=Drawn(train=20, test=20))
 
 
 def idx(array: torch.Tensor) -> bytes:
@@ -47,7 +39,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / FILES[part]).write_bytes(idx(tensor))
     digests = {part: sha256(folder / file) for part, file in FILES.items()}
     for name, published in PUBLISHED.items():
-        monkeypatch.setitem(PUBLISHED, name, published._replace(sha256=digests))  # type: ignore[arg-type]
+        monkeypatch.setitem(PUBLISHED, name, published._replace(sha256=digests))
     return folder
 
 
@@ -55,18 +47,18 @@ def obtained(
     raw: Path,
     own_mirror: Path | None = None,
     pictures: Path = Path(),  # noqa: B008 - it cannot be changed
-    **changes: object,
+    **changes: Any,  # noqa: ANN401 - each setting has its own type
 ) -> tuple[dict[str, str], list[str]]:
     """Obtain images; return what is recorded of them, and the names of the files that were downloaded."""
     downloads: list[str] = []
 
     @contextmanager
-    def progress(name: str, unit: str) -> Iterator["tqdm[None]"]:
+    def progress(name: str, unit: str) -> Iterator["tqdm[Any]"]:
         downloads.append(name)
         yield tqdm(disable=True)
 
-    data = DATA.model_copy(update=changes)
-    return obtain_images(data, 0, raw, pictures, str(own_mirror) if own_mirror else None, progress), downloads
+    own = str(own_mirror) if own_mirror else None
+    return obtain_images(SETTINGS._replace(**changes), 0, raw, pictures, own, progress), downloads
 
 
 def test_only_missing_and_wrong_files_are_downloaded(tmp_path: Path, mirror: Path) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 from urllib.request import url2pathname
 
@@ -35,7 +36,7 @@ def fetch(
     digest: str,
     mirrors: Sequence[str],
     folder: Path,
-    bar: "tqdm[None]",
+    bar: "tqdm[Any]",
     *,
     silence: float = 15.0,
     patience: float = 1800.0,
@@ -93,7 +94,7 @@ def _copy(url: str, output: str, _: object) -> None:
         raise DownloadError(_reason(error)) from error
 
 
-def _download(url: str, output: str, _: object, *, bar: "tqdm[None]", silence: float) -> None:
+def _download(url: str, output: str, _: object, *, bar: "tqdm[Any]", silence: float) -> None:
     """Download over HTTP(S); a DownloadError is final, pooch tries again after other errors."""
     session = requests.Session()
     session.auth = lambda request: request  # otherwise passwords of ~/.netrc are sent

@@ -3,21 +3,30 @@
 import json
 import logging
 import os.path
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from descent.io.errors import DataError, DownloadError
 from descent.io.layout import SOURCE
-from descent.io.schema import Data
+from descent.io.schema import Drawn, PublishedImages
 from descent.sources.published import DRAWN, FASHION_CLASSES, FASHION_MNIST, FILES, FOLDER, OTHERS, PUBLISHED, lacking
 
 log = logging.getLogger(__name__)
 
 
+class ImageSettings(NamedTuple):
+    """The parameters under `data` of params.yaml that decide on the images."""
+
+    images: PublishedImages | Literal["folder"]
+    mirrors: Mapping[PublishedImages, Sequence[str]]
+    fallback: Literal["drawn", "none"]
+    drawn: Drawn
+
+
 def obtain_images(
-    data: Data,
+    data: ImageSettings,
     seed: int,
     raw: Path,
     pictures: Path,
@@ -81,7 +90,7 @@ def check_no_other_files(raw: Path) -> None:
 
 
 def fetch_published(
-    name: str, mirrors: list[str], raw: Path, own_mirror: str | None, progress: Callable[..., Any]
+    name: str, mirrors: Sequence[str], raw: Path, own_mirror: str | None, progress: Callable[..., Any]
 ) -> None:
     """Download the files of a published set that are missing or wrong."""
     if own_mirror:
@@ -95,7 +104,7 @@ def fetch_published(
                 fetch(file, digest, mirrors, raw, bar)
 
 
-def why_not_synthetic(data: Data, raw: Path, own_mirror: str | None) -> str | None:
+def why_not_synthetic(data: ImageSettings, raw: Path, own_mirror: str | None) -> str | None:
     """Return the remedy where synthetic garments are not allowed: the user named a mirror, or has a published file."""
     hint = f"Set DESCENT_MIRROR to a folder or address that has the files {', '.join(FILES.values())}"
     kept = FILES.values() - lacking(raw, data.images).keys()

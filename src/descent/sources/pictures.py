@@ -96,7 +96,7 @@ def _grey(path: Path, size: tuple[int, ...] | None) -> UInt8[np.ndarray, "height
         raise DataError(f"{_shown(path)}: no PNG file, whose name ends in .png; move it away")
     try:
         # Pillow's warnings are errors here.
-        with catch_warnings(action="error"), Image.open(path, formats=["PNG"]) as picture:
+        with catch_warnings(action="error"), path.open("rb") as file, Image.open(file, formats=["PNG"]) as picture:
             if not {picture.width, picture.height} <= set(SIDES):
                 raise DataError(f"{_shown(path)}: a side has {SIDES[0]} to {SIDES[-1]} pixels")
             if "16" in str(picture.tile):
