@@ -16,7 +16,7 @@ Raster = Float[Tensor, "n pixels"]  # a signed distance, or a shade, at each pix
 Numbers = Float[Tensor, " n"]  # one for each image
 
 
-class Pencil:
+class Pen:
     """Draws random numbers and shapes for `n` images at once."""
 
     def __init__(self, points: Points, rng: torch.Generator) -> None:
