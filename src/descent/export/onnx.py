@@ -33,11 +33,7 @@ class FromBytes(nn.Module):
 
 
 def mean_border(x: Float[Tensor, "n 1 height width"]) -> float:
-    """Return the mean brightness of the four edges of all images, from 0 for black to 255 for white.
-
-    Args:
-        x: Pixels in [0, 1].
-    """
+    """Return the mean brightness of the four edges of images in [0, 1], from 0 for black to 255 for white."""
     edges = torch.cat([x[:, 0, 0], x[:, 0, -1], x[:, 0, :, 0], x[:, 0, :, -1]], dim=1)
     return edges.double().mean().item() * 255
 
@@ -48,19 +44,11 @@ def export(
     """Write a classifier of grey images as ONNX; the bytes depend on the arguments alone.
 
     The file takes `images`, n × height × width bytes, and gives `logits` and `probabilities`, n × classes. Its metadata
-    has `classes`, their names in order as JSON, and `border`, by which `classify.py` recognises inverted pictures.
-
-    Args:
-        model: Maps pixels in [0, 1] to logits; in evaluation mode.
-        path: The file to write.
-        size: Height and width of the images.
-        classes: Names of the classes.
-        border: `mean_border` of the training images.
-        description: Text for the file's `doc_string`.
+    has `classes`, their names in order as JSON, and `border`, the `mean_border` of the training images, by which
+    `classify.py` recognises inverted pictures; `description` is its `doc_string`. `model` is in evaluation mode.
     """
     example = torch.zeros(2, *size, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what torch says to itself
+    with warnings.catch_warnings(action="ignore"):  # what torch says to itself
         program = torch.onnx.export(
             FromBytes(model),
             (example,),
@@ -89,13 +77,7 @@ def export(
 def compare(
     model: nn.Module, path: Path, x: Float[Tensor, "n 1 height width"], batch_size: int
 ) -> dict[str, float | int]:
-    """Hold an exported classifier to the one it was made of, image by image.
-
-    Args:
-        model: The classifier.
-        path: What `export` made of it.
-        x: Pixels in [0, 1], each a multiple of 1/255.
-        batch_size: Images per pass.
+    """Compare the exported classifier with the original, image by image; pixels are multiples of 1/255 in [0, 1].
 
     Returns:
         The `largest_difference` of a logit, how many `images` were compared, and the `other_classes` among their

@@ -1,5 +1,6 @@
 """The results of a study, read from its tables and metrics."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -41,12 +42,7 @@ class StudyResults(NamedTuple):
     @property
     def epsilons(self) -> list[str]:
         """Each ε of the attack, as the columns of the summary name it; empty without an attack."""
-        names = [str(name) for name in self.summary]
-        return [
-            name.removeprefix("accuracy_at_").removesuffix("_mean")
-            for name in names
-            if name.startswith("accuracy_at_") and name.endswith("_mean")
-        ]
+        return [found[1] for name in self.summary if (found := re.fullmatch("accuracy_at_(.*)_mean", str(name)))]
 
     def series(self, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         """Yield name and rows of each series; with a single parameter, all rows under an empty name."""
@@ -55,19 +51,13 @@ class StudyResults(NamedTuple):
             return
         *others, _ = self.parameters
         for values, rows in table.groupby(others, sort=False):
-            yield (
-                ", ".join(
-                    f"{parameter_label(name)} {format_value(value)}" for name, value in zip(others, values, strict=True)
-                ),
-                rows,
-            )
+            named = zip(map(parameter_label, others), map(format_value, values), strict=True)
+            yield ", ".join(map(" ".join, named)), rows
 
     def setting(self, row: Mapping[Any, Any]) -> str:
         """Name the setting of a row of the summary."""
-        return ", ".join(
-            format_value(row[name]) if name == "run" else f"{name} = {format_value(row[name])}"
-            for name in self.parameters
-        )
+        values = {name: format_value(row[name]) for name in self.parameters}
+        return ", ".join(value if name == "run" else f"{name} = {value}" for name, value in values.items())
 
 
 def format_value(value: object) -> str:
