@@ -22,10 +22,9 @@ class Measured(NamedTuple):
 
 
 def model_card(name: str, run: Run, evaluation: Evaluation, bench: Bench, measured: Measured) -> str:
-    """Write the card of a classifier (Mitchell et al. 2019, arXiv:1810.03993, for what belongs on one).
+    """Write the card of a classifier (Mitchell et al. 2019, arXiv:1810.03993) as Hugging Face's hub reads it.
 
-    Returns:
-        Markdown after a head in YAML, as Hugging Face's hub reads it.
+    That is Markdown after a head in YAML.
     """
     source, card, head = measured.data["source"], templates().get_template("card.md"), StringIO()
     published, task = PUBLISHED.get(source), "image-classification"
@@ -45,16 +44,6 @@ def model_card(name: str, run: Run, evaluation: Evaluation, bench: Bench, measur
         "model-index": [{"name": name, "results": [result]}],
     }
     YAML().dump(entries, head)
-    content = card.render(
-        measured._asdict(),
-        head=head.getvalue(),
-        name=name,
-        run=run,
-        bench=bench,
-        images=title(source),
-        credit=published.credit if published else None,
-        licensed=identifier is not None,
-        measured=min(evaluation.train_subset, measured.data["train_images"]),
-        pgd_images=min(bench.pgd.images, measured.data["test_images"]),
-    )
-    return f"{content}\n"
+    known = measured._asdict() | {"name": name, "run": run, "evaluation": evaluation, "bench": bench}
+    words = {"images": title(source), "published": published, "identifier": identifier, "head": head.getvalue()}
+    return f"{card.render(known, **words)}\n"

@@ -20,7 +20,7 @@ OPSET, IR_VERSION = 20, 9
 
 
 class FromBytes(nn.Module):
-    """What is to be exported: a classifier that takes images as they are stored, and tells probabilities besides."""
+    """A classifier that takes images as bytes, and returns probabilities too."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -45,13 +45,12 @@ def export(
 
     The file takes `images`, n × height × width bytes, and gives `logits` and `probabilities`, n × classes. Its metadata
     has `classes`, their names in order as JSON, and `border`, the `mean_border` of the training images, by which
-    `classify.py` recognises inverted pictures; `description` is its `doc_string`. `model` is in evaluation mode.
+    `classify.py` recognises inverted pictures. `model` is in evaluation mode; `description` is for `doc_string`.
     """
-    example = torch.zeros(2, *size, dtype=torch.uint8)
     with warnings.catch_warnings(action="ignore"):  # what torch says to itself
         program = torch.onnx.export(
             FromBytes(model),
-            (example,),
+            (torch.zeros(2, *size, dtype=torch.uint8),),
             input_names=["images"],
             output_names=["logits", "probabilities"],
             dynamic_shapes={"images": {0: torch.export.Dim("n")}},
@@ -77,11 +76,9 @@ def export(
 def compare(
     model: nn.Module, path: Path, x: Float[Tensor, "n 1 height width"], batch_size: int
 ) -> dict[str, float | int]:
-    """Compare the exported classifier with the original, image by image; pixels are multiples of 1/255 in [0, 1].
+    """Compare an exported classifier with its original on images whose pixels are multiples of 1/255.
 
-    Returns:
-        The `largest_difference` of a logit, how many `images` were compared, and the `other_classes` among their
-        predictions.
+    Returns how many `images` there are, the `largest_difference` of a logit, and how many have `other_classes`.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = torch.get_num_threads()

@@ -11,12 +11,6 @@ from descent.sources.published import FASHION_MNIST, PUBLISHED, title
 MetricsByRun = Mapping[str, Mapping[str, Any]]
 
 VERDICTS = {True: "holds", False: "does not hold", None: "not measured"}
-# The kind of run that a section is about, and a metric that only this kind has.
-KINDS = {
-    "regression": ("linear regression", "hovering_excess_over_least_squares"),
-    "adversarial": ("attacked classifier", "median_flipping_epsilon"),
-}
-CLASSIFIER = ("classifier", "final_test_accuracy")
 
 
 class Claim(NamedTuple):
@@ -45,7 +39,7 @@ def claims(source: str, theory: Mapping[str, Any], trained: MetricsByRun, attack
     for rule in table["claims"]:
         section, names = rule["section"], rule.get("runs", [])
         runs = attacked if section == "adversarial" else trained
-        why = next(filter(None, (_lacking(runs, name, *KINDS.get(section, CLASSIFIER)) for name in names)), None)
+        why = next(filter(None, (_lacking(runs, name, *table["kinds"][section]) for name in names)), None)
         if names and section != "regression" and source != FASHION_MNIST:
             why = f"The images are {title(source)}; the claim is about {PUBLISHED[FASHION_MNIST].title}."
         holds, shows = None, why

@@ -18,8 +18,8 @@ from descent.report.style import (
     band,
     data_label,
     finished,
+    finished_robustness,
     literal,
-    mark_chance_level,
     new_figure,
     new_panel,
     text_width,
@@ -89,17 +89,15 @@ def robust_accuracies(title: str, curves: Curves, classes: int, source: str) -> 
     for marker, (name, curve) in zip(cycle("os^Dv*P"), curves.items(), strict=False):
         columns = (curve[column] for column in ("epsilon", "accuracy", "low", "high"))
         band(axes, *columns, marker=marker, ms=7, label=name)
-    mark_chance_level(axes, classes)
-    return finished(axes, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1), percent=True)
+    return finished_robustness(axes, classes)
 
 
 def flipping_epsilons(quantiles: Curves, classes: Sequence[str], source: str) -> Figure:
     """Draw the smallest ε that flips an image, by class: median, and the ranges of 50 % and 90 % of the images."""
     title, names = "Smallest ε that flips an image: median, half, nine tenths", [literal(name) for name in classes]
     row = max(0.5 if len(classes) <= MOST_NUMBERS else 0.36, 0.09 * len(quantiles))
-    axes = new_figure(
-        title, data_label(source), (5.2 + max(1, text_width(names, 13)), 2.2 + row * len(classes))
-    ).subplots()
+    size = (5.2 + max(1, text_width(names, 13)), 2.2 + row * len(classes))
+    axes = new_figure(title, data_label(source), size).subplots()
     for index, (colour, (name, table)) in enumerate(zip(cycle(COLOURS), quantiles.items(), strict=False)):
         grid = table.pivot_table(index="series", columns="quantile", values="epsilon").reindex(list(classes))
         places = [place + 0.8 * ((index + 0.5) / len(quantiles) - 0.5) for place in range(len(classes))]
@@ -118,8 +116,8 @@ def transfer_matrix(accuracies: pd.DataFrame, epsilon: float, source: str) -> Fi
     """Draw the accuracy of each classifier on the adversarial examples crafted on each."""
     names = list(accuracies["source"].unique())
     grid = accuracies.pivot(index="source", columns="target", values="accuracy").loc[names, names]
-    axes = _matrix(f"Accuracy on images moved by ε = {epsilon:g}", grid, source, "{:.1%}", cell=0.85, fontsize=12)
-    return finished(axes, xlabel="tried on", ylabel="crafted on")
+    title, labels = f"Accuracy on images moved by ε = {epsilon:g}", ("tried on", "crafted on")
+    return _matrix(title, grid, labels, source, "{:.1%}", cell=0.85, fontsize=12)
 
 
 def confusion_matrix(name: str, counts: pd.DataFrame, epsilon: float, source: str) -> Figure:
@@ -128,11 +126,12 @@ def confusion_matrix(name: str, counts: pd.DataFrame, epsilon: float, source: st
     grid = counts.pivot(index="actual", columns="predicted", values="images").loc[classes, classes]
     shares = grid.div(grid.sum(axis=1).clip(lower=1), axis="index")
     title = f"{name}: moved by ε = {epsilon:g}, share of each true class"
-    axes = _matrix(title, shares, source, "{:.0%}", cell=0.45, fontsize=8.5)
-    return finished(axes, xlabel="predicted class", ylabel="true class")
+    return _matrix(title, shares, ("predicted class", "true class"), source, "{:.0%}", cell=0.45, fontsize=8.5)
 
 
-def _matrix(title: str, grid: pd.DataFrame, source: str, number: str, cell: float, fontsize: float) -> Axes:
+def _matrix(
+    title: str, grid: pd.DataFrame, labels: tuple[str, str], source: str, number: str, cell: float, fontsize: float
+) -> Figure:
     """Draw shares as a heat map: with numbers in cells of `cell` inches, or, if there are many, with a colour bar."""
     shares, room = grid.to_numpy(), len(grid) <= MOST_NUMBERS
     names = [wrapped(literal(str(name)), 3.2, TICKS) for name in grid]
@@ -153,7 +152,7 @@ def _matrix(title: str, grid: pd.DataFrame, source: str, number: str, cell: floa
     axes.set_xticks(range(len(names)), names, fontsize=TICKS, **turned)
     axes.set_yticks(range(len(names)), names, fontsize=TICKS)
     axes.grid(visible=False)
-    return axes
+    return finished(axes, xlabel=labels[0], ylabel=labels[1])
 
 
 def _divergence(metrics: Mapping[str, Any]) -> str:

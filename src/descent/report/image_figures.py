@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from descent.attacks.gradient_sign import moved
-from descent.report.style import data_label, hide_axes, literal, new_figure, text_width, wrapped
+from descent.report.style import data_label, literal, new_figure, text_width, wrapped
 
 # The colours of −1, 0 and +1.
 SIGNS = torch.tensor([[33, 102, 172], [255, 255, 255], [178, 24, 43]], dtype=torch.uint8)
@@ -35,8 +35,7 @@ def gallery(name: str, examples: Mapping[str, Tensor], classes: Sequence[str], s
         grid[1, 0].set_title("no image is flipped")
     for row, words in zip(grid, cycle(("clean", "direction: +ε red,\n−ε blue, 0 white", "adversarial")), strict=False):
         row[0].set_ylabel(words, fontsize=11)
-    for axes in grid.flat:
-        hide_axes(axes)
+    _hide_axes(grid.flat)
     return figure
 
 
@@ -53,8 +52,7 @@ def bag_becomes_t_shirt(
         row[0].set_ylabel(wrapped(name, 2, 12), fontsize=12)
     if not bags:
         grid[0, 1].set_title("no bag does so")
-    for axes in grid.flat:
-        hide_axes(axes)
+    _hide_axes(grid.flat)
     return figure
 
 
@@ -63,8 +61,7 @@ def slider_sheets(
 ) -> tuple[UInt8[Tensor, "height width"], UInt8[Tensor, "height size 3"]]:
     """Lay out the tensors named `slider.…` for the slider of the page, images from top to bottom.
 
-    Returns:
-        The adversarial images, ε growing from left to right; the directions of the perturbations, +1 red and −1 blue.
+    First the adversarial images, ε growing from left to right; then the directions, +1 red and −1 blue.
     """
     named = _named(examples, "slider")
     clean, direction = (named[name].squeeze(1) for name in ("clean", "direction"))
@@ -74,6 +71,13 @@ def slider_sheets(
 
 def _named(examples: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{group}."): tensor for name, tensor in examples.items() if name.startswith(f"{group}.")}
+
+
+def _hide_axes(grid: Iterable[Axes]) -> None:
+    for axes in grid:
+        axes.set(xticks=[], yticks=[])
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
 
 
 def _triptych(

@@ -31,9 +31,8 @@ def templates() -> Environment:
 def math(latex: str, display: str = "inline") -> Markup:
     """Convert LaTeX to MathML, which a browser renders without a script."""
     formula = Markup(convert(latex, display=display))  # noqa: S704 - written in the template
-    if display == "inline":
-        return formula
-    return Markup('<div class="formula" tabindex="0" role="group" aria-label="Formula">{}</div>').format(formula)
+    block = Markup('<div class="formula" tabindex="0" role="group" aria-label="Formula">{}</div>')
+    return formula if display == "inline" else block.format(formula)
 
 
 def inlined(svg: str, name: str, alt: str) -> Markup:

@@ -43,11 +43,9 @@ def report_page(results: ReportInputs) -> str:
 
 
 def slider(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dict[str, Any]:
-    """Lay out the probabilities for the slider.
+    """Lay out the slider: `epsilons` by step, `images` by true class, `probabilities` by image, step and class.
 
-    Returns:
-        `epsilons`, one for each step; the `steps` that a page without a script shows; `images`, the true class of
-        each; `probabilities` by image, step and class.
+    `steps` are those that a page without a script shows.
     """
     epsilons, images = (list(dict.fromkeys(row[name] for row in rows)) for name in ("epsilon", "series"))
     last = len(epsilons) - 1

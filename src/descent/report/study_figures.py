@@ -11,16 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from descent.report.colours import COLOURS, INK, PURPLE
-from descent.report.study_results import StudyResults, format_value, parameter_label
+from descent.report.study_results import LABELS, StudyResults, format_value
 from descent.report.style import (
     ACCURACY,
     DIABETES,
     ENTROPY,
-    EPSILON,
     band,
     data_label,
     finished,
-    mark_chance_level,
+    finished_robustness,
     new_panel,
     wrapped,
 )
@@ -32,8 +31,7 @@ FARTHEST = 0.15
 # More labels than this are rotated.
 MOST_UPRIGHT = 7
 # A larger excess over the optimum comes from a diverging loss.
-LARGEST_EXCESS = 1e3
-SMALLEST_EXCESS = 1e-6
+SMALLEST_EXCESS, LARGEST_EXCESS = 1e-6, 1e3
 
 
 def study_figures(study: StudyResults) -> dict[str, Figure]:
@@ -93,8 +91,7 @@ def fgsm_accuracies(study: StudyResults) -> Figure:
         row = part[part[last] == value].head(1)
         ends = zip(*(pd.concat(_interval(row, f"accuracy_at_{name}")) for name in study.epsilons), strict=True)
         band(axes, epsilons, *ends, alpha=0.25, marker=marker, ms=6, label=_setting(last, value))
-    mark_chance_level(axes, study.metrics["classes"])
-    return finished(axes, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1), percent=True)
+    return finished_robustness(axes, study.metrics["classes"])
 
 
 def overfitting_epochs(study: StudyResults) -> Figure:
@@ -139,7 +136,7 @@ def excess_over_optimum(study: StudyResults) -> Figure:
     excesses = trials["hovering_excess_over_least_squares"].clip(lower=SMALLEST_EXCESS, upper=LARGEST_EXCESS)
     axes.set(xscale="log", yscale="log", ylim=(excesses.min() / 2, max(excesses.max(), 2)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    return finished(axes, xlabel=parameter_label(last), ylabel="excess over the optimum / optimum")
+    return finished(axes, xlabel=LABELS["learning_rate"], ylabel="excess over the optimum / optimum")
 
 
 def _panel(study: StudyResults, title: str, series: str = "") -> Axes:
@@ -165,8 +162,9 @@ def _values(axes: Axes, table: pd.DataFrame, name: str) -> None:
     upright = len(values) <= MOST_UPRIGHT
     labels = [wrapped(value, 4.8 / len(values) if upright else 2, 13) for value in values]
     axes.set_xticks(range(len(labels)), labels, rotation=0 if upright else 45, ha="center" if upright else "right")
-    axes.set_xlabel(parameter_label(name))
+    axes.set_xlabel(LABELS.get(name, name))
 
 
 def _setting(parameter: str, value: object) -> str:
-    return format_value(value) if parameter == "run" else f"{parameter_label(parameter)} = {format_value(value)}"
+    named = f"{LABELS.get(parameter, parameter)} = {format_value(value)}"
+    return format_value(value) if parameter == "run" else named

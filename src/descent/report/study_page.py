@@ -49,13 +49,7 @@ def paragraphs(study: StudyResults) -> list[str]:
     if not means.empty:
         widest = str((means.max() - means.min()).idxmax())
         least, *_, most = sorted(study.summary.loc[means.index].to_dict("records"), key=lambda row: row[widest])
-        facts["attack"] = {
-            "epsilon": widest.removeprefix("accuracy_at_").removesuffix("_mean"),
-            "least": study.setting(least),
-            "lowest": least[widest],
-            "most": study.setting(most),
-            "highest": most[widest],
-        }
+        facts |= {"least": least, "most": most, "widest": widest}
     written = templates().get_template("study.txt").render(facts, study=study, settings=settings, isna=pd.isna)
     return [re.sub(r"\s*\n\s*", " ", paragraph) for paragraph in re.split(r"\n\n+", written.strip()) if paragraph]
 

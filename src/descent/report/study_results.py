@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+# The names of parameters in legends and on axes, where they differ.
 LABELS = {"learning_rate": "learning rate", "weight_decay": "weight decay λ", "batch_size": "batch size"}
 
 
@@ -51,7 +52,7 @@ class StudyResults(NamedTuple):
             return
         *others, _ = self.parameters
         for values, rows in table.groupby(others, sort=False):
-            named = zip(map(parameter_label, others), map(format_value, values), strict=True)
+            named = ((LABELS.get(name, name), format_value(value)) for name, value in zip(others, values, strict=True))
             yield ", ".join(map(" ".join, named)), rows
 
     def setting(self, row: Mapping[Any, Any]) -> str:
@@ -63,8 +64,3 @@ class StudyResults(NamedTuple):
 def format_value(value: object) -> str:
     """Format the value of a parameter."""
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def parameter_label(parameter: str) -> str:
-    """Return the name of a parameter for legends and axes."""
-    return LABELS.get(parameter, parameter)

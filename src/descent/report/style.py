@@ -22,11 +22,8 @@ from descent.report.markup import TEMPLATES
 from descent.sources.published import DRAWN, title
 
 DIABETES = "diabetes data of scikit-learn"
-EPSILON, ACCURACY, ENTROPY = (
-    "ε, largest change of a pixel (white is 1)",
-    "share classified correctly",
-    "cross-entropy (nats)",
-)
+EPSILON = "ε, largest change of a pixel (white is 1)"
+ACCURACY, ENTROPY = "share classified correctly", "cross-entropy (nats)"
 TITLE, LEGEND = 13.5, 11.5
 # With more lines in the legend, the figure is higher.
 MOST_LINES = 2
@@ -38,10 +35,7 @@ def data_label(source: str) -> str:
 
 
 def new_figure(title: str, data: str | None, size: tuple[float, float]) -> Figure:
-    """Return an empty figure with a title and the name of its data; `size` is width and height in inches.
-
-    matplotlib's defaults and `figures.mplstyle` apply; a user's `matplotlibrc` is ignored.
-    """
+    """Return an empty figure with a title and its data, of this size in inches; a user's `matplotlibrc` is ignored."""
     mpl.rcParams.update(mpl.rcParamsDefault)
     mpl.rcParams.update(mpl.rc_params_from_file(TEMPLATES / "figures.mplstyle", use_default_template=False))
     figure = Figure(figsize=size, layout="constrained")
@@ -66,7 +60,6 @@ def finished(axes: Axes, *, log: Sequence[float] = (), percent: bool = False, **
 
     `log` lists the multiples of the powers of ten that are labelled on a logarithmic y axis.
     """
-    axes.set(**settings)
     if log:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=log))
@@ -74,6 +67,7 @@ def finished(axes: Axes, *, log: Sequence[float] = (), percent: bool = False, **
         axes.yaxis.set_minor_locator(NullLocator())
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set(**settings)
     figure, (handles, names) = cast(Figure, axes.figure), axes.get_legend_handles_labels()
     if handles:
         line = 0.65  # inches, with the space beside it
@@ -114,17 +108,11 @@ def wrapped(text: str, inches: float, fontsize: float) -> str:
     return "\n".join(wrapped_lines)
 
 
-def mark_chance_level(axes: Axes, classes: int) -> None:
-    """Mark the accuracy at chance level."""
+def finished_robustness(axes: Axes, classes: int) -> Figure:
+    """Return the figure of the axes with accuracies against ε, and mark chance level."""
     axes.axhline(1 / classes, color=INK, linestyle=":", linewidth=1.5)
     axes.annotate("guessing", (1, 1 / classes), (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
-
-
-def hide_axes(axes: Axes) -> None:
-    """Hide ticks, grid and spines."""
-    axes.set(xticks=[], yticks=[])
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
+    return finished(axes, percent=True, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
 
 
 def svg(figure: Figure) -> str:

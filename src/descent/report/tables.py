@@ -10,19 +10,11 @@ from descent.sources.published import warning
 Columns = Mapping[str, Callable[[Mapping[str, Any]], str]]
 
 
-def _accuracy(key: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda m: f"{m[key]:.1%}" if key in m else "–"
+def _number(key: str, form: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda m: "–" if m.get(key) is None else format(m[key], form)
 
 
-def _flipping_epsilon(m: Mapping[str, Any]) -> str:
-    return "–" if m["median_flipping_epsilon"] is None else f"{m['median_flipping_epsilon']:.3f}"
-
-
-def _bag(m: Mapping[str, Any]) -> str:
-    words = "{bag_clean_confidence:.3f} → {bag_t_shirt_confidence:.3f} (ε = {bag_epsilon:.3f})"
-    return "none" if m["bag_index"] is None else words.format_map(m)
-
-
+BAG = "{bag_clean_confidence:.3f} → {bag_t_shirt_confidence:.3f} (ε = {bag_epsilon:.3f})"
 # The columns of each table: heading, and the function that formats a run's cell from its metrics.
 REGRESSIONS: Columns = {
     "rate / (2/λmax)": "{learning_rate_over_threshold:.3f}".format_map,
@@ -44,13 +36,13 @@ CLASSIFIERS: Columns = {
     "test loss": "{final_test_loss:.3f}".format_map,
     "lowest at epoch": "{best_test_loss:.3f} at {best_epoch}".format_map,
     "test accuracy": "{final_test_accuracy:.2%}".format_map,
-    "overfits from epoch": lambda m: str(m["overfitting_epoch"] or "–"),
+    "overfits from epoch": _number("overfitting_epoch", "d"),
 }
 ATTACKS: Columns = {
-    **{f"ε = {epsilon}": _accuracy(f"accuracy_at_{epsilon}") for epsilon in ("0", "0.01", "0.05", "0.1")},
-    "PGD at 0.1": _accuracy("pgd_accuracy_at_0.1"),
-    "median ε that flips": _flipping_epsilon,
-    "Bag → T-shirt/top": _bag,
+    **{f"ε = {epsilon}": _number(f"accuracy_at_{epsilon}", ".1%") for epsilon in ("0", "0.01", "0.05", "0.1")},
+    "PGD at 0.1": _number("pgd_accuracy_at_0.1", ".1%"),
+    "median ε that flips": _number("median_flipping_epsilon", ".3f"),
+    "Bag → T-shirt/top": lambda m: "none" if m["bag_index"] is None else BAG.format_map(m),
 }
 
 
@@ -64,11 +56,7 @@ class Table(NamedTuple):
 def result_tables(
     trained: Mapping[str, Mapping[str, Any]], attacked: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Table]:
-    """Return a table of metrics for each kind of run, from `metrics/{train,attack}/RUN.json` by run.
-
-    `regression` has the linear regressions only; `others` has the regressions with other models, whose optimum is
-    unknown.
-    """
+    """Return a table for each kind of run; `others` are the regressions with other models, whose optimum is unknown."""
 
     def table(kind: str, columns: Columns, runs: Mapping[str, Mapping[str, Any]], needed: str = "") -> Table:
         rows = []

@@ -88,10 +88,8 @@ def learning_rate(losses: pd.DataFrame, metrics: Mapping[str, Any], rates: Seque
     axes.axvline(worst, color=PURPLE, linestyle=":", label="2/λmax of the worst batch")
     foot = axes.get_xaxis_transform()
     axes.plot(rates, [0.03] * len(rates), "^", color=INK, transform=foot, label="learning rates of the runs")
-    axes.set(xscale="log", xlabel="learning rate, as a multiple of 2/λmax", ylabel="mean squared error")
-    figure = finished(axes, log=(1, 2, 3, 5))
-    axes.set_ylim(top=ceiling)
-    return figure
+    words = {"xlabel": "learning rate, as a multiple of 2/λmax", "ylabel": "mean squared error"}
+    return finished(axes, log=(1, 2, 3, 5), xscale="log", ylim=(None, ceiling), **words)
 
 
 def broadcasting(losses: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
