@@ -20,14 +20,18 @@ def needs_chromium(test: Callable[..., None]) -> Callable[..., None]:
 
 
 class Watched:
-    """A page, the addresses beyond the file itself that it asked for, and the errors that it reported."""
+    """A page, the addresses that it asked for, and the errors that it reported."""
 
     def __init__(self, page: Page) -> None:
-        self.page, self.outside, self.errors = page, list[str](), list[str]()
-        local = ("file://", "data:", "blob:")
-        page.on("request", lambda request: request.url.startswith(local) or self.outside.append(request.url))
+        self.page, self.requests, self.errors = page, list[str](), list[str]()
+        page.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+
+    @property
+    def outside(self) -> list[str]:
+        """Return every address beyond the file itself."""
+        return [url for url in self.requests if not url.startswith(("file://", "data:", "blob:"))]
 
 
 @contextmanager

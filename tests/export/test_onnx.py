@@ -117,7 +117,7 @@ def test_the_script_needs_three_packages_and_names_a_missing_one(
     assert "pip install numpy onnxruntime pillow" in classify()
 
 
-def turned(orientation: int) -> dict[int, int]:
+def turned(orientation: int) -> Image.Exif:
     """Return the EXIF data of a camera that was held in another orientation."""
     exif = Image.Exif()
     exif[274] = orientation
@@ -258,14 +258,11 @@ def test_what_is_no_classifier_of_ours_is_refused(
 def test_the_script_prints_the_most_probable_classes_in_any_encoding(classifier: Path, tmp_path: Path) -> None:
     changed(tmp_path / "b.onnx", classifier, [f"\u8863{name}" for name in CLASSES])
     GREY.save(tmp_path / "a.png")
-    command, environment = (
-        [sys.executable, SCRIPT, tmp_path / "b.onnx", tmp_path / "a.png"],
-        {"PYTHONIOENCODING": "ascii"},
-    )
-    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, *map(str, (SCRIPT, tmp_path / "b.onnx", tmp_path / "a.png"))]
+    done = subprocess.run(command, env={"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=True)
     with torch.no_grad():
         ranked = MODEL(torch.from_numpy(SHOWN)[None, None] / 255)[0].argsort(descending=True)
-    assert re.findall("% +(.*)", said) == [rf"\u8863{CLASSES[place]}" for place in ranked[:3]]
+    assert re.findall("% +(.*)", done.stdout) == [rf"\u8863{CLASSES[place]}" for place in ranked[:3]]
 
 
 @pytest.mark.slow

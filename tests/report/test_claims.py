@@ -153,14 +153,13 @@ MLP_CLAIMS = ["from around epoch", "training loss falls", "MLP: the test accurac
     ],
 )
 def test_a_claim_about_a_missing_diverged_or_other_run_is_not_measured(run: str, words: list[str]) -> None:
-    kind, name = ("attacked", "mlp") if run == "attacked" else ("trained", run)
-    runs: dict[str, Any] = ATTACKED if run == "attacked" else TRAINED
+    name, runs = ("mlp", ATTACKED) if run == "attacked" else (run, TRAINED)
     for changed, shows in (
         ({other: metrics for other, metrics in runs.items() if other != name}, f"There is no {name} here"),
         (runs | {name: runs[name] | {"diverged": True, "diverged_epoch": 3}}, f"{name} diverged in epoch 3."),
         (runs | {name: {"test_r2": 0.4}}, f"{name} is no "),
     ):
-        judged = judge(**{kind: changed})
+        judged = judge(attacked=changed) if run == "attacked" else judge(trained=changed)
         open_ones = [claim for claim in judged.values() if claim.holds is None]
         assert open_ones == [find(judged, word) for word in words]
         assert all(claim.verdict == "not measured" and shows in claim.shows for claim in open_ones)

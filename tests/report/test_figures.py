@@ -58,7 +58,7 @@ def pictures(shown: int, bags: int, classes: int) -> dict[str, torch.Tensor]:
     return tensors | {"slider.epsilon": torch.tensor([0.1])}
 
 
-def pairs(names: Sequence[str], columns: Sequence[str], values: Sequence[float]) -> pd.DataFrame:
+def pairs(names: Sequence[str], columns: list[str], values: Sequence[float]) -> pd.DataFrame:
     """Return a table with a row for each pair of names."""
     rows = [(a, b, value) for (a, b), value in zip(((a, b) for a in names for b in names), values, strict=True)]
     return pd.DataFrame(rows, columns=columns)
@@ -66,7 +66,7 @@ def pairs(names: Sequence[str], columns: Sequence[str], values: Sequence[float])
 
 def confusion(classes: Sequence[str]) -> pd.DataFrame:
     """Return a confusion matrix with all images classified correctly."""
-    return pairs(classes, ["actual", "predicted", "images"], (100 * np.eye(len(classes))).flatten())
+    return pairs(classes, ["actual", "predicted", "images"], [100.0 * (a == b) for a in classes for b in classes])
 
 
 def inputs(
@@ -227,7 +227,16 @@ def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_epsilon(params: 
 
 
 # Formulas, markup, right-to-left and combining letters, letters of no width, ligatures, words that look like numbers.
-NAMES = ("$x^2$", "a $ b", r"\frac{1}{2}", "_x", "{%s}", "<b>&amp;", "e\u0301 combined", "\u05e9\u05dc\u05d5\u05dd")
+NAMES: tuple[str, ...] = (
+    "$x^2$",
+    "a $ b",
+    r"\frac{1}{2}",
+    "_x",
+    "{%s}",
+    "<b>&amp;",
+    "e\u0301 combined",
+    "\u05e9\u05dc\u05d5\u05dd",
+)
 NAMES += ("\u0642\u0645\u064a\u0635", "a\u200bb", "\ufb01n", "nan", "null", "10", "1e5", "True", "Bag", "T-shirt/top")
 OF_CLASSES = ("flips", "confusion-mlp", "adversarial-mlp", "bag")
 

@@ -122,7 +122,7 @@ def test_figures_are_numbered_in_order_and_missing_ones_leave_no_gap() -> None:
 
 
 def test_the_end_says_how_it_came_about() -> None:
-    params = results().params | {"hostile": '</script><b onload="x">', "none": []}
+    params = {**results().params, "hostile": '</script><b onload="x">', "none": []}
     page = text(params=params)
     for words in ("thread per process", "train.mlp.model.hidden 100", f"Seed {params['seed']}, ", " none none "):
         assert words in page

@@ -88,7 +88,7 @@ def learning_rate(losses: pd.DataFrame, metrics: Mapping[str, Any], rates: Seque
     axes.axvline(worst, color=PURPLE, linestyle=":", label="2/λmax of the worst batch")
     foot = axes.get_xaxis_transform()
     axes.plot(rates, [0.03] * len(rates), "^", color=INK, transform=foot, label="learning rates of the runs")
-    words = {"xlabel": "learning rate, as a multiple of 2/λmax", "ylabel": "mean squared error"}
+    words: dict[str, Any] = {"xlabel": "learning rate, as a multiple of 2/λmax", "ylabel": "mean squared error"}
     return finished(axes, log=(1, 2, 3, 5), xscale="log", ylim=(None, ceiling), **words)
 
 
