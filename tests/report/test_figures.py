@@ -299,7 +299,7 @@ def test_a_figure_is_the_same_bytes_whatever_was_set_before() -> None:
 
 def test_the_style_has_the_colours_that_the_page_replaces() -> None:
     new_panel("", None)
-    assert mpl.rcParams["axes.prop_cycle"].by_key()["color"] == [colour.removeprefix("#") for colour in COLOURS]
+    assert mpl.rcParams["axes.prop_cycle"].by_key()["color"] == list(COLOURS)
     assert {mpl.rcParams[name] for name in ("text.color", "axes.edgecolor", "axes.labelcolor", "grid.color")} == {INK}
     assert {mpl.rcParams[name] for name in ("figure.facecolor", "axes.facecolor")} == {PAPER}
 
