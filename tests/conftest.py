@@ -22,8 +22,6 @@ make_deterministic(threads=1)
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.load_profile("same")
 
-pytest_plugins = ["tests.faults.table"]
-
 # Files with the longest tests: begun last, one of them would keep one worker while the other idles.
 LONGEST = (
     "test_walkthroughs.py",

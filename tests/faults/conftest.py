@@ -9,6 +9,19 @@ import pytest
 
 from tests.workspace import Once, Workspace, cloned
 
+Tell = Callable[[str, str, str], None]
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Return what adds a fault to the report of `make test-all`: what was tried, what must happen, what happened."""
+
+    def told(*words: str) -> None:
+        for name, word in zip(("tried", "must happen", "happened"), words, strict=True):
+            record_property(name, word)
+
+    return told
+
 
 def in_its_place(make: Callable[[Path], object]) -> Callable[[Path], object]:
     """Remove a file, and make something else there."""
