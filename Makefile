@@ -15,7 +15,7 @@ ONLY := $(findstring command,$(origin PYTHON))
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-GROUPS := $(addprefix installed-,run docs export test test-all)
+GROUPS := $(addprefix installed-,run docs onnx test test-all)
 .PHONY: $(GROUPS) help repro experiments studies export docs report test test-all verify audit check plots bench readme \
 	graph template lock clean
 
@@ -31,7 +31,7 @@ repro: installed-run  ## run the pipeline to its last figure and show the result
 studies: installed-run  ## perform the trials of studies.yaml that are missing, an hour and a half for all, and write studies/index.html
 	$(BIN)/python -m dvc repro studies/dvc.yaml
 
-export: installed-export  ## write every classifier as ONNX, with a card, to export/
+export: installed-onnx  ## write every classifier as ONNX, with a card, to export/
 	$(BIN)/python -m dvc repro export/dvc.yaml
 
 docs: installed-docs  ## build the documentation, site/index.html
@@ -108,7 +108,7 @@ works() {
     [ "$$(cat .venv/made-by-make)" = "$$(pwd -P)" ] && [ ! -e .venv/installing ] && .venv/bin/python -I -c 'import pip' &&
     { [ -z "$(ONLY)" ] || [ "$$($(PYTHON) -V)" = "$$(.venv/bin/python -V)" ]; }
 }
-case $$1 in run | export)
+case $$1 in run | onnx)
     why=$$(git rev-parse --git-dir 2>&1) || fail "no git repository here, as in a ZIP, and DVC needs one: get the project with \
 'git clone', or make one with 'git init && git add --all && git commit --message Start' ($$why)"
 esac

@@ -1,14 +1,13 @@
-"""What a group of packages in pyproject.toml needs, a requirement per line: `python3 -I tools/environment.py GROUP`.
+"""The packages that a group in pyproject.toml needs, one per line: `python3 -I tools/environment.py GROUP`.
 
 Runs in the Python from which the environment is made, so it needs nothing but the standard library.
 """
 
 import sys
-from collections.abc import Iterator
 
 
-def requirements(extra: str) -> Iterator[str]:
-    """Yield what pyproject.toml asks for, with an optional dependency and all that this one names.
+def requirements(extra: str) -> list[str]:
+    """Return what pyproject.toml asks for, with an optional dependency and all that this one names.
 
     The project itself is not installed: its programs import the library of the checkout that they lie in.
     """
@@ -16,13 +15,12 @@ def requirements(extra: str) -> Iterator[str]:
 
     with open("pyproject.toml", "rb") as file:
         project = tomllib.load(file)["project"]
-    asked = project["dependencies"] + project.get("optional-dependencies", {}).get(extra, [])
-    for requirement in asked:
-        name, _, extras = requirement.removesuffix("]").partition("[")
-        if name == project["name"]:
-            asked += [each for own in extras.split(",") for each in project["optional-dependencies"][own]]
-        else:
-            yield requirement
+    optional = project.get("optional-dependencies", {})
+    asked: list[str] = project["dependencies"] + optional.get(extra, [])
+    while own := [each for each in asked if each.startswith(f"{project['name']}[")]:
+        extras = own[0].removesuffix("]").partition("[")[2].split(",")
+        asked = [each for each in asked if each != own[0]] + [each for name in extras for each in optional[name]]
+    return asked
 
 
 if __name__ == "__main__":

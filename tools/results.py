@@ -1,5 +1,6 @@
 """params.yaml, metrics/ → the results as tables, on the terminal or between the marks of a README."""
 
+import re
 from pathlib import Path
 
 from descent.io.files import save_text
@@ -13,16 +14,11 @@ BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results 
 
 
 def replaced(page: str, tables: str) -> str:
-    """Return `page` with the tables between its two marks.
-
-    Raises:
-        ValueError: A mark is missing.
-    """
-    before, _, rest = page.partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark:
+    """Return `page` with the tables between its two marks; without these marks it is a ValueError."""
+    text, count = re.subn(f"(?s){BEGIN}.*{END}", lambda _: f"{BEGIN}\n\n{tables}\n\n{END}", page)
+    if not count:
         raise ValueError(f"the page lacks the marks {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}"
+    return text
 
 
 def main(readme: str | None = None) -> None:

@@ -7,20 +7,14 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.faults.table import Tell
 from tests.workspace import Once, Workspace, cloned
-
-Tell = Callable[[str, str, str], None]
 
 
 @pytest.fixture
 def tell(record_property: Callable[[str, object], None]) -> Tell:
-    """Return what adds a fault to the report of `make test-all`: what was tried, what must happen, what happened."""
-
-    def told(*words: str) -> None:
-        for name, word in zip(("tried", "must happen", "happened"), words, strict=True):
-            record_property(name, word)
-
-    return told
+    """Return a function that adds to the report of `make test-all`: what was tried, must happen, and happened."""
+    return lambda tried, must, happened: record_property(tried, f"{must}: {happened}")
 
 
 def in_its_place(make: Callable[[Path], object]) -> Callable[[Path], object]:

@@ -21,7 +21,8 @@ from descent.io.tensors import load_tensors, save_tensors
 from descent.sources.idx import MOST_BYTES, read_idx, write_idx
 from descent.sources.published import FILES
 from descent.sources.raw import read_raw, write_raw
-from tests.faults.conftest import Tell, in_its_place
+from tests.faults.conftest import in_its_place
+from tests.faults.table import Tell
 from tests.imports import ROOT
 
 Damage = Callable[[Path], object]

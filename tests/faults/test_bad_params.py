@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Tell, in_its_place
+from tests.faults.conftest import in_its_place
+from tests.faults.table import Tell
 from tests.imports import ROOT
 
 Spoil = Callable[[Path], object]

@@ -13,7 +13,8 @@ from PIL import ExifTags, Image
 
 from descent.io.errors import DataError
 from descent.sources.pictures import read_folder
-from tests.faults.conftest import Tell, in_its_place
+from tests.faults.conftest import in_its_place
+from tests.faults.table import Tell
 from tests.sources.test_pictures import draw, fill
 
 # Of a chunk of type zTXt: a key, the method, and a text that is short only as long as it is compressed.

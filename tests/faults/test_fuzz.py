@@ -25,7 +25,7 @@ from descent.io.params import load_params
 from descent.io.schema import Params
 from descent.io.tensors import load_tensors, save_tensors
 from descent.sources.idx import read_idx, write_idx
-from tests.faults.conftest import Tell
+from tests.faults.table import Tell
 from tests.imports import ROOT
 
 SEED = 0

@@ -18,7 +18,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.program import locked
-from tests.faults.conftest import Tell
+from tests.faults.table import Tell
 from tests.pipeline.test_pipeline import STAGES
 from tests.workspace import Once, Workspace, copy, locks
 
@@ -346,6 +346,6 @@ def test_make_repro_waits_for_another(miniature: Workspace, tmp_path: Path, star
     tell("two `make repro` at once in one folder", "the second waits, says so, and finds nothing to do", line)
     assert line == "WARNING: repro: waiting for another process that runs it"
     assert "train@regression-lr-1e-4 | done" in first
-    assert "| Running stage" not in second
+    assert "| runs" not in second
     assert second.endswith("Data and pipelines are up to date.\n")
     assert workspace.outputs() != expected

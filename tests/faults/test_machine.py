@@ -13,7 +13,7 @@ from time import time
 import pytest
 
 from descent.sources.published import FILES
-from tests.faults.conftest import Tell
+from tests.faults.table import Tell
 from tests.imports import ROOT
 from tests.workspace import Workspace, cloned, copied_code, copy
 

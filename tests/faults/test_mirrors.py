@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 from descent.io.errors import DownloadError
 from descent.sources.download import fetch
 from descent.sources.web import LIMIT
-from tests.faults.conftest import Tell
+from tests.faults.table import Tell
 from tests.imports import ROOT
 from tests.sources.test_download import CONTENT, DIGEST, Play, cut, elsewhere, first, good, head, mirror, start
 

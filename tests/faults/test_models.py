@@ -14,7 +14,7 @@ from descent.io.errors import DataError
 from descent.io.run_schema import MLP
 from descent.io.tensors import save_tensors
 from descent.models.networks import build_model, load_model
-from tests.faults.conftest import Tell
+from tests.faults.table import Tell
 from tests.workspace import Workspace, copy
 
 slow = partial(pytest.param, marks=pytest.mark.slow)

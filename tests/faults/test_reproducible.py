@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from descent.io.results import load_metrics
-from tests.faults.conftest import Elsewhere, Tell
+from tests.faults.conftest import Elsewhere
+from tests.faults.table import Tell
 from tests.workspace import Workspace, copy, locks
 from tools.verify import TOO_LARGE, differences
 

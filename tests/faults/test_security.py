@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from descent.io.schema import Params
-from tests.faults.conftest import Elsewhere, Tell
+from tests.faults.conftest import Elsewhere
+from tests.faults.table import Tell
 from tests.imports import ROOT, imports
 from tests.workspace import NO_MIRROR, Workspace, copy
 
