@@ -98,15 +98,16 @@ clean:  ## remove the environment and what tools leave; data, results and DVC's 
 
 # One `make` installs at a time, where there is flock. PYTHON=true: .venv is used as it is.
 $(GROUPS):
-	@[ "$(PYTHON)" = true ] || $(if $(wildcard /usr/bin/flock),flock .) sh -ec "$$INSTALL" make $(@:installed-%=%)
+	@[ "$(PYTHON)" = true ] || $(if $(wildcard /usr/bin/flock),flock .) sh -ec "$$INSTALL_GROUP" make $(@:installed-%=%)
 
 # A group is installed again if pyproject.toml or constraints.txt changed. The environment is made again if a kill left it
 # half made, its folder was moved, its Python does not run, or PYTHON= asks for another one.
-define INSTALL
+define INSTALL_GROUP
 fail() { echo "ERROR: $$1" >&2; exit 1; }
 works() {
-    [ "$$(cat .venv/made-by-make)" = "$$(pwd -P)" ] && [ ! -e .venv/installing ] && .venv/bin/python -I -c 'import pip' &&
-    { [ -z "$(ONLY)" ] || [ "$$($(PYTHON) -V)" = "$$(.venv/bin/python -V)" ]; }
+    [ "$$(cat .venv/made-by-make)" = "$$(pwd -P)" ] || [ ! -s .venv/made-by-make ] || return
+    [ -z "$(ONLY)" ] || [ "$$($(PYTHON) -V)" = "$$(.venv/bin/python -V)" ] || return
+    [ ! -e .venv/installing ] && .venv/bin/python -I -c 'import pip'
 }
 case $$1 in run | onnx)
     why=$$(git rev-parse --git-dir 2>&1) || fail "no git repository here, as in a ZIP, and DVC needs one: get the project with \
@@ -126,9 +127,9 @@ if ! works 2> /dev/null; then
     fi
     echo "Installing into .venv, once: a few minutes."
     mkdir .venv
-    touch .venv/made-by-make
-    $(PYTHON) -m venv .venv
     pwd -P > .venv/made-by-make
+    touch .venv/installing
+    $(PYTHON) -m venv .venv
     # With an empty value for each setting of the user's pip.conf with which pip installs into another place.
     printf '[%s]\nuser =\ntarget =\nprefix =\nroot =\npython =\n' global install > .venv/pip.conf
 fi
@@ -146,4 +147,4 @@ pip --constraint constraints.txt --requirement .venv/requirements.txt
 case $$1 in test*) pip --no-deps torchattacks==3.5.1; esac
 mv .venv/installing $$stamp
 endef
-export INSTALL
+export INSTALL_GROUP

@@ -1,11 +1,9 @@
 """`make` installs what is needed into an environment of its own, and leaves those of others alone."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -15,14 +13,14 @@ from tests.imports import ROOT
 
 BACKEND = """
 import os, time, zipfile
-WHEEL = "packages-0-py3-none-any.whl"
+WHEEL = "p-0-py3-none-any.whl"
 def build_wheel(folder, *_):
     time.sleep(float(os.environ.get("BUILDING", 0)))
     with zipfile.ZipFile(os.path.join(folder, WHEEL), "w") as wheel:
         wheel.writestr("torch.py", "")
-        wheel.writestr("packages-0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: packages\\nVersion: 0\\n")
-        wheel.writestr("packages-0.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
-        wheel.writestr("packages-0.dist-info/RECORD", "torch.py,,\\n")
+        wheel.writestr("p-0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: p\\nVersion: 0\\n")
+        wheel.writestr("p-0.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
+        wheel.writestr("p-0.dist-info/RECORD", "torch.py,,\\n")
     return WHEEL
 """
 # Settings of a user with which pip installs into another place, or Python finds other modules.
@@ -37,10 +35,10 @@ HOSTILE = {
 # Imitates a Python whose environments are made, and whose packages installed, at once.
 IMITATION = f"""#!/bin/sh
 case "$*" in
-    "-m venv .venv") mkdir .venv/bin && cp "$0" .venv/bin/python && exec sleep "${{MAKING:-0}}" ;;
-    *"-m pip"*) echo pip; [ -z "$PIP" ] || eval "$PIP" ;;
-    -V) echo "Python ${{VERSION:-3.11.2}}" ;;
-    "-c import ensurepip") [ -z "$NO_ENSUREPIP" ] ;;
+    "-m venv .venv") mkdir .venv/bin && cp "$0" .venv/bin/python && $MAKING ;;
+    *"-m pip"*) echo pip; $INSTALLING ;;
+    -V) echo Python 3.11.2 ;;
+    "-c import ensurepip") $ENSUREPIP ;;
     -I*environment.py*) exec {sys.executable} "$@" ;;
 esac
 """
@@ -51,25 +49,25 @@ AGAIN = "Making .venv again: it is half made, was made elsewhere, or its Python 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return a project with this one's Makefile, whose only dependency is built from a folder."""
-    folder, packages = tmp_path / "dossier d'élève; & 数据", tmp_path / "packages"
-    for path in (folder / "tools", packages, tmp_path / "pip"):
-        path.mkdir(parents=True)
-    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
-    for name in ("Makefile", "tools/environment.py"):
-        shutil.copy(ROOT / name, folder / name)
-    (folder / "tools" / "results.py").write_text("import json")
-    (tmp_path / "json.py").write_text("raise ImportError")
-    (folder / "constraints.txt").touch()
-    (packages / "backend.py").write_text(BACKEND, encoding="utf-8")
-    (packages / "pyproject.toml").write_text(
-        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-    )
-    (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "descent"\ndependencies = ["packages @ {packages.as_uri()}"]\n'
-    )
-    (tmp_path / "pip" / "pip.conf").write_text("[install]\nuser = true\n[global]\ntarget = /proc/configured\n")
-    (tmp_path / "python").write_text(IMITATION, encoding="utf-8")
+    folder = tmp_path / "dossier d'élève; & 数据"
+    packages = tmp_path / "packages"
+    build = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    for path, text in {
+        folder / "Makefile": (ROOT / "Makefile").read_text(encoding="utf-8"),
+        folder / "tools" / "environment.py": (ROOT / "tools" / "environment.py").read_text(encoding="utf-8"),
+        folder / "tools" / "results.py": "import json",
+        folder / "pyproject.toml": f'[project]\nname = "descent"\ndependencies = ["p @ {packages.as_uri()}"]\n',
+        folder / "constraints.txt": "",
+        packages / "backend.py": BACKEND,
+        packages / "pyproject.toml": build,
+        tmp_path / "json.py": "raise ImportError",
+        tmp_path / "pip" / "pip.conf": "[install]\nuser = true\n[global]\ntarget = /proc/configured\n",
+        tmp_path / "python": IMITATION,
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     (tmp_path / "python").chmod(0o755)
+    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
     return folder
 
 
@@ -111,14 +109,14 @@ def test_packages_are_installed_once_and_again_after_a_change(project: Path) -> 
 
 
 def test_two_at_once_install_once(project: Path) -> None:
-    first, second = (begun(project, PIP="sleep 1") for _ in range(2))
+    first, second = (begun(project, INSTALLING="sleep 1") for _ in range(2))
     words = [running.communicate(timeout=100)[0].splitlines() for running in (first, second)]
     assert sorted(words, key=len) == [[DONE], [INSTALLING, "pip", DONE]]
 
 
-@pytest.mark.parametrize(("file", "slow"), [("made-by-make", {"MAKING": "60"}), ("installing", {"PIP": "sleep 60"})])
-def test_after_a_kill_at_any_moment_make_goes_on(project: Path, file: str, slow: dict[str, str]) -> None:
-    running, deadline = begun(project, **slow), monotonic() + 60
+@pytest.mark.parametrize(("file", "slow"), [("installing", "MAKING"), ("requirements.txt", "INSTALLING")])
+def test_after_a_kill_at_any_moment_make_goes_on(project: Path, file: str, slow: str) -> None:
+    running, deadline = begun(project, **{slow: "sleep 60"}), monotonic() + 60
     while not (project / ".venv" / file).exists():
         assert monotonic() < deadline
         sleep(0.01)
@@ -132,33 +130,25 @@ def test_after_a_kill_at_any_moment_make_goes_on(project: Path, file: str, slow:
 def test_an_installation_that_fails_leaves_what_was_there(project: Path) -> None:
     said(project)
     os.utime(project / "constraints.txt")
-    assert said(project, status=2, PIP="exit 1")[:2] == ["pip", "ERROR: pip could not install the packages, see above"]
+    assert said(project, status=2, INSTALLING="false")[:2] == [
+        "pip",
+        "ERROR: pip could not install the packages, see above",
+    ]
     assert said(project) == ["pip", DONE]
 
 
-def renamed(project: Path) -> Path:
-    """Rename the project."""
-    return project.rename(project.with_name("renamed"))
-
-
-def broken(project: Path) -> Path:
-    """Remove the interpreter that an environment was made from."""
-    (project / ".venv" / "bin" / "python").unlink()
-    (project / ".venv" / "bin" / "python").symlink_to("/usr/lib/removed/python3")
-    return project
-
-
-@pytest.mark.parametrize("damage", [renamed, broken])
-def test_a_damaged_environment_is_made_again(project: Path, damage: Callable[[Path], Path]) -> None:
+@pytest.mark.parametrize("damage", ["renamed", "broken", "of another Python"])
+def test_an_environment_that_cannot_be_used_is_made_again(project: Path, damage: str) -> None:
     said(project)
-    assert said(damage(project)) == [AGAIN, INSTALLING, "pip", DONE]
-
-
-def test_another_python_is_used_when_asked_for(project: Path) -> None:
-    said(project)
-    (other := project.parent / "other").write_text(IMITATION.replace("3.11.2", "3.12.1"))
-    other.chmod(0o755)
-    assert said(project, python=str(other)) == [AGAIN, INSTALLING, "pip", DONE]
+    python = project / ".venv" / "bin" / "python"
+    if damage == "renamed":
+        project = project.rename(project.with_name("renamed"))
+    elif damage == "broken":
+        python.unlink()
+        python.symlink_to("/usr/lib/removed/python3")
+    else:
+        python.write_text(IMITATION.replace("3.11.2", "3.10.1"))
+    assert said(project) == [AGAIN, INSTALLING, "pip", DONE]
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a link", "a file"])
@@ -166,13 +156,7 @@ def test_what_make_did_not_make_is_left_alone(project: Path, kind: str) -> None:
     path, foreign = project / ".venv", project.parent / "foreign"
     foreign.mkdir()
     (foreign / "made-by-make").touch()
-    match kind:
-        case "a folder":
-            path.mkdir()
-        case "a link":
-            path.symlink_to(foreign)
-        case "a file":
-            path.touch()
+    {"a folder": path.mkdir, "a file": path.touch, "a link": lambda: path.symlink_to(foreign)}[kind]()
     before = path.lstat()
     assert said(project, status=2)[0] == "ERROR: .venv: make did not make it; remove it, or move it away"
     assert (path.lstat(), foreign.exists()) == (before, True)
@@ -180,7 +164,7 @@ def test_what_make_did_not_make_is_left_alone(project: Path, kind: str) -> None:
 
 def test_a_python_without_ensurepip_is_an_error_with_its_remedy(project: Path) -> None:
     words = "ERROR: this Python has no ensurepip; on Debian and Ubuntu: apt install python3-venv"
-    assert said(project, status=2, NO_ENSUREPIP="1")[0] == words
+    assert said(project, status=2, ENSUREPIP="false")[0] == words
     assert not (project / ".venv").exists()
 
 
