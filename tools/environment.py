@@ -7,10 +7,7 @@ import sys
 
 
 def requirements(extra: str) -> list[str]:
-    """Return what pyproject.toml asks for, with an optional dependency and all that this one names.
-
-    The project itself is not installed: its programs import the library of the checkout that they lie in.
-    """
+    """Return the dependencies in pyproject.toml, with an optional one and all that it names; not the project itself."""
     import tomllib  # an old Python has none
 
     with open("pyproject.toml", "rb") as file:

@@ -27,7 +27,7 @@ from stages.program import command, locked
 
 GRACE = 10.0  # seconds that an interrupted stage may take to end before it is killed
 # What DVC says after every stage; the `dvc repro` at the end says it once.
-HINTS = re.compile(r"\s*$|> |(Gener|Upd)ating lock file|To (track|enable) |\s*git add|Use `dvc push`")
+HINTS = re.compile(r"\s*$|> |(Gener|Upd)ating lock file|To (track|enable) |\s*(git add|dvc config) |Use `dvc push`")
 
 
 def side_by_side(stages: Mapping[str, set[str]], count: int, lock: int) -> bool:
@@ -86,11 +86,7 @@ def stop(running: Mapping[Future[bool], str]) -> None:
 
 
 def outdated() -> dict[str, set[str]]:
-    """Return the changed stages of dvc.yaml and all that depend on them, each with those of them that it waits for.
-
-    Raises:
-        DataError: DVC cannot read dvc.lock or its list of locks.
-    """
+    """Return the changed stages of dvc.yaml and all that depend on them, each with those of them that it waits for."""
     try:
         repo = Repo()
         graph = nx.relabel_nodes(repo.index.graph, lambda stage: stage.addressing)

@@ -3,8 +3,8 @@
 import re
 import signal
 import sys
+from itertools import accumulate
 from pathlib import Path
-from threading import Lock
 from time import monotonic, sleep
 
 import pytest
@@ -13,50 +13,38 @@ from tests.pipeline.test_pipeline import STAGES
 from tests.workspace import Workspace, copy
 from tools.repro import side_by_side
 
-DIAMOND: dict[str, set[str]] = {
-    "top": set(),
-    "left": {"top"},
-    "right": {"top"},
-    "alone": set(),
-    "end": {"left", "right"},
-}
 
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return when stages begin and end; nothing runs, and the stage `broken` fails."""
+    events = list[str]()
 
-class Recorder:
-    """Records when stages begin and end, in place of `tools.repro.run`."""
-
-    def __init__(self, failing: str = "") -> None:
-        self.failing, self.events = failing, list[str]()
-        self.most, self.now, self.lock = 0, 0, Lock()
-
-    def __call__(self, stage: str, lock: int) -> bool:
-        with self.lock:
-            self.events.append(f"{stage} runs")
-            self.now += 1
-            self.most = max(self.most, self.now)
+    def run(stage: str, lock: int) -> bool:
+        events.append(f"{stage} runs")
         sleep(0.02)
-        with self.lock:
-            self.events.append(f"{stage} ends")
-            self.now -= 1
-        return stage != self.failing
+        events.append(f"{stage} ends")
+        return stage != "broken"
+
+    monkeypatch.setattr("tools.repro.run", run)
+    return events
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_a_stage_runs_once_all_that_it_awaits_have_ended(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.repro.run", recorder := Recorder())
-    assert side_by_side(DIAMOND, count, lock=0)
-    assert sorted(recorder.events) == sorted(f"{stage} {what}" for stage in DIAMOND for what in ("runs", "ends"))
-    for stage, awaited in DIAMOND.items():
+def test_a_stage_runs_once_all_that_it_awaits_have_ended(events: list[str], count: int) -> None:
+    stages: dict[str, set[str]] = {"top": set(), "left": {"top"}, "right": {"top"}, "alone": set()}
+    stages["end"] = {"left", "right"}
+    assert side_by_side(stages, count, lock=0)
+    assert sorted(events) == sorted(f"{stage} {what}" for stage in stages for what in ("runs", "ends"))
+    for stage, awaited in stages.items():
         for parent in awaited:
-            assert recorder.events.index(f"{parent} ends") < recorder.events.index(f"{stage} runs")
-    assert 1 < recorder.most <= count
+            assert events.index(f"{parent} ends") < events.index(f"{stage} runs")
+    assert 1 < max(accumulate(1 if event.endswith("runs") else -1 for event in events)) <= count
 
 
-def test_after_a_failure_nothing_more_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.repro.run", recorder := Recorder(failing="left"))
-    assert not side_by_side(DIAMOND, 1, lock=0)
-    assert "end runs" not in recorder.events
-    assert recorder.events[-1] == "left ends"
+def test_after_a_failure_nothing_more_is_begun(events: list[str]) -> None:
+    assert not side_by_side({"broken": set(), "after": {"broken"}, "alone": set()}, 1, lock=0)
+    assert "after runs" not in events
+    assert events[-1] == "broken ends"
 
 
 def test_a_first_run_side_by_side_names_each_stage_and_leaves_nothing_to_do(miniature: Workspace) -> None:

@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from math import inf
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from descent.io.errors import DataError
 from tests.workspace import Workspace, cloned
-from tools.verify import TOO_LARGE, compared, differences, read, run
+from tools.verify import TOO_LARGE, compared, differences, main, read
 
 # Beside one of these a metric is of a classifier.
 CLASSIFIED = {"clean_accuracy": 0.88}
@@ -31,55 +32,40 @@ def test_what_is_equal_is_no_difference() -> None:
     assert not list(differences({"share": 0.0}, {"share": 0}))  # JSON has one type of number
 
 
-@pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(
-    ("metric", "old", "limit"),
+    ("metric", "old", "limit", "beside"),
     [
-        ("final_test_accuracy", 0.88, 0.02),
-        ("generalization_gap_accuracy", 0.01, 0.02),
-        ("clean_mean_confidence", 0.96, 0.02),
-        ("accuracy_at_0", 0.88, 0.02),
-        ("accuracy_at_0.05", 0.2, 0.1),
-        ("pgd_high_at_0.1", 0.5, 0.1),
-        ("write_up_accuracy", 0.4, 0.1),
-        ("mlp_on_convnet", 0.55, 0.1),
-        ("never_flipped_share", 0.07, 0.06),
-        ("share_of_epochs_with_rising_train_loss", 0.4, 0.2),
-        ("final_train_loss", 0.05, 0.025),
-        ("best_test_loss", 0.33, 0.053),
-        ("second_half_test_loss_deviation", 0.2, 0.08),
-        ("median_flipping_epsilon", 0.02, 0.003),
-        ("bag_t_shirt_confidence", 0.34, 0.25),
-        ("overfitting_epoch", 20, 5.1),
-        ("diverged_epoch", 20, 5.1),
+        ("final_test_accuracy", 0.88, 0.02, CLASSIFIED),
+        ("generalization_gap_accuracy", 0.01, 0.02, CLASSIFIED),
+        ("clean_mean_confidence", 0.96, 0.02, CLASSIFIED),
+        ("accuracy_at_0", 0.88, 0.02, CLASSIFIED),
+        ("accuracy_at_0.05", 0.2, 0.1, CLASSIFIED),
+        ("pgd_high_at_0.1", 0.5, 0.1, CLASSIFIED),
+        ("mlp_on_convnet", 0.55, 0.1, CLASSIFIED),
+        ("never_flipped_share", 0.07, 0.06, CLASSIFIED),
+        ("share_of_epochs_with_rising_train_loss", 0.4, 0.2, CLASSIFIED),
+        ("final_train_loss", 0.05, 0.025, {"failed_checks": "none"}),
+        ("best_test_loss", 0.33, 0.053, CLASSIFIED),
+        ("second_half_test_loss_deviation", 0.2, 0.08, CLASSIFIED),
+        ("median_flipping_epsilon", 0.02, 0.003, CLASSIFIED),
+        ("bag_t_shirt_confidence", 0.34, 0.25, CLASSIFIED),
+        ("overfitting_epoch", 20, 5.1, CLASSIFIED),
+        # The extreme of many similar values may be any other.
+        ("bag_index", 4368, inf, CLASSIFIED),
+        ("bag_epsilon", 0.016, inf, CLASSIFIED),
+        ("best_epoch", 88, inf, CLASSIFIED),
+        # What is no classifier keeps its six digits.
+        ("final_train_loss", 2849.97, 0.0285, {}),
+        ("best_epoch", 2849.97, 0.0285, {}),
+        ("relu_max_error", 2.7e-15, 1e-12, {}),  # should be 0
     ],
 )
-def test_a_classifier_may_differ_as_far_as_its_kind_of_metric_and_no_further(
-    metric: str, old: float, limit: float, sign: int
-) -> None:
-    assert within(metric, old, old + 0.97 * sign * limit, **CLASSIFIED)
-    assert not within(metric, old, old + 1.01 * sign * limit, **CLASSIFIED)
-    assert not within(metric, old, None, **CLASSIFIED)
-    assert not within(metric, None, old, **CLASSIFIED)
-
-
-@pytest.mark.parametrize(("metric", "old"), [("bag_index", 4368), ("bag_epsilon", 0.016), ("best_epoch", 88)])
-def test_the_extreme_of_many_similar_values_may_be_another(metric: str, old: float) -> None:
-    assert within(metric, old, 2, **CLASSIFIED)
-    assert not within(metric, old, None, **CLASSIFIED)
-
-
-@pytest.mark.parametrize(
-    ("metric", "old", "near", "far"),
-    [
-        ("final_train_loss", 2849.97, 2849.98, 2850.1),
-        ("best_epoch", 2849.97, 2849.98, 2850.1),
-        ("relu_max_error", 2.7e-15, 3.6e-13, 1e-11),  # should be 0
-    ],
-)
-def test_what_is_no_classifier_keeps_its_six_digits(metric: str, old: float, near: float, far: float) -> None:
-    assert within(metric, old, near)
-    assert not within(metric, old, far)
+def test_a_metric_may_differ_up_to_its_limit(metric: str, old: float, limit: float, beside: dict[str, Any]) -> None:
+    for sign in (1, -1):
+        assert within(metric, old, old + 0.97 * sign * min(limit, 1000), **beside)
+        assert limit == inf or not within(metric, old, old + 1.01 * sign * limit, **beside)
+    assert not within(metric, old, None, **beside)
+    assert not within(metric, None, old, **beside)
 
 
 @pytest.mark.parametrize("beside", [{}, CLASSIFIED])
@@ -105,11 +91,6 @@ def test_the_device_and_the_version_of_torch_are_no_results() -> None:
     assert within("torch", "2.13.0", "2.14.0")
 
 
-def test_the_limits_are_those_of_metrics_that_exist(committed: Workspace) -> None:
-    names = {name for path in (committed.folder / "metrics").rglob("*.json") for name in json.loads(path.read_bytes())}
-    assert {"bag_index", "best_epoch", "final_test_loss", "accuracy_at_0.1", "failed_checks", "torch"} <= names
-
-
 def test_each_output_that_differs_is_named() -> None:
     old: dict[str, Any] = {"models/a": "0a", "data/b": "0b", "plots/c.csv": b"c", "metrics/d.json": b'{"weights": 1}'}
     new = {"models/a": "1a", "data/e": "0b", "plots/c.csv": b"c", "metrics/d.json": b'{"weights": 2, "new": 0}'}
@@ -124,44 +105,36 @@ def test_each_output_that_differs_is_named() -> None:
     assert list(compared(old, old | {"metrics/d.json": b'{"weights":1}'})) == ["metrics/d.json: differs"]
 
 
-def test_the_real_images_of_the_work_tree_are_the_mirror_and_drawn_ones_are_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DESCENT_MIRROR", raising=False)
-    clone, raw = tmp_path / "temporary" / "clone", tmp_path / "data" / "raw"
-    clone.mkdir(parents=True)
-    raw.mkdir(parents=True)
-    (clone / "show.py").write_text("import os; print(os.environ.get('DESCENT_MIRROR'), file=open('shown', 'w'))")
-
-    def mirror() -> str:
-        run(clone, "show")
-        return (clone / "shown").read_text().strip()
-
-    assert mirror() == "None"  # there is no data/raw
-    (raw / "source.json").write_text('{"source": "drawn"}')
-    assert mirror() == "None"
-    (raw / "source.json").write_text('{"source": "fashion-mnist"}')
-    assert mirror() == str(raw)
-    # The user's own comes first: an address as it is, a folder wherever we run from.
-    for own, seen in (("https://mirror.example/fashion", "https://mirror.example/fashion"), ("data", f"{raw.parent}")):
-        monkeypatch.setenv("DESCENT_MIRROR", own)
-        assert mirror() == seen
-    with pytest.raises(DataError, match="^what is committed does not run: absent ended with status 1, see above$"):
-        run(clone, "absent")
-
-
 @pytest.mark.parametrize("folder", [".", "inner"])
-def test_without_committed_results_there_is_nothing_to_verify(tmp_path: Path, folder: str) -> None:
+def test_without_committed_results_there_is_nothing_to_verify(
+    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace = Workspace(tmp_path)
     (tmp_path / "inner").mkdir()
-    (tmp_path / "tools.py").touch()
+    (tmp_path / "inner" / "README.md").touch()
     workspace.run("git", "init", "--quiet")
     workspace.commit("No results")
-    program = "import os, sys; import tools.verify; os.chdir(sys.argv[1]); tools.verify.command(tools.verify.main)"
-    program = program.replace("sys.argv[1]", f"{str(tmp_path / folder)!r}")
-    said = Workspace(Path.cwd()).run(sys.executable, "-c", program, status=1)
-    assert said.endswith("ERROR: nothing to verify: this folder is no git repository in which results are committed\n")
+    monkeypatch.chdir(tmp_path / folder)
+    with pytest.raises(DataError, match="^nothing to verify: this folder is no git repository in which results are"):
+        main()
+
+
+def test_the_images_of_the_work_tree_are_not_downloaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("dvc.lock", "metrics/data.json", "plots/a.csv", ".dvc/config", "data/raw/images.gz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("stages: {}\n")
+    (workspace := Workspace(tmp_path)).run("git", "init", "--quiet")
+    (tmp_path / ".gitignore").write_text("/data\n")
+    workspace.commit("Results")
+
+    def run(clone: Path, module: str) -> None:
+        assert not (clone / "dvc.lock").exists()
+        raise DataError(f"{module} has {[path.name for path in (clone / 'data' / 'raw').iterdir()]}")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tools.verify.run", run)
+    with pytest.raises(DataError, match=r"^stages.download has \['images.gz'\]$"):
+        main()
 
 
 @pytest.fixture
@@ -191,13 +164,13 @@ def test_a_clone_gives_every_byte_but_those_that_no_run_gives(clone: Workspace, 
 
     said = clone.run("python", "-m", "tools.verify", status=1)
 
-    assert "Going on with DRAWN GARMENTS" in said  # the stages did run
     assert "train@convnet | done" in said
-    *_, count, metric, curve, verdict = said.splitlines()
-    assert count == f"{len(read(clone.folder)) - 2} outputs identical"
-    assert metric == f"metrics/train/mlp.json: final_test_accuracy: {true + 0.4} committed, {true} now{TOO_LARGE}"
-    assert curve == f"plots/curves/old.csv: committed, and nothing makes it{TOO_LARGE}"
-    assert verdict == "ERROR: NOT VERIFIED: 2 of these differences are too large"
+    assert said.splitlines()[-4:] == [
+        f"{len(read(clone.folder)) - 2} outputs identical",
+        f"metrics/train/mlp.json: final_test_accuracy: {true + 0.4} committed, {true} now{TOO_LARGE}",
+        f"plots/curves/old.csv: committed, and nothing makes it{TOO_LARGE}",
+        "ERROR: NOT VERIFIED: 2 of these differences are too large",
+    ]
     assert {**clone.outputs(), "lock": (clone.folder / "dvc.lock").read_bytes()} == before
     assert not list((tmp_path / "temporary").iterdir())
 
@@ -205,12 +178,9 @@ def test_a_clone_gives_every_byte_but_those_that_no_run_gives(clone: Workspace, 
 @pytest.mark.slow
 def test_other_images_are_noticed_before_anything_is_trained_on_them(clone: Workspace) -> None:
     path = clone.folder / "metrics" / "data.json"
-    data = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(data | {"source": "fashion-mnist"}), encoding="utf-8")
-    clone.commit("The real ones, says who")
-
+    path.write_text(path.read_text(encoding="utf-8").replace('"drawn"', '"fashion-mnist"'), encoding="utf-8")
+    clone.commit("Not the images of the results")
     said = clone.run("python", "-m", "tools.verify", status=1)
-
     assert f"metrics/data.json: source: fashion-mnist committed, drawn now{TOO_LARGE}" in said
     assert "NOT VERIFIED: the images are not the committed ones" in said.splitlines()[-1]
     assert "train@" not in said
@@ -218,9 +188,8 @@ def test_other_images_are_noticed_before_anything_is_trained_on_them(clone: Work
 
 @pytest.mark.slow
 def test_an_interruption_leaves_neither_a_folder_nor_a_process(clone: Workspace, tmp_path: Path) -> None:
-    process = clone.start(sys.executable, "-m", "tools.verify")
+    process, deadline = clone.start(sys.executable, "-m", "tools.verify"), monotonic() + 200
     try:
-        deadline = monotonic() + 200
         while not list((tmp_path / "temporary").glob("descent-verify-*/descent/.ckpt/train@mlp.lock")):
             assert monotonic() < deadline
             sleep(0.02)
@@ -230,7 +199,6 @@ def test_an_interruption_leaves_neither_a_folder_nor_a_process(clone: Workspace,
     finally:
         process.kill()
         process.wait()
-
     assert process.returncode == 128 + signal.SIGTERM
     assert said.rstrip().endswith("Interrupted by SIGTERM. No file was left half-written.")
     assert "Traceback" not in said
