@@ -24,14 +24,8 @@ def build_wheel(folder, *_):
     return WHEEL
 """
 # Settings of a user with which pip installs into another place, or Python finds other modules.
-HOSTILE = {
-    "PIP_USER": "1",
-    "PIP_TARGET": "/proc/target",
-    "PIP_PREFIX": "/proc/prefix",
-    "PYTHONHOME": "/proc/home",
-    "PYTHONSAFEPATH": "1",
-    "PIP_NO_INDEX": "1",
-}
+HOSTILE = {"PIP_USER": "1", "PIP_TARGET": "/proc/target", "PIP_PREFIX": "/proc/prefix", "PIP_NO_INDEX": "1"}
+HOSTILE |= {"PYTHONHOME": "/proc/home", "PYTHONSAFEPATH": "1"}
 # Imitates a Python whose environments are made, and whose packages installed, at once.
 IMITATION = f"""#!/bin/sh
 case "$*" in
