@@ -153,7 +153,15 @@ def test_a_curve_can_be_watched_while_its_run_trains(clone: Workspace) -> None:
 ELSEWHERE = (
     *("make repro", "make test", "make studies", "make verify", "make audit", "dvc repro studies/dvc.yaml", "source "),
     *("DESCENT_", "export RAY_", ".venv/bin/ray start", ".venv/bin/pip install", "pipx run pre-commit install"),
-    *("tools/three_hosts.sh", "sbatch ", "kubectl "),
+    *(
+        "tools/three_hosts.sh",
+        "sbatch ",
+        "kubectl ",
+        "openssl ",
+        "export TLS=",
+        "export DASK_",
+        ".venv/bin/python -m dask",
+    ),
 )
 
 

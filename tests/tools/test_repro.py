@@ -52,7 +52,7 @@ def test_a_first_run_side_by_side_names_each_stage_and_leaves_nothing_to_do(mini
     for words in ("Running stage '.*':", r"done after \d+ s"):
         told = [line.split("|")[0].strip() for line in lines if re.fullmatch(rf" *\S+ \| {words}", line)]
         assert sorted(told) == sorted(STAGES)
-    assert not re.search("lock file|git add|dvc push", miniature.first_run)
+    assert not re.search("lock file|git add|dvc (push|config)", miniature.first_run)
     assert lines[-1] == "Data and pipelines are up to date."
 
 

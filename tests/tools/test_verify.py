@@ -188,7 +188,7 @@ def test_other_images_are_noticed_before_anything_is_trained_on_them(clone: Work
 
 @pytest.mark.slow
 def test_an_interruption_leaves_neither_a_folder_nor_a_process(clone: Workspace, tmp_path: Path) -> None:
-    process, deadline = clone.start(sys.executable, "-m", "tools.verify"), monotonic() + 200
+    process, deadline = clone.start(sys.executable, "-m", "tools.verify"), monotonic() + 600
     try:
         while not list((tmp_path / "temporary").glob("descent-verify-*/descent/.ckpt/train@mlp.lock")):
             assert monotonic() < deadline
