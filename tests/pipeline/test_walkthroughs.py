@@ -152,16 +152,8 @@ def test_a_curve_can_be_watched_while_its_run_trains(clone: Workspace) -> None:
 # Commands that need real images, a network, an hour or another machine, and those that change the user's machine.
 ELSEWHERE = (
     *("make repro", "make test", "make studies", "make verify", "make audit", "dvc repro studies/dvc.yaml", "source "),
-    *("DESCENT_", "export RAY_", ".venv/bin/ray start", ".venv/bin/pip install", "pipx run pre-commit install"),
-    *(
-        "tools/three_hosts.sh",
-        "sbatch ",
-        "kubectl ",
-        "openssl ",
-        "export TLS=",
-        "export DASK_",
-        ".venv/bin/python -m dask",
-    ),
+    *("DESCENT_", "export ", ".venv/bin/ray start", ".venv/bin/pip install", ".venv/bin/python -m dask"),
+    *("tools/three_hosts.sh", "sbatch ", "kubectl ", "openssl ", "pipx run pre-commit install"),
 )
 
 
