@@ -94,7 +94,7 @@ def outdated() -> dict[str, set[str]]:
     except RWLockFileCorruptedError as error:
         raise DataError(f"{error}: DVC was killed; where no other DVC runs, `rm .dvc/tmp/rwlock` mends it") from error
     except DvcException as error:
-        if Path(path := getattr(error, "path", "")).name == "dvc.lock":
+        if (path := Path(getattr(error, "path", ""))).name == "dvc.lock":
             raise DataError(
                 f"{path}: DVC cannot read it, as a merge or a killed DVC leaves it; nothing is repaired here. "
                 f"`git checkout HEAD -- {path}` brings the committed one back"
