@@ -38,7 +38,7 @@ GROUPS = {
     "docs": Group("docs", "mkdocs", ("run",)),
     "export": Group("onnx", "onnx, onnxruntime", ("run",)),
     "test": Group("test", "mypy, pytest, torchattacks", ("run", "docs", "export"), TORCHATTACKS),
-    "test-all": Group("test-all", "moto, ray", ("run", "docs", "export", "test"), TORCHATTACKS),
+    "test-all": Group("test-all", "moto", ("run", "docs", "export", "test"), TORCHATTACKS),
 }
 # An empty value overrides one in the user's pip.conf, with which pip would install into another place.
 PIP_CONF = "".join(f"[{section}]\nuser =\ntarget =\nprefix =\nroot =\npython =\n" for section in ("global", "install"))

@@ -71,7 +71,8 @@ def test_the_library_knows_neither_dvc_nor_stages_nor_the_terminal(path: Path) -
         ("jinja2", "page"),
         ("PIL", "pictures style"),
         ("scipy", "summary"),
-        ("ray", "cluster"),
+        ("dask", "engine"),
+        ("distributed", "engine"),
         ("onnx", "onnx"),
     ],
 )

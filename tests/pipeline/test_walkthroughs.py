@@ -203,6 +203,7 @@ def test_the_readme(clone: Workspace, tmp_path: Path) -> None:
 
 
 # Which test types what no page is followed for, for want of the package index, a network or an hour.
+CLUSTER = "tests/studies/test_cluster.py"
 TYPED_BY = {
     "make repro": "tests/tools/test_repro.py",
     "make test": ".ci/run",
@@ -213,21 +214,19 @@ TYPED_BY = {
     "make verify": "tests/tools/test_verify.py",
     "make audit": "tests/tools/test_audit.py",
     "DESCENT_DEVICE=cuda make studies": "tests/studies/test_stacked.py",
-    "DESCENT_CLUSTER=10.7.0.1:6379 make studies": "tests/studies/test_cluster.py",
-    ".venv/bin/ray start --head --port=6379 --include-dashboard=false --disable-usage-stats": (
-        "tests/studies/test_cluster.py"
-    ),
-    ".venv/bin/ray start --address=10.7.0.1:6379 --disable-usage-stats": "tests/studies/test_cluster.py",
+    "openssl req -x509 -newkey rsa:4096 -nodes -days 365 -subj /CN=descent -keyout tls.key -out tls.pem": CLUSTER,
+    'export TLS="--tls-ca-file tls.pem --tls-cert tls.pem --tls-key tls.key"': CLUSTER,
+    "export DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL=60s": CLUSTER,
+    ".venv/bin/python -m dask scheduler --protocol tls --host 10.7.0.1 --dashboard-address 127.0.0.1:0 $TLS": CLUSTER,
+    "export WORKER='--preload stages --nthreads 1 --memory-limit 0 --dashboard-address 127.0.0.1:0'": CLUSTER,
+    ".venv/bin/python -m dask worker tls://10.7.0.1:8786 --nworkers 16 $WORKER $TLS": CLUSTER,
+    "export DASK_DISTRIBUTED__COMM__TLS__CA_FILE=tls.pem": CLUSTER,
+    "export DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT=tls.pem": CLUSTER,
+    "export DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY=tls.key": CLUSTER,
+    "DESCENT_CLUSTER=tls://10.7.0.1:8786 make studies": CLUSTER,
 }
 # What nobody types here, and why.
 NOBODY = {
-    ".venv/bin/pip install --constraint constraints.txt ray": "the tests' environment has it",
-    "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=…": "the tests of the cluster have a token",
-    "tools/three_hosts.sh make studies": "tried by hand: it takes an hour",
-    "sbatch --nodes=3 --cpus-per-task=16 tools/slurm.sh": "tried by hand: there is no Slurm here",
-    'kubectl create secret generic descent --from-literal=token="$(openssl rand -hex 32)"': "no Kubernetes",
-    "kubectl apply --filename docs/kubernetes.yaml": "no Kubernetes",
-    "kubectl logs --follow job/descent": "no Kubernetes",
     "pipx run pre-commit install": "changes the hooks of whoever runs the tests",
 }
 
