@@ -39,9 +39,7 @@ class Cluster:
     def join(self, number: int, code: Path = ROOT) -> None:
         """Start a node with the code of a checkout."""
         scratch = ["--local-directory", str(self.folder / str(number)), "--nthreads", "1", "--memory-limit", "0"]
-        self._start(
-            number, code, "worker", self.address, "--preload", "stages", "--host", f"127.0.0.{number}", *scratch
-        )
+        self._start(number, code, "worker", self.address, "--host", f"127.0.0.{number}", *scratch)
 
     def _start(self, number: int, code: Path, *arguments: str) -> None:
         certificate, secret = str(self.folder / "ours.pem"), str(self.folder / "ours.key")

@@ -19,8 +19,8 @@ MOST_SETTINGS = 10_000
 
 
 def _distinct(values: list[Any]) -> list[Any]:
-    saved = [float(f"{value:.6g}") if isinstance(value, float) else value for value in values]  # as by `save_table`
-    if any(value in saved[:place] for place, value in enumerate(saved)):
+    saved = {f"{value:.6g}" if isinstance(value, float) else repr(value) for value in values}  # as by `save_table`
+    if len(saved) < len(values):
         raise ValueError("the same value twice, to six digits")
     return values
 
