@@ -50,13 +50,6 @@ def begin() -> None:
         _end_with_parent()
 
 
-def follow() -> None:
-    """In a process that a stage starts: ignore Ctrl-C, which the stage handles, and end when the stage ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _end_with_parent()
-
-
 def command(main: Callable[..., None]) -> None:
     """Run a program with the arguments of the command line; an error that the user can correct is one line."""
     import logging
@@ -142,7 +135,7 @@ def unchanged(address: str) -> Iterator[None]:
     inputs, outputs, before = declared(address)
     for path, digest in locked_outputs().items():
         if matches(path, inputs) and Path(path).exists() and md5(Path(path)) != digest:
-            raise DataError(f"{path} is not as dvc.lock records it; `dvc repro` makes it again")
+            raise DataError(f"{path} is not as dvc.lock records it; `dvc repro --force` makes it again")
     yield
     after = declared(address).parameters
     # Of a file with parameters, DVC records those that are listed, unless the whole file is.

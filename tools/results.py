@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from descent.io.files import save_text
-from descent.io.layout import DATA_METRICS, PARAMS, attack_metrics, train_metrics
+from descent.io.layout import DATA_METRICS, PARAMS, RunFiles
 from descent.io.params import load_params
 from descent.io.results import load_metrics
 from descent.report.tables import markdown_tables
@@ -26,8 +26,8 @@ def main(readme: str | None = None) -> None:
     params = load_params(PARAMS)
     tables = markdown_tables(
         load_metrics(DATA_METRICS),
-        {name: load_metrics(train_metrics(name)) for name in params.train},
-        {name: load_metrics(attack_metrics(name)) for name in params.attack.runs},
+        {name: load_metrics(RunFiles(name).train_metrics) for name in params.train},
+        {name: load_metrics(RunFiles(name).attack_metrics) for name in params.attack.runs},
     )
     if readme:
         save_text(Path(readme), replaced(Path(readme).read_text(encoding="utf-8"), tables))

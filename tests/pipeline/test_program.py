@@ -31,7 +31,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("program", ["stages.validate", "stages.train", "tools.repro", "tools.compare"])
+@pytest.mark.parametrize("program", ["stages.validate", "stages.train", "tools.repro"])
 def test_a_python_without_the_packages_is_told_which_python_has_them(checkout: Path, program: str) -> None:
     said = said_by(checkout, "-S", "-m", program)  # -S: no packages
     assert said.startswith("ERROR: No module named '")

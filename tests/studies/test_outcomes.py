@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from descent.io.datasets import load_dataset
 from descent.io.errors import DataError
-from descent.io.results import save_table
 from descent.io.run_schema import Run
 from descent.io.schema import Params
 from descent.studies.engine import Failure
@@ -16,8 +14,6 @@ from descent.studies.grid import Study, settings
 from descent.studies.outcomes import Outcomes, Plan, planned_trials
 from descent.studies.summary import curve_rows, trial_rows
 from descent.studies.trials import Trial, parsed, perform
-from descent.training.checkpoint import Checkpoint
-from descent.training.runs import initial_state, train
 
 
 @pytest.fixture
@@ -46,26 +42,11 @@ class Engine:
 
 
 def completed(plan: Plan, engine: Engine) -> tuple[Outcomes, dict[str, Failure]]:
-    """Complete a study."""
     outcomes, progress = Outcomes(engine.data.parent / "outcomes"), list[str]()
     missing = outcomes.missing(plan)
     failed = outcomes.complete(missing, engine, lambda: progress.append("one more"))
     assert len(progress) == len(missing)
     return outcomes, failed
-
-
-def test_a_trial_has_the_bytes_of_the_run(data: tuple[Path, str], run: Run, params: Params, tmp_path: Path) -> None:
-    folder, digest = data
-    plan = planned(run, params, digest, 0.01, seeds=1)
-    outcomes, _ = completed(plan, Engine(folder))
-    save_table(tmp_path / "trial.csv", outcomes.read(next(iter(plan))).history)
-
-    dataset = load_dataset(folder / "diabetes.safetensors", digest)
-    state = initial_state(run, dataset, seed=0)
-    with Checkpoint(tmp_path / "c", "", state.tensors(), state.rng) as checkpoint:
-        train(state, dataset, run, params.evaluation, checkpoint, lambda row: None)
-        save_table(tmp_path / "run.csv", checkpoint.history)
-    assert (tmp_path / "trial.csv").read_bytes() == (tmp_path / "run.csv").read_bytes()
 
 
 def test_a_study_that_grows_performs_only_what_is_new(data: tuple[Path, str], run: Run, params: Params) -> None:

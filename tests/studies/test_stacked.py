@@ -52,18 +52,15 @@ DATA = {"images": images, "diabetes": patients}
 
 
 def generators() -> list[torch.Generator]:
-    """Return one for each seed."""
     return [torch.Generator().manual_seed(seed) for seed in SEEDS]
 
 
 def fresh(run: Run, data: Split) -> list[nn.Sequential]:
-    """Return one model for each seed."""
     outputs = 1 if run.data == "diabetes" else 10
     return [build_model(run.model, data.x.shape[1:], outputs, seed).to(data.x.dtype) for seed in SEEDS]
 
 
 def weights(model: nn.Module) -> list[Tensor]:
-    """Return the weights of a model."""
     return [parameter.detach() for parameter in model.parameters()]
 
 
@@ -121,7 +118,7 @@ def test_gradients_lie_in_memory_as_the_weights_do(rng: torch.Generator) -> None
 
     models = [Product(), Product()]
     stack = stacked_weights(models)
-    gradient = stacked_gradient(models[0], list(stack), TASKS["diabetes"].loss, "mean")
+    gradient = stacked_gradient(models[0], TASKS["diabetes"].loss, "mean")
     for part in gradient(list(stack.values()), torch.rand(2, 7, 4, generator=rng), torch.rand(2, 7, 2, generator=rng)):
         assert part.is_contiguous()
 
@@ -132,6 +129,22 @@ class Made(NamedTuple):
     folder: Path
     digests: Mapping[str, str]
 
+    def trials(self, params: Params, *runs: Run, seeds: int = 3) -> dict[str, Trial]:
+        """Plan a few seeds of each run; those of classifiers are attacked."""
+        epsilons = {"images": [0.0, 0.1], "diabetes": []}
+        rest = [(params.evaluation, 1, self.digests[run.data], epsilons[run.data]) for run in runs]
+        planned = [Trial(run, seed, *each) for run, each in zip(runs, rest, strict=True) for seed in range(seeds)]
+        return {key(trial): trial for trial in planned}
+
+    def performed(self, planned: Mapping[str, Trial]) -> Iterator[tuple[Outcome, Outcome]]:
+        """Perform trials in stacks, and each alone."""
+        results = dict(on_stack(planned, self.folder, CPU))
+        assert results.keys() == planned.keys()
+        for name, result in results.items():
+            assert isinstance(result, bytes)
+            alone = perform(planned[name], self.folder, self.folder.parent / "kept")
+            yield parsed(name, result), parsed(name, alone)
+
 
 @pytest.fixture
 def made(tmp_path: Path, rng: torch.Generator) -> Made:
@@ -141,39 +154,8 @@ def made(tmp_path: Path, rng: torch.Generator) -> Made:
         images[f"{part}_labels"] = torch.randint(3, (count,), generator=rng, dtype=torch.uint8)
         patients[f"{part}_x"] = torch.randn(count, 5, generator=rng, dtype=torch.float64)
         patients[f"{part}_y"] = torch.randn(count, 1, generator=rng, dtype=torch.float64)
-    data = tmp_path / "data"
-    return Made(
-        data,
-        {
-            "images": save_tensors(data / "images.safetensors", images, {"classes": '["a", "b", "c"]'}),
-            "diabetes": save_tensors(data / "diabetes.safetensors", patients),
-        },
-    )
-
-
-def trials(made: Made, params: Params, *runs: Run, seeds: int = 3) -> dict[str, Trial]:
-    """Plan a few seeds of each run; those of classifiers are attacked."""
-    planned = [
-        Trial(run, seed, params.evaluation, 1, made.digests[run.data], [0.0, 0.1] if run.data == "images" else [])
-        for run in runs
-        for seed in range(seeds)
-    ]
-    return {key(trial): trial for trial in planned}
-
-
-def performed_in_stacks(planned: Mapping[str, Trial], made: Made) -> dict[str, Outcome]:
-    """Perform trials in stacks."""
-    outcomes = {}
-    for name, result in on_stack(planned, made.folder, CPU):
-        assert isinstance(result, bytes)
-        outcomes[name] = parsed(name, result)
-    assert outcomes.keys() == planned.keys()
-    return outcomes
-
-
-def performed_alone(name: str, trial: Trial, made: Made) -> Outcome:
-    """Perform one by itself."""
-    return parsed(name, perform(trial, made.folder, made.folder.parent / "kept"))
+    digest = save_tensors(tmp_path / "images.safetensors", images, {"classes": '["a", "b", "c"]'})
+    return Made(tmp_path, {"images": digest, "diabetes": save_tensors(tmp_path / "diabetes.safetensors", patients)})
 
 
 def assert_equal_up_to_rounding(one: Outcome, other: Outcome) -> None:
@@ -186,19 +168,12 @@ def assert_equal_up_to_rounding(one: Outcome, other: Outcome) -> None:
 
 def test_every_seed_of_a_stack_gives_what_it_gives_alone(made: Made, params: Params) -> None:
     few = {"epochs": 4, "batch_size": 16}
-    planned = trials(
-        made,
-        params,
-        params.train["mlp"].model_copy(update=few),
-        params.train["mlp-weight-decay"].model_copy(update=few),
-        params.train["regression-lr-1e-2"].model_copy(update=few),
-    )
-    outcomes = performed_in_stacks(planned, made)
-    for name, trial in planned.items():
-        assert_equal_up_to_rounding(outcomes[name], performed_alone(name, trial, made))
-    losses = {outcome.metrics["final_test_loss"] for outcome in outcomes.values()}
-    assert len(losses) == len(planned)
-    attacked = next(iter(outcomes.values())).metrics
+    runs = [params.train[name].model_copy(update=few) for name in ("mlp", "mlp-weight-decay", "regression-lr-1e-2")]
+    outcomes = list(made.performed(made.trials(params, *runs)))
+    for stacked, alone in outcomes:
+        assert_equal_up_to_rounding(stacked, alone)
+    assert len({stacked.metrics["final_test_loss"] for stacked, _ in outcomes}) == len(outcomes)
+    attacked = outcomes[0][0].metrics
     assert 0 <= attacked["accuracy_at_0.1"] <= attacked["accuracy_at_0"] <= 1
 
 
@@ -216,47 +191,38 @@ def test_a_seed_that_diverges_ends_where_it_does_alone_and_holds_up_no_other(
 
     monkeypatch.setattr("descent.studies.stacked.outcome", noted)
     run = params.train["regression-lr-1e-2"].model_copy(update={"learning_rate": 0.2, "epochs": 60, "batch_size": 7})
-    planned = trials(made, params, run, seeds=4)
-    outcomes = performed_in_stacks(planned, made)
-    ends = [outcome.metrics["diverged_epoch"] for outcome in outcomes.values()]
-    assert len(set(ends)) > 1
+    outcomes = list(made.performed(made.trials(params, run, seeds=4)))
+    assert len({stacked.metrics["diverged_epoch"] for stacked, _ in outcomes}) > 1
+    assert len(ended) == 4
     for loss, told in ended:  # the weights are those of the last row
         assert loss == pytest.approx(told)
-    for name, trial in planned.items():
-        assert_equal_up_to_rounding(outcomes[name], performed_alone(name, trial, made))
+    for stacked, alone in outcomes:
+        assert_equal_up_to_rounding(stacked, alone)
 
 
 def test_an_adversarial_run_is_trained_by_itself(made: Made, params: Params) -> None:
-    run = params.train["convnet-adversarial"].model_copy(
-        update={"epochs": 2, "batch_size": 16, "model": MLP(kind="mlp", hidden=[8])}
-    )
-    planned = trials(made, params, run, seeds=2)
-    outcomes = performed_in_stacks(planned, made)
-    for name, trial in planned.items():
-        assert outcomes[name] == performed_alone(name, trial, made)
+    few = {"epochs": 2, "batch_size": 16, "model": MLP(kind="mlp", hidden=[8])}
+    planned = made.trials(params, params.train["convnet-adversarial"].model_copy(update=few), seeds=2)
+    for stacked, alone in made.performed(planned):
+        assert stacked == alone
 
 
 def test_what_fails_fails_for_its_setting_only(made: Made, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     few = {"epochs": 2, "batch_size": 16}
     wide, narrow = (params.train[name].model_copy(update=few) for name in ("mlp", "mlp-weight-decay"))
 
-    def without_memory(
-        models: Sequence[nn.Module], data: Split, run: Run, rngs: Sequence[torch.Generator]
-    ) -> Iterator[int]:
+    def without_memory(models: Sequence[nn.Module], data: Split, run: Run, rngs: object) -> Iterator[int]:
         if run == wide:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB.\nMore words")
-        return fit_stacked(models, data, run, rngs)
+        return iter([])
 
     monkeypatch.setattr("descent.studies.stacked.fit_stacked", without_memory)
-    planned = trials(made, params, wide, narrow)
-    results = dict(on_stack(planned, made.folder, CPU))
-    for name, trial in planned.items():
-        if trial.run == wide:
-            assert results[name] == Failure("CUDA out of memory. Tried to allocate 3 GiB.")
-        else:
-            assert isinstance(results[name], bytes)
+    planned = made.trials(params, wide, narrow)
+    monkeypatch.setattr("descent.studies.stacked.outcome", lambda name, *_: name.encode())
+    failed = Failure("CUDA out of memory. Tried to allocate 3 GiB.")
+    expected = {name: failed if trial.run == wide else name.encode() for name, trial in planned.items()}
+    assert dict(on_stack(planned, made.folder, CPU)) == expected
 
 
 def test_where_it_was_computed_is_part_of_the_folders_name() -> None:
     assert stack_name(CPU).startswith("cpu-")
-    assert stack_name(CPU) == stack_name(CPU)

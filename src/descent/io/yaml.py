@@ -5,7 +5,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import Node
 
 from descent.io.errors import ParamsError
@@ -26,11 +26,16 @@ def read_yaml(path: Path) -> tuple[Node, dict[str, Any]]:
         content = path.read_bytes()
         if len(content) > _MOST_BYTES:
             raise ParamsError(f"{path}: more than {_MOST_BYTES:,} bytes; no parameters are so long")
-        text, level = content.decode(), 0
-        for event in yaml.parse(text):  # the parser in C ends the process at some thousand levels
-            level += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-            if level > _MOST_LEVELS:
+        text, anchors = content.decode(), list[str | None]()
+        for event in yaml.parse(text):
+            if isinstance(event, CollectionStartEvent):
+                anchors.append(event.anchor)
+            elif isinstance(event, CollectionEndEvent):
+                anchors.pop()
+            if len(anchors) > _MOST_LEVELS:  # some thousand would end the process
                 raise MarkedYAMLError(problem=f"more than {_MOST_LEVELS} levels", problem_mark=event.start_mark)
+            if isinstance(event, AliasEvent) and any(anchors):  # aliases of aliases grow without limit
+                raise MarkedYAMLError(problem="an alias in a value with an anchor", problem_mark=event.start_mark)
         tree = yaml.compose(text)
         values = None if tree is None else yaml.constructor.construct_document(tree)
     except FileNotFoundError as error:

@@ -27,39 +27,33 @@ def planned_trials(
     epsilons: Sequence[float] = (),
 ) -> Plan:
     """Return the trials of a study: every seed of the first setting, then of the next."""
-    pairs = [
-        (setting, Trial(setting.run, seed, evaluation, threads, sha256_data, epsilons))
-        for setting, seed in product(settings, seeds)
-    ]
+    rest = (evaluation, threads, sha256_data, epsilons)
+    pairs = [(setting, Trial(setting.run, seed, *rest)) for setting, seed in product(settings, seeds)]
     return {key(trial): (setting, trial) for setting, trial in pairs}
 
 
 class Outcomes:
-    """The outcomes of trials in a folder, one file each.
-
-    Args:
-        folder: Created when the first outcome is written.
-    """
+    """The outcomes of trials in a folder, one file each; the folder is created when the first is written."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def missing(self, plan: Plan) -> dict[str, Trial]:
         """Return the trials, by name, that have no valid outcome yet."""
-        return {name: trial for name, (_, trial) in plan.items() if not self._has(name)}
+        missing = {}
+        for name, (_, trial) in plan.items():
+            try:
+                self.read(name)
+            except (DataError, FileNotFoundError):
+                missing[name] = trial
+        return missing
 
     def complete(
         self, missing: Mapping[str, Trial], engine: Engine, progress: Callable[[], object]
     ) -> dict[str, Failure]:
-        """Perform trials, and write each outcome as soon as it is available.
+        """Perform trials, write each outcome as soon as it is available, and return the failures by name.
 
-        Args:
-            missing: By name.
-            engine: Performs the trials.
-            progress: Called after each trial.
-
-        Returns:
-            The failures by name.
+        `progress` is called after each trial.
         """
         failures = {}
         with closing(engine(missing)) as results:
@@ -80,13 +74,6 @@ class Outcomes:
             OSError: The file is missing or cannot be read.
         """
         return parsed(name, self._path(name).read_bytes())
-
-    def _has(self, name: str) -> bool:
-        try:
-            self.read(name)
-        except (DataError, FileNotFoundError):
-            return False
-        return True
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"
