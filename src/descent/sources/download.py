@@ -16,7 +16,6 @@ from urllib.request import url2pathname
 
 import pooch
 import requests
-from tqdm import tqdm
 
 from descent.io.errors import DownloadError
 from descent.io.files import replacing
@@ -36,7 +35,7 @@ def fetch(
     digest: str,
     mirrors: Sequence[str],
     folder: Path,
-    bar: "tqdm[Any]",
+    bar: Any,  # noqa: ANN401 - a progress bar of tqdm
     *,
     silence: float = 15.0,
     patience: float = 1800.0,
@@ -94,7 +93,7 @@ def _copy(url: str, output: str, _: object) -> None:
         raise DownloadError(_reason(error)) from error
 
 
-def _download(url: str, output: str, _: object, *, bar: "tqdm[Any]", silence: float) -> None:
+def _download(url: str, output: str, _: object, *, bar: Any, silence: float) -> None:  # noqa: ANN401
     """Download over HTTP(S); a DownloadError is final, pooch tries again after other errors."""
     session = requests.Session()
     session.auth = lambda request: request  # otherwise passwords of ~/.netrc are sent
