@@ -6,7 +6,8 @@ import runpy
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -30,47 +31,41 @@ from tests.imports import ROOT, imports
 from tests.walkthrough import follow
 from tests.workspace import Workspace, copy
 
-SPECS: list[MLP | ConvNet] = [
-    MLP(kind="mlp", hidden=[]),
-    MLP(kind="mlp", hidden=[9, 8]),
-    ConvNet(kind="convnet", channels=[4, 3], hidden=[7]),
-]
+SPECS: list[MLP | ConvNet] = [MLP(kind="mlp", hidden=[9, 8]), ConvNet(kind="convnet", channels=[4, 3], hidden=[7])]
+NAMES = [f"\u8863{name}" for name in CLASSES]  # in no encoding of one byte
 SCRIPT = ROOT / "export" / "classify.py"
 # Light on black, with no symmetry.
 SHOWN = np.zeros((28, 28), dtype=np.uint8)
 SHOWN[4:20, 6:25] = np.arange(16 * 19).reshape(16, 19) % 200 + 50
 GREY = Image.fromarray(SHOWN)
-MODEL = build_model(SPECS[2], (1, 28, 28), len(CLASSES), seed=1).eval()
+TURNED = Image.Exif()
+TURNED[274] = 6  # of a camera that was held upright
+MODEL = build_model(SPECS[1], (1, 28, 28), len(CLASSES), seed=1).eval()
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_an_exported_classifier_says_what_the_model_says(
     spec: MLP | ConvNet, tmp_path: Path, rng: torch.Generator
 ) -> None:
-    model = build_model(spec, (1, 28, 28), len(CLASSES), seed=1).eval()
+    model, other = (build_model(spec, (1, 28, 28), len(CLASSES), seed).eval() for seed in (1, 2))
     images = torch.randint(0, 256, (23, 1, 28, 28), generator=rng, dtype=torch.uint8)
     export(model, tmp_path / "a.onnx", (28, 28), CLASSES, 12.0, "of a test")
-    found = compare(model, tmp_path / "a.onnx", images / 255, batch_size=10)
+    found, others = (compare(either, tmp_path / "a.onnx", images / 255, batch_size=10) for either in (model, other))
     assert (found["images"], found["other_classes"]) == (23, 0)
-    assert found["largest_difference"] < 1e-5
-    other = build_model(spec, (1, 28, 28), len(CLASSES), seed=2).eval()
-    assert compare(other, tmp_path / "a.onnx", images / 255, batch_size=10)["largest_difference"] > 1e-3
+    assert found["largest_difference"] < 1e-5 < 1e-3 < others["largest_difference"]
 
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
     (probabilities,) = session.run(["probabilities"], {"images": images[:1, 0].numpy()})
-    with torch.no_grad():
-        expected = model(images[:1] / 255).softmax(dim=1)
-    assert torch.allclose(torch.from_numpy(probabilities), expected, atol=1e-6)
+    expected = model(images[:1] / 255).softmax(dim=1).detach()
+    torch.testing.assert_close(torch.from_numpy(probabilities), expected, rtol=0, atol=1e-6)
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(CLASSES)
 
 
 def test_an_export_is_the_same_bytes_and_tells_nothing_of_this_machine(classifier: Path, tmp_path: Path) -> None:
-    export(MODEL, tmp_path / "b.onnx", (28, 28), CLASSES, 12.0, "of a test")
+    export(MODEL, tmp_path / "b.onnx", (28, 28), NAMES, 12.0, "of a test")
     content, made = classifier.read_bytes(), onnx.load(classifier)
     assert content == (tmp_path / "b.onnx").read_bytes()
-    assert str(ROOT).encode() not in content
-    assert sys.prefix.encode() not in content
-    onnx.checker.check_model(made, full_check=True)
+    assert not any(str(place).encode() in content for place in (ROOT, sys.prefix))
     assert made.ir_version == onnx.helper.find_min_ir_version_for(made.opset_import) == 9  # the oldest for the opset
 
 
@@ -86,7 +81,7 @@ def test_the_mean_border_is_that_of_the_four_edges() -> None:
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an exported classifier of images with a dark border."""
     path = tmp_path_factory.mktemp("export") / "a.onnx"
-    export(MODEL, path, (28, 28), CLASSES, 12.0, "of a test")
+    export(MODEL, path, (28, 28), NAMES, 12.0, "of a test")
     return path
 
 
@@ -117,21 +112,12 @@ def test_the_script_needs_three_packages_and_names_a_missing_one(
     assert "pip install numpy onnxruntime pillow" in classify()
 
 
-def turned(orientation: int) -> Image.Exif:
-    """Return the EXIF data of a camera that was held in another orientation."""
-    exif = Image.Exif()
-    exif[274] = orientation
-    return exif
-
-
 @pytest.mark.parametrize(
     ("picture", "options"),
     [
         *((GREY.convert(mode), {}) for mode in ("RGB", "P", "LA", "RGBA")),
         (GREY.convert("P"), {"transparency": b"\xff" * 256}),
-        (GREY.transpose(Image.Transpose.ROTATE_180), {"exif": turned(3)}),
-        (GREY.transpose(Image.Transpose.ROTATE_90), {"exif": turned(6)}),
-        (GREY.transpose(Image.Transpose.ROTATE_270), {"exif": turned(8)}),
+        (GREY.transpose(Image.Transpose.ROTATE_90), {"exif": TURNED}),
         (GREY.resize((280, 281)), {}),  # nearly square, as a picture can be that was cropped by hand
     ],
 )
@@ -141,64 +127,39 @@ def test_the_output_does_not_depend_on_how_the_picture_is_stored(
     GREY.save(tmp_path / "grey.png")
     picture.save(tmp_path / "other.png", **options)
     other, grey = classify(classifier, tmp_path / "other.png"), classify(classifier, tmp_path / "grey.png")
-    if picture.size == GREY.size:
-        assert other == grey
+    assert other == grey or picture.size != GREY.size
     assert re.findall("% +(.*)", other) == re.findall("% +(.*)", grey) != []
 
 
 TRANSPARENT, EIGHT_BITS = "transparent in places; flatten it on black first", "save it with 8 bits, as grey or RGB"
-NO_PICTURE = "not a picture in one of the formats PNG, JPEG"
+EXIF = "Corrupt EXIF data. Expecting to read 12 bytes but only got 0."
+BOMB, HUGE = "more than 89,478,485 pixels; scale it down", bytes([0, 0, 78, 32] * 2)  # 20,000 × 20,000
 
 
-def with_alpha(mode: str, alpha: int) -> Image.Image:
-    """Return the picture with one pixel of another opacity."""
-    picture = GREY.convert(mode)
-    picture.putpixel((14, 14), (*picture.getpixel((14, 14))[:-1], alpha))  # type: ignore[index]
-    return picture
-
-
-def headed(place: int, content: bytes) -> Callable[[Path], None]:
-    """Return what writes an RGB picture as PNG with other bytes at a place of its header."""
-
-    def write(path: Path) -> None:
-        GREY.convert("RGB").save(path)
-        changed = bytearray(path.read_bytes())
-        changed[place : place + len(content)] = content
-        changed[29:33] = zlib.crc32(changed[12:29]).to_bytes(4, "big")
-        path.write_bytes(changed)
-
-    return write
-
-
-def half(path: Path) -> None:
-    """Write half a PNG file."""
-    GREY.save(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def png(place: int = 16, content: bytes = b"") -> bytes:
+    """Return the picture as PNG in RGB, with other bytes at a place of its header."""
+    GREY.convert("RGB").save(written := BytesIO(), format="PNG")
+    changed = bytearray(written.getvalue())
+    changed[place : place + len(content)] = content
+    changed[29:33] = zlib.crc32(changed[12:29]).to_bytes(4, "big")
+    return bytes(changed)
 
 
 @pytest.mark.parametrize(
     ("write", "refusal"),
     [
-        (with_alpha("RGBA", 254).save, TRANSPARENT),
-        (with_alpha("LA", 0).save, TRANSPARENT),
+        (Image.merge("LA", (GREY, Image.new("L", GREY.size, 254))).save, TRANSPARENT),
         (lambda path: GREY.convert("P").save(path, transparency=0), TRANSPARENT),
-        (lambda path: GREY.save(path, transparency=0), TRANSPARENT),
         (Image.fromarray(SHOWN.astype(np.uint16)).save, f"pixel type I;16; {EIGHT_BITS}"),
-        (lambda path: GREY.convert("CMYK").save(path, format="JPEG"), f"pixel type CMYK; {EIGHT_BITS}"),
+        (lambda path: path.write_bytes(png(24, bytes([16]))), f"pixel type RGB; {EIGHT_BITS}"),
         (lambda path: GREY.save(path, save_all=True, append_images=[GREY.rotate(90)]), "animated; save one frame"),
-        (headed(24, bytes([16])), f"pixel type RGB; {EIGHT_BITS}"),
-        (headed(16, (20_000).to_bytes(4, "big") * 2), "more than 89,478,485 pixels; scale it down"),
+        (lambda path: path.write_bytes(png(16, HUGE)), BOMB),
         (GREY.resize((1, 1)).save, "1×1 pixels; expected 28×28 at least"),
         (GREY.resize((40, 30)).save, "40×30 pixels; expected the aspect ratio of 28×28: crop or pad it"),
         (Image.new("L", (28, 28)).save, "all pixels are equal; there is nothing to classify"),
-        (lambda path: GREY.save(path, format="GIF"), NO_PICTURE),
-        (Path.touch, NO_PICTURE),
-        (
-            lambda path: GREY.save(path, exif=b"II*\0\x08\0\0\0\x09\0"),
-            "damaged (Corrupt EXIF data. Expecting to read 12 bytes but only got 0.)",
-        ),
-        (half, "damaged (image file is truncated)"),
-        (Path.mkdir, "Is a directory"),
+        (lambda path: GREY.save(path, format="GIF"), "not a picture in one of the formats PNG, JPEG"),
+        (lambda path: GREY.save(path, exif=b"II*\0\x08\0\0\0\x09\0"), f"damaged ({EXIF})"),
+        (lambda path: path.write_bytes(png()[:300]), "damaged (image file is truncated)"),
         (lambda path: None, "No such file or directory"),
     ],
 )
@@ -220,18 +181,14 @@ def test_inverted_pictures_are_refused_without_the_option(classifier: Path, clas
     assert classify("--invert", classifier, dark) == classify(classifier, light)
 
 
-@pytest.mark.parametrize("words", [(), ("a.onnx",), ("a.onnx", "a.png", "b.png"), ("--inverse", "a.onnx", "a.png")])
-def test_wrong_arguments_get_the_usage(words: tuple[str, ...], classify: Classify) -> None:
-    assert classify(*words).startswith("2 usage: classify.py [-h] [--invert] model picture\n")
+def test_wrong_arguments_get_the_usage(classify: Classify) -> None:
+    assert classify("a.onnx").startswith("2 usage: classify.py [-h] [--invert] model picture\n")
 
 
-def changed(path: Path, classifier: Path, classes: Sequence[str] | None = None) -> None:
-    """Write a classifier with other names of classes, or without `border` in the metadata."""
+def without_border(path: Path, classifier: Path) -> None:
+    """Write a classifier without `border` in its metadata."""
     made = onnx.load(classifier)
-    if classes:
-        made.metadata_props[0].value = json.dumps(classes)
-    else:
-        del made.metadata_props[1:]
+    del made.metadata_props[1:]
     onnx.save(made, path)
 
 
@@ -239,10 +196,8 @@ def changed(path: Path, classifier: Path, classes: Sequence[str] | None = None) 
     ("write", "refusal"),
     [
         (lambda path, _: path.write_bytes(b"not ONNX"), "not an ONNX file that onnxruntime "),
-        (lambda path, _: path.touch(), "not an ONNX file that onnxruntime "),
-        (lambda path, _: path.mkdir(), "Is a directory"),
         (lambda path, _: None, "No such file or directory"),
-        (changed, "its metadata lacks `classes` or `border`; write the file with `make export`"),
+        (without_border, "its metadata lacks `classes` or `border`; write the file with `make export`"),
     ],
 )
 def test_what_is_no_classifier_of_ours_is_refused(
@@ -256,45 +211,40 @@ def test_what_is_no_classifier_of_ours_is_refused(
 
 
 def test_the_script_prints_the_most_probable_classes_in_any_encoding(classifier: Path, tmp_path: Path) -> None:
-    changed(tmp_path / "b.onnx", classifier, [f"\u8863{name}" for name in CLASSES])
     GREY.save(tmp_path / "a.png")
-    command = [sys.executable, *map(str, (SCRIPT, tmp_path / "b.onnx", tmp_path / "a.png"))]
+    command = [sys.executable, *map(str, (SCRIPT, classifier, tmp_path / "a.png"))]
     done = subprocess.run(command, env={"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=True)
-    with torch.no_grad():
-        ranked = MODEL(torch.from_numpy(SHOWN)[None, None] / 255)[0].argsort(descending=True)
+    ranked = MODEL(torch.from_numpy(SHOWN)[None, None] / 255)[0].argsort(descending=True)
     assert re.findall("% +(.*)", done.stdout) == [rf"\u8863{CLASSES[place]}" for place in ranked[:3]]
 
 
 @pytest.mark.slow
 def test_the_page_on_export(miniature: Workspace, tmp_path: Path) -> None:
-    workspace, others, origin = copy(miniature, tmp_path / "here"), tmp_path / "there", tmp_path / "origin"
+    workspace, others, origin = copy(miniature, tmp_path / "here"), Workspace(tmp_path / "there"), tmp_path / "origin"
+    others.folder.mkdir()
     subprocess.run(["git", "clone", "--quiet", "--bare", str(workspace.folder), str(origin)], check=True)
     workspace.run("git", "remote", "add", "origin", str(origin))
     GREY.save(workspace.folder / "garment.png")
-    page = ROOT / "docs" / "export.md"
+    page, address = ROOT / "docs" / "export.md", ("https://example.com/descent.git", str(origin))
 
     def keep(typed: str) -> None:
         if typed == "make export":
             workspace.commit("Export")
             workspace.run("git", "push", "--quiet", "origin", "main")
 
-    printed = follow(workspace, page, skip=lambda typed: typed.startswith("dvc"), after=keep)
-    others.mkdir()
-    address = ("https://example.com/descent.git", str(origin))
-    got = follow(
-        Workspace(others),
-        page,
-        skip=lambda typed: not typed.startswith("dvc"),
-        edit=lambda typed: typed.replace(*address),
-    )
+    def of_others(typed: str) -> bool:
+        return typed.startswith("dvc")
+
+    printed = follow(workspace, page, skip=of_others, after=keep)
+    got = follow(others, page, skip=lambda typed: not of_others(typed), edit=lambda typed: typed.replace(*address))
 
     assert (len(printed), len(got)) == (4, 1)
     said = printed["python export/classify.py export/convnet.onnx garment.png"].splitlines()
     assert [line.split("%")[1].strip() in CLASSES for line in said] == [True] * 3
     train, *_ = load_dataset(workspace.folder / "data" / "images.safetensors")
-    session = onnxruntime.InferenceSession(others / "convnet.onnx")
+    session = onnxruntime.InferenceSession(others.folder / "convnet.onnx")
     assert session.get_modelmeta().custom_metadata_map["border"] == f"{mean_border(train.x):.1f}"
-    assert (others / "convnet.onnx").read_bytes() == (workspace.folder / "export" / "convnet.onnx").read_bytes()
+    assert (others.folder / "convnet.onnx").read_bytes() == (workspace.folder / "export/convnet.onnx").read_bytes()
     card = (workspace.folder / "export" / "convnet.md").read_text(encoding="utf-8")
     assert "drawn garments, not Fashion-MNIST: 1,000 images for training and 500 for the test" in card
 

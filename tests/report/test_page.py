@@ -2,7 +2,6 @@
 
 import json
 import re
-from base64 import b64decode
 from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
@@ -19,7 +18,7 @@ from descent.io.params import load_params
 from descent.io.results import load_metrics
 from descent.report.claims import claims
 from descent.report.colours import BLUE, COLOURS, INK, PAPER, TOKENS
-from descent.report.markup import data_uri, inlined, math
+from descent.report.markup import inlined
 from descent.report.page import ReportInputs, report_page, slider
 from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.browser import browsing, needs_chromium
@@ -34,8 +33,6 @@ SVG = (
     f'<path id="m1" clip-path="url(#p1)" style="fill: {BLUE}; stroke: {INK}"/><use xlink:href="#m1"/>'
     f'<rect style="fill: {PAPER}"/></g></svg>'
 )
-
-
 STYLE = (ROOT / "src" / "descent" / "report" / "templates" / "report.css").read_text(encoding="utf-8")
 
 
@@ -83,15 +80,14 @@ def test_every_claim_stands_on_the_page_with_verdict_and_number() -> None:
 
 
 def test_a_defence_says_what_it_costs() -> None:
-    own, weights = TRAINED["convnet-adversarial"], f"{TRAINED['convnet-adversarial']['weights']:,}"
-    convnet, accuracy = TRAINED["convnet"], 100 * TRAINED["convnet"]["final_test_accuracy"]
+    (own, of_own), (other, of_other) = (
+        (TRAINED[run]["weights"], f"{100 * TRAINED[run]['final_test_accuracy']:.1f} %")
+        for run in ("convnet-adversarial", "convnet")
+    )
     gradients, epochs = "two gradients a step instead of one", results().params["train"]["convnet"]["epochs"]
     page = text()
     assert re.search(rf"{gradients}, \d+ for each training image in all where convnet takes {epochs}\.", page)
-    assert (
-        f"Of the unmoved test images it classifies {100 * own['final_test_accuracy']:.1f} % correctly; convnet, with "
-        f"{convnet['weights']:,} weights instead of {weights}, {accuracy:.1f} %"
-    ) in page
+    assert f"it classifies {of_own} correctly; convnet, with {other:,} weights instead of {own:,}, {of_other}" in page
     assert gradients not in text(trained={name: m for name, m in TRAINED.items() if "adversarial" not in name})
 
 
@@ -100,11 +96,8 @@ def test_a_defence_says_what_it_costs() -> None:
     [
         ("fashion-mnist", "Images: Fashion-MNIST (Xiao"),
         ("drawn", "Images: drawn by the project from the seed"),
-        ("drawn", "Drawn stand-in data, not Fashion-MNIST"),
         ("kmnist", "Kuzushiji-MNIST, not Fashion-MNIST: the write-up's claims about images are not judged."),
-        ("kmnist", "The images are Kuzushiji-MNIST; the claim is about Fashion-MNIST."),
         ("kmnist", "CC BY-SA 4.0), each file verified by its published hash"),
-        ("folder", "Images of a folder, not Fashion-MNIST"),
         ("folder", "Images: those of the folder images/."),
     ],
 )
@@ -202,17 +195,10 @@ def test_words_stand_out_from_their_ground_by_four_and_a_half_and_lines_by_three
                 assert (high + 0.05) / (low + 0.05) >= needed, (name, ground)
 
 
-def test_formulas_are_mathml() -> None:
-    assert str(math(r"\frac{a}{2}")).startswith("<math")
-    assert "<mfrac>" in math(r"\frac{a}{2}")
-    assert 'display="block"' in math("a", "block")
-
-
 def test_the_slider_has_the_probabilities_by_image_step_and_class() -> None:
     laid = slider(probabilities(epsilons=(0.0, 0.1, 0.2)), CLASSES)
     assert (laid["epsilons"], laid["steps"], laid["images"]) == ([0.0, 0.1, 0.2], [0, 1, 2], list(CLASSES))
     assert laid["probabilities"][3][0][3] == laid["probabilities"][3][2][1] == 1
-    assert b64decode(data_uri(b"PNG").removeprefix("data:image/png;base64,")) == b"PNG"
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +212,8 @@ def test_a_clone_builds_its_page_from_metrics_and_plots_alone(page: Path) -> Non
     html = page.read_text(encoding="utf-8")
     assert page.stat().st_size < 5e6
     assert "Drawn stand-in" not in html
-    assert html.count("ot measured") == 0
-    assert html.count("<figure id=") == 26
+    assert (html.count("ot measured"), html.count("<figure id=")) == (0, 26)
+    assert "<mfrac>" in html
     assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', html)
 
 
@@ -244,14 +230,12 @@ def test_every_picture_of_the_page_is_decoded_and_nothing_is_asked_for(page: Pat
         )
         assert len(decoded) >= 8 + 4 * 30 + 9  # sheets, galleries, bags
         assert min(decoded) >= 4  # the heat maps have a pixel for a cell
-        assert watched.errors == []
-        assert watched.outside == []
-        sizes = watched.page.eval_on_selector_all(
-            "figure > svg, .wide > svg",
-            "all => all.map(svg => [svg.getBoundingClientRect().width, svg.innerHTML.length])",
+        assert watched.errors == watched.outside == []
+        widths = watched.page.eval_on_selector_all(
+            "figure > svg, .wide > svg", "all => all.map(svg => svg.innerHTML ? svg.getBoundingClientRect().width : 0)"
         )
-        assert len(sizes) == 29  # with the three of the slider
-        assert all(width > 80 and length > 10 for width, length in sizes)
+        assert len(widths) == 29  # with the three of the slider
+        assert min(widths) > 80
 
 
 @needs_chromium
@@ -283,14 +267,13 @@ def test_the_slider_moves_picture_words_and_bars(page: Path) -> None:
 
 
 @needs_chromium
-@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.slow)])
-def test_the_widest_names_of_fifty_classes_fit_the_page(tmp_path: Path, width: int) -> None:
+def test_the_widest_names_of_fifty_classes_fit_the_page(tmp_path: Path) -> None:
     path = tmp_path / "index.html"
     html = report_page(results(source="folder", classes=[f"{'W' * 18}{number:02d}" for number in range(50)]))
     path.write_text(html, encoding="utf-8")
     for scripts in (True, False):
-        with browsing(path, width=width, scripts=scripts) as watched:
-            assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+        with browsing(path, width=390, scripts=scripts) as watched:
+            assert watched.page.evaluate("document.documentElement.scrollWidth") <= 390
             beyond = watched.page.eval_on_selector_all(
                 ".bars th, .shown figcaption, .strip td",
                 "all => all.filter(cell => cell.scrollWidth > cell.clientWidth + 1).length",
@@ -321,13 +304,7 @@ def test_without_a_script_and_in_print_a_strip_takes_the_sliders_place(page: Pat
 
 
 @needs_chromium
-@pytest.mark.parametrize(
-    ("width", "scheme"),
-    [
-        (390, "light"),
-        pytest.param(1280, "dark", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), pytest.param(1280, "dark", marks=pytest.mark.slow)])
 def test_the_page_is_accessible(page: Path, width: int, scheme: Any) -> None:  # noqa: ANN401
     with browsing(page, width=width, scheme=scheme) as watched:
         found = Axe().run(watched.page).response["violations"]
