@@ -1,6 +1,7 @@
 """The page of the studies says what their trials measured, each model and each batch size by itself."""
 
 import re
+from collections.abc import Callable
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -21,29 +22,33 @@ from descent.studies.summary import curve_rows, summary_rows, trial_rows
 from descent.studies.trials import perform
 from stages.publish import WORDS
 
+Found = Callable[[dict[str, Run], dict[str, list[Any]]], StudyResults]
 
-def found(
-    data: tuple[Path, str], params: Params, runs: dict[str, Run], grid: dict[str, list[Any]], name: str = "s"
-) -> StudyResults:
-    """Perform a study of two seeds and read its tables as `publish` does."""
+
+@pytest.fixture
+def found(data: tuple[Path, str], params: Params) -> Found:
+    """Return a function that performs a study of two seeds and reads its tables as `publish` does."""
     folder, digest = data
-    study = Study(data="diabetes", runs=list(runs), seeds=2, grid=grid, epsilons=[])
-    chosen = settings(name, study, runs)
-    planned = planned_trials(chosen, range(2), params.evaluation, 1, digest)
-    outcomes = Outcomes(folder.parent / "outcomes")
 
     def engine(missing: Any) -> Any:  # noqa: ANN401
         yield from ((key, perform(trial, folder, folder.parent / "kept")) for key, trial in missing.items())
 
-    outcomes.complete(outcomes.missing(planned), engine, lambda: None)
-    written = {"curves": curve_rows(planned, outcomes), "trials": trial_rows(planned, outcomes)}
-    written |= {"summary": iter(summary_rows(planned, outcomes))}
-    tables = []
-    for kind, content in written.items():
-        save_table(path := folder.parent / f"{kind}.csv", content)
-        tables.append(pd.read_csv(path, **WORDS))
-    metrics = {"source": "diabetes", "classes": None, "runs": ", ".join(runs), "settings": len(chosen)}
-    return StudyResults(name, study.varied, metrics | {"seeds": 2, "trials": len(planned), "diverged": 0}, *tables)
+    def found(runs: dict[str, Run], grid: dict[str, list[Any]]) -> StudyResults:
+        study = Study(data="diabetes", runs=list(runs), seeds=2, grid=grid, epsilons=[])
+        chosen = settings("s", study, runs)
+        planned = planned_trials(chosen, range(2), params.evaluation, 1, digest)
+        outcomes = Outcomes(folder.parent / "outcomes")
+        outcomes.complete(outcomes.missing(planned), engine, lambda: None)
+        written = {"curves": curve_rows(planned, outcomes), "trials": trial_rows(planned, outcomes)}
+        written |= {"summary": iter(summary_rows(planned, outcomes))}
+        tables = []
+        for kind, content in written.items():
+            save_table(path := folder.parent / f"{kind}.csv", content)
+            tables.append(pd.read_csv(path, **WORDS))
+        metrics = {"source": "diabetes", "classes": None, "runs": ", ".join(runs), "settings": len(chosen)}
+        return StudyResults("s", study.varied, metrics | {"seeds": 2, "trials": len(planned), "diverged": 0}, *tables)
+
+    return found
 
 
 def words(study: StudyResults) -> str:
@@ -62,33 +67,27 @@ def bent(linear: Run) -> Run:
     return linear.model_copy(update={"model": MLP(kind="mlp", hidden=[3])})
 
 
-def test_each_batch_size_has_the_threshold_of_its_own(data: tuple[Path, str], params: Params, linear: Run) -> None:
-    study = found(data, params, {"r": linear}, {"batch_size": [4, 8], "learning_rate": [0.001, 0.002]})
+def test_each_batch_size_has_the_threshold_of_its_own(found: Found, linear: Run) -> None:
+    study = found({"r": linear}, {"batch_size": [4, 8], "learning_rate": [0.001, 0.002]})
     limits = study.trials.groupby("batch_size")["stability_threshold"].first()
     assert limits[4] == pytest.approx(2 * limits[8], rel=1e-4)
     (axes,) = study_figures(study)["threshold"].axes
-    labels = [str(line.get_label()) for line in axes.lines]
-    assert [label for label in labels if "λmax" in label] == [
-        f"batch size {size}: 2/λmax = {limits[size]:.4f}" for size in (4, 8)
-    ]
-    said = words(study)
+    labels, said = [str(line.get_label()) for line in axes.lines], words(study)
+    assert sum("λmax" in label for label in labels) == 2
     for size in (4, 8):
+        assert f"batch size {size}: 2/λmax = {limits[size]:.4f}" in labels
         assert re.search(rf"With batch size {size}: over the second half .* 2/λmax, is {limits[size]:.4f}", said)
 
 
-def test_one_threshold_is_told_once(data: tuple[Path, str], params: Params, linear: Run) -> None:
-    study = found(data, params, {"r": linear}, {"learning_rate": [0.001, 0.002]})
+def test_one_threshold_is_told_once(found: Found, linear: Run) -> None:
+    study = found({"r": linear}, {"learning_rate": [0.001, 0.002]})
     assert words(study).count("2/λmax, is") == 1
     (axes,) = study_figures(study)["threshold"].axes
     assert sum("λmax" in str(line.get_label()) for line in axes.lines) == 1
 
 
-@pytest.mark.parametrize("first", ["bent", "straight"])
-def test_another_model_beside_linear_regressions_has_no_threshold(
-    data: tuple[Path, str], params: Params, linear: Run, bent: Run, first: str
-) -> None:
-    runs = dict(sorted({"bent": bent, "straight": linear}.items(), reverse=first == "straight"))
-    study = found(data, params, runs, {"learning_rate": [0.001, 0.002]})
+def test_another_model_beside_linear_regressions_has_no_threshold(found: Found, linear: Run, bent: Run) -> None:
+    study = found({"bent": bent, "straight": linear}, {"learning_rate": [0.001, 0.002]})
     assert study.trials.set_index("run")["stability_threshold"].isna().to_dict() == {"bent": True, "straight": False}
     (axes,) = study_figures(study)["threshold"].axes
     assert not any("bent" in str(line.get_label()) for line in axes.lines)
@@ -98,21 +97,17 @@ def test_another_model_beside_linear_regressions_has_no_threshold(
     assert "2/λmax, is" in words(study)
 
 
-def test_a_study_of_another_model_alone_has_its_table_and_no_threshold(
-    data: tuple[Path, str], params: Params, bent: Run
-) -> None:
-    study = found(data, params, {"bent": bent}, {"learning_rate": [0.001, 0.002]})
+def test_a_study_of_another_model_alone_has_its_table_and_no_threshold(found: Found, bent: Run) -> None:
+    study = found({"bent": bent}, {"learning_rate": [0.001, 0.002]})
     assert study_figures(study) == {}
     assert summary_table(study).header == ("learning_rate", "epochs that rise", "R²", "diverge")
     assert "λmax" not in words(study)
 
 
-def test_names_that_look_like_numbers_come_back_as_they_are(
-    data: tuple[Path, str], params: Params, linear: Run
-) -> None:
+def test_names_that_look_like_numbers_come_back_as_they_are(found: Found, linear: Run) -> None:
     names = ("0x10", "1-2", "none", "na")
     runs = {name: linear.model_copy(update={"batch_size": 4 + place}) for place, name in enumerate(names)}
-    study = found(data, params, runs, {"schedule": ["constant", "linear"]})
+    study = found(runs, {"schedule": ["constant", "linear"]})
     assert list(study.summary["run"].unique()) == list(runs)
     assert [row[0] for row in summary_table(study).rows[::2]] == list(runs)
 
@@ -136,9 +131,7 @@ def study(*settings: dict[str, Any]) -> StudyResults:
     return StudyResults("decay", ["weight_decay"], {}, curves, EPOCHS, pd.DataFrame(settings))
 
 
-NO_INTERVAL = {
-    f"final_test_{measure}_difference_{end}": nan for measure in ("loss", "accuracy") for end in ("low", "high")
-}
+NO_INTERVAL = {f"final_test_{m}_difference_{end}": nan for m in ("loss", "accuracy") for end in ("low", "high")}
 
 
 @pytest.mark.parametrize(

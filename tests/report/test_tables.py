@@ -8,47 +8,24 @@ from descent.report.tables import markdown_tables
 from descent.sources.published import warning
 from tools.results import BEGIN, END, replaced
 
-REGRESSION: dict[str, Any] = {
-    "least_squares_loss": 2823.49,
-    "learning_rate_over_threshold": 0.651762,
-    "final_train_loss": 2990.32,
-    "final_excess_over_least_squares": 0.059085,
-    "hovering_excess_over_least_squares": 0.217,
-    "share_of_epochs_with_rising_train_loss": 0.591837,
-    "test_r2": 0.461782,
-}
+REGRESSION: dict[str, Any] = {"least_squares_loss": 2823.49, "learning_rate_over_threshold": 0.651762}
+REGRESSION |= {"final_train_loss": 2990.32, "final_excess_over_least_squares": 0.059085, "test_r2": 0.461782}
+REGRESSION |= {"hovering_excess_over_least_squares": 0.217, "share_of_epochs_with_rising_train_loss": 0.591837}
 BENT = {"weights": 385, "final_train_loss": 2512.3, "final_test_loss": 3100.9, "test_r2": 0.412}
-CLASSIFIER: dict[str, Any] = {
-    "weights": 79510,
-    "final_train_loss": 0.0536,
-    "final_test_loss": 0.6499,
-    "best_test_loss": 0.3291,
-    "best_epoch": 21,
-    "best_test_accuracy": 0.892,
-    "final_test_accuracy": 0.8824,
-    "overfitting_epoch": 15,
-}
-ATTACK: dict[str, Any] = {
-    "accuracy_at_0": 0.8824,
-    "accuracy_at_0.05": 0.2155,
-    "pgd_accuracy_at_0.1": 0.002,
-    "median_flipping_epsilon": 0.022,
-    "bag_index": 6366,
-    "bag_epsilon": 0.166,
-    "bag_clean_confidence": 0.992,
-    "bag_t_shirt_confidence": 0.3665,
-}
+CLASSIFIER: dict[str, Any] = {"weights": 79510, "final_train_loss": 0.0536, "final_test_loss": 0.6499}
+CLASSIFIER |= {"best_test_loss": 0.3291, "best_epoch": 21, "best_test_accuracy": 0.892}
+CLASSIFIER |= {"final_test_accuracy": 0.8824, "overfitting_epoch": 15}
+ATTACK: dict[str, Any] = {"accuracy_at_0": 0.8824, "accuracy_at_0.05": 0.2155, "pgd_accuracy_at_0.1": 0.002}
+ATTACK |= {"median_flipping_epsilon": 0.022, "bag_index": 6366, "bag_epsilon": 0.166}
+ATTACK |= {"bag_clean_confidence": 0.992, "bag_t_shirt_confidence": 0.3665}
 DIVERGED = {"diverged": True, "diverged_epoch": 7}
 
 
 def tables(trained: dict[str, Any], attacked: dict[str, Any]) -> list[list[list[str]]]:
     """Return the cells of each table, headers aside."""
     text = markdown_tables({"source": "fashion-mnist"}, trained, attacked)
-    rows = [
-        [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-        for table in text.split("\n\n")
-    ]
-    return [table[2:] for table in rows]
+    rows = (table.splitlines()[2:] for table in text.split("\n\n"))
+    return [[[cell.strip() for cell in line.strip("|").split("|")] for line in table] for table in rows]
 
 
 def test_each_kind_of_run_has_its_table() -> None:
