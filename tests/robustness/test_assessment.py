@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -22,11 +23,9 @@ def assessed(
     model: nn.Module, images: Tensor, labels: list[int], classes: Sequence[str], settings: Bench, batch_size: int = 2
 ) -> Assessment:
     """Assess with one training image, so that the column of each pixel has the length 20."""
-    test, train = (
-        Split(images, torch.tensor(labels)),
-        Split(torch.full_like(images[:1], 20.0), torch.tensor(labels[:1])),
-    )
-    return assess(model, Dataset(train, test, classes), settings, batch_size, torch.Generator().manual_seed(0))
+    train = Split(torch.full_like(images[:1], 20.0), torch.tensor(labels[:1]))
+    data = Dataset(train, Split(images, torch.tensor(labels)), classes)
+    return assess(model, data, settings, batch_size, torch.Generator().manual_seed(0))
 
 
 def test_the_write_up_moves_by_columns_and_clips_nothing() -> None:
@@ -52,15 +51,11 @@ def test_confusion_counts_what_each_class_is_taken_for() -> None:
 def test_pgd_is_no_weaker_than_fgsm_and_attacks_only_what_still_stands(
     rng: torch.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attacked: list[tuple[float, int]] = []
-
-    def recording(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, **settings: Any) -> Tensor:  # noqa: ANN401
-        attacked.append((epsilon, len(x)))
-        return pgd(model, x, y, epsilon, **settings)
-
-    monkeypatch.setattr("descent.robustness.assessment.pgd", recording)
+    recorded = Mock(wraps=pgd)
+    monkeypatch.setattr("descent.robustness.assessment.pgd", recorded)
     settings = PGD(images=4, epsilons=[0.06, 0.15, 0.25, 0.3], steps=4, step=0.5, restarts=2)
     rows = pgd_rows(Brightness(), DATA, directions(Brightness(), DATA, 4), settings, 2, rng)
+    attacked = [(epsilon, len(x)) for (_, x, _, epsilon), _ in recorded.call_args_list]
     # Three are recognised to begin with; 0.06 takes the second, 0.15 the third, 0.25 the first.
     assert attacked == [(0.06, 2), (0.06, 1), (0.15, 2), (0.25, 1)]
     assert [row["epsilon"] for row in rows] == settings.epsilons
@@ -121,9 +116,8 @@ def test_an_assessment_finds_the_bag_that_becomes_a_t_shirt() -> None:
 
 def test_an_assessment_without_such_a_bag_says_so() -> None:
     found = assessed(BagOrShirt(), grey(0.01, 0.02), [BAG] * 2, CLASSES, SETTINGS)  # too far from the boundary
-    assert {name: value for name, value in found.metrics.items() if name.startswith("bag_")} == {
-        f"bag_{name}": None for name in ("index", "epsilon", "clean_confidence", "t_shirt_confidence")
-    }
+    of_bag = {value for name, value in found.metrics.items() if name.startswith("bag_")}
+    assert of_bag == {None}
     assert found.metrics["median_flipping_epsilon"] is None
     assert found.metrics["never_flipped_share"] == 1
     assert len(found.example_images["bag.label"]) == len(found.example_images["gallery.label"]) == 0
@@ -173,24 +167,16 @@ def test_an_assessment_holds_where_no_image_is_recognised_and_a_class_has_none(c
     found = assessed(Dominant(classes), lit([0, 0, 0]), [1, 1, 1], names, SETTINGS)
     assert found.metrics["clean_accuracy"] == found.metrics["never_flipped_share"] == 0
     assert found.metrics["median_flipping_epsilon"] is None
-    assert found.curves.flips == []
-    assert len(found.example_images["gallery.label"]) == 0
+    assert len(found.curves.flips) == len(found.example_images["gallery.label"]) == 0
     assert found.metrics["failed_checks"] == "none"
     assert found.example_images["slider.clean"].shape[0] == 1
 
 
 def test_an_assessment_holds_for_a_single_image_at_the_limits_of_every_setting() -> None:
-    settings = Bench(
-        epsilons=[0.0, 1.0],
-        tolerance=1e-9,
-        slider_stop=1.0,
-        slider_steps=1,
-        bag_confidence=0.999,
-        pgd=PGD(images=1_000_000, epsilons=[1.0], steps=1, step=1e6, restarts=1),
-        epsilon=1.0,
-        write_up_epsilon=1e6,
-    )
-    found = assessed(Dominant(2), lit([1]), [1], ["a", "b"], settings, 9)
+    limits: dict[str, Any] = {"epsilons": [0.0, 1.0], "epsilon": 1.0, "write_up_epsilon": 1e6, "tolerance": 1e-9}
+    limits |= {"slider_stop": 1.0, "slider_steps": 1, "bag_confidence": 0.999}
+    limits |= {"pgd": PGD(images=1_000_000, epsilons=[1.0], steps=1, step=1e6, restarts=1)}
+    found = assessed(Dominant(2), lit([1]), [1], ["a", "b"], Bench(**limits), 9)
     assert [row["accuracy"] for row in found.curves.fgsm] == [1, 0]
     assert [row["accuracy"] for row in found.curves.pgd] == [0]
     assert 0 == found.curves.pgd[0]["low"] < found.curves.pgd[0]["high"] < 1

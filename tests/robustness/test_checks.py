@@ -63,23 +63,21 @@ def checked(model: nn.Module, data: Split, results: AttackResults) -> tuple[list
     return [name for name in checks if checks[name] is False], [name for name in checks if checks[name] is None]
 
 
-def test_an_honest_model_passes_every_check(model: nn.Module, data: Split) -> None:
-    assert judged(model, data) == []
-
-
 @pytest.mark.parametrize(
     ("after", "named"),
     [
+        (lambda logits: logits, set()),
         (lambda logits: 1000 * logits, {"gradients_not_zero", "cross_entropy_not_saturated"}),
         (lambda logits: logits.softmax(dim=1), {"logits_not_probabilities"}),
     ],
 )
-def test_saturated_logits_and_probabilities_are_named(
+def test_saturated_logits_and_probabilities_are_named_and_logits_pass(
     model: nn.Module, data: Split, after: Callable[[Tensor], Tensor], named: set[str]
 ) -> None:
     changed = deepcopy(model)
     changed.register_forward_hook(lambda module, given, logits: after(logits))
-    assert named <= set(judged(changed.eval(), data))
+    failed = set(judged(changed.eval(), data))
+    assert named <= failed if named else not failed
 
 
 def test_the_margin_tells_the_truth_of_saturated_logits(model: nn.Module, data: Split) -> None:
@@ -117,10 +115,8 @@ def test_dropout_that_is_on_is_named(model: nn.Module, data: Split) -> None:
         (FOUND._replace(fgsm=[FGSM | {"noise_accuracy": 0.05}]), ["noise_not_stronger"], []),
         (FOUND._replace(dlr_accuracy=None), [], ["cross_entropy_not_saturated"]),
         # Below ε = 0.5 a classifier may be robust, from there on every image can be grey.
-        (found(epsilon=0.02, accuracy=0.8, fgsm_accuracy=0.8), [], ["large_epsilon_breaks"]),
         (found(epsilon=0.499, accuracy=0.8, fgsm_accuracy=0.8), [], ["large_epsilon_breaks"]),
         (found(epsilon=0.5, accuracy=0.8, fgsm_accuracy=0.8), ["large_epsilon_breaks"], []),
-        (found(epsilon=1.0, accuracy=0.8, fgsm_accuracy=0.8), ["large_epsilon_breaks"], []),
     ],
 )
 def test_what_attacks_found_is_judged(
@@ -140,12 +136,10 @@ def test_chance_level_is_the_share_of_the_largest_class(model: nn.Module, classe
         assert checked(model, data, findings) == (failed, [])
 
 
-@pytest.mark.parametrize(("images", "labels"), [(1, [3]), (2, [0, 1]), (100, [7] * 100)])
-def test_where_no_accuracy_is_above_chance_the_check_is_not_applicable(
-    model: nn.Module, images: int, labels: list[int]
-) -> None:
-    data = Split(torch.rand(images, 1, 8, 8), torch.tensor(labels))
-    results = found(accuracy=1.0, fgsm_accuracy=1.0)._replace(pgd_images=images)
+@pytest.mark.parametrize("labels", [[3], [0, 1], [7] * 100])
+def test_where_no_accuracy_is_above_chance_no_check_applies_to_it(model: nn.Module, labels: list[int]) -> None:
+    data = Split(torch.rand(len(labels), 1, 8, 8), torch.tensor(labels))
+    results = found(accuracy=1.0, fgsm_accuracy=1.0)._replace(pgd_images=len(labels))
     assert checked(model, data, results) == ([], ["large_epsilon_breaks"])
 
 

@@ -26,16 +26,7 @@ def test_a_classifier_needs_no_other_file(tmp_path: Path, spec: Model, classes: 
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        {},
-        {"classifier": "no JSON"},
-        {"classifier": '{"classes": 3}'},
-        {"classifier": '{"classes": 0, "spec": {"kind": "linear"}}'},
-        {"classifier": '{"classes": 3, "spec": {"kind": "forest"}}'},
-    ],
-)
+@pytest.mark.parametrize("words", [{}, {"classifier": "no JSON"}, {"classifier": '{"classes": 3}'}])
 def test_a_file_that_does_not_describe_its_weights_is_refused(tmp_path: Path, words: dict[str, str]) -> None:
     path = tmp_path / "model.safetensors"
     save_tensors(path, dict(build_model(MLP_SPEC, SHAPE, 3, seed=0).state_dict()), words)
