@@ -18,22 +18,20 @@ class Stage:
     """Plays graphs: what is launched while a graph is recorded is kept, not run."""
 
     def __init__(self) -> None:
-        self.recording: list[Callable[[], None]] | None = None
-        self.recordings = 0
-        self.taken: list[Tensor] = []
+        self.recording: Graph | None = None
+        self.recordings, self.taken = 0, list[Tensor]()
 
     def step(self, x: Tensor, rate: Tensor) -> None:
         """Take down the product of what is given: now, or at each replay."""
         if self.recording is None:
             self.taken.append(x * rate)
         else:
-            self.recording.append(lambda: self.step(x, rate))
+            self.recording.launches.append(lambda: self.step(x, rate))
 
     @contextmanager
     def graph(self, graph: "Graph") -> Iterator[None]:
         """Record into a graph."""
-        self.recordings += 1
-        self.recording = graph.launches
+        self.recordings, self.recording = self.recordings + 1, graph
         yield
         self.recording = None
 

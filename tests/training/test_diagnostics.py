@@ -17,39 +17,31 @@ from descent.training.least_squares import least_squares_loss, stability_thresho
 
 
 def curve(test: list[float], train: list[float] | None = None) -> list[dict[str, float]]:
-    """Return the rows of a curve with these losses."""
-    train = train or [1 / (1 + epoch) for epoch in range(len(test))]
-    return [
-        {"epoch": epoch, "train_loss": low, "test_loss": high}
-        for epoch, (low, high) in enumerate(zip(train, test, strict=True), start=1)
-    ]
+    """Return the rows of a curve with these losses; by default the training loss falls."""
+    losses = zip(train or [1 / (1 + epoch) for epoch in range(len(test))], test, strict=True)
+    return [{"epoch": epoch, "train_loss": a, "test_loss": b} for epoch, (a, b) in enumerate(losses, start=1)]
 
 
-def test_overfitting_sets_in_where_the_test_loss_is_lowest() -> None:
-    history = curve([(epoch - 8) ** 2 / 100 + 1 for epoch in range(1, 21)])
-    assert overfitting_epoch(history, window=1, rise=0.1) == 8
-    assert overfitting_epoch(history, window=5, rise=0.1) == 8
+VALLEY = [(epoch - 8) ** 2 / 100 + 1 for epoch in range(1, 21)]
+LUCKY = [*VALLEY[:13], 0.95, *VALLEY[14:]]
 
 
 @pytest.mark.parametrize(
-    ("test", "train"),
+    ("test", "train", "window", "epochs"),
     [
-        ([1 / epoch for epoch in range(1, 21)], None),  # it never rises
-        ([1.0, 0.5] + [0.51, 0.5] * 9, None),  # it hovers
-        ([1.0, 0.5, 0.6, 0.7], [1.0, 0.5, 0.6, 0.7]),  # the training loss rises as well
+        (VALLEY, None, 1, [8]),
+        (VALLEY, None, 5, [8]),
+        (LUCKY, None, 1, [14]),
+        (LUCKY, None, 5, [7, 8, 9]),  # one lucky epoch does not decide
+        ([1 / epoch for epoch in range(1, 21)], None, 1, [None]),  # it never rises
+        ([1.0, 0.5] + [0.51, 0.5] * 9, None, 1, [None]),  # it hovers
+        ([1.0, 0.5, 0.6, 0.7], [1.0, 0.5, 0.6, 0.7], 1, [None]),  # the training loss rises as well
     ],
 )
-def test_without_a_rise_against_a_falling_training_loss_there_is_no_overfitting(
-    test: list[float], train: list[float] | None
+def test_overfitting_sets_in_where_the_smoothed_test_loss_is_lowest(
+    test: list[float], train: list[float] | None, window: int, epochs: list[int | None]
 ) -> None:
-    assert overfitting_epoch(curve(test, train), window=1, rise=0.1) is None
-
-
-def test_one_lucky_epoch_does_not_decide() -> None:
-    test = [(epoch - 8) ** 2 / 100 + 1 for epoch in range(1, 21)]
-    test[13] = 0.95
-    assert overfitting_epoch(curve(test), window=1, rise=0.1) == 14
-    assert overfitting_epoch(curve(test), window=5, rise=0.1) in (7, 8, 9)
+    assert overfitting_epoch(curve(test, train), window, rise=0.1) in epochs
 
 
 def test_smoothing_is_a_centred_mean_shorter_at_the_ends() -> None:
@@ -62,22 +54,13 @@ def test_the_share_of_rises_counts_steps_upwards(values: list[float], share: flo
 
 
 def test_a_summary_has_the_last_and_the_best_of_each_column() -> None:
-    history = [
-        {"epoch": 1, "train_loss": 2.0, "test_loss": 3.0, "test_accuracy": 0.7},
-        {"epoch": 2, "train_loss": 1.0, "test_loss": 2.5, "test_accuracy": 0.9},
-        {"epoch": 3, "train_loss": 1.5, "test_loss": 2.7, "test_accuracy": 0.8},
-    ]
-    assert summarise(history) == {
-        "epochs": 3,
-        "final_train_loss": 1.5,
-        "best_train_loss": 1.0,
-        "final_test_loss": 2.7,
-        "best_test_loss": 2.5,
-        "final_test_accuracy": 0.8,
-        "best_test_accuracy": 0.9,
-        "best_epoch": 2,
-        "share_of_epochs_with_rising_train_loss": 0.5,
-    }
+    history = curve([3.0, 2.5, 2.7], train=[2.0, 1.0, 1.5])
+    for row, accuracy in zip(history, (0.7, 0.9, 0.8), strict=True):
+        row["test_accuracy"] = accuracy
+    expected: dict[str, object] = {"epochs": 3, "best_epoch": 2, "share_of_epochs_with_rising_train_loss": 0.5}
+    expected |= {"final_train_loss": 1.5, "final_test_loss": 2.7, "final_test_accuracy": 0.8}
+    expected |= {"best_train_loss": 1.0, "best_test_loss": 2.5, "best_test_accuracy": 0.9}
+    assert summarise(history) == expected
 
 
 @pytest.fixture
@@ -104,10 +87,6 @@ def test_a_regression_is_described_by_its_distance_from_the_optimum(params: Para
     assert not [name for name in mlp if "least_squares" in name or "threshold" in name]
 
 
-def test_losses_that_are_all_0_do_not_deviate() -> None:
-    assert largest_deviation([0.0, 0.0]) == 0
-
-
 def test_a_classifier_is_described_by_its_gap_and_the_deviation_of_the_second_half(
     params: Params, data: Dataset
 ) -> None:
@@ -118,3 +97,4 @@ def test_a_classifier_is_described_by_its_gap_and_the_deviation_of_the_second_ha
     assert metrics["generalization_gap_accuracy"] == pytest.approx(0.1)
     assert metrics["overfitting_epoch"] is None
     assert metrics["second_half_test_loss_deviation"] == pytest.approx(0.15 / 1.15)
+    assert largest_deviation([0.0, 0.0]) == 0
