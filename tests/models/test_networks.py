@@ -13,7 +13,7 @@ from descent.io.tensors import save_tensors
 from descent.models.convolution import ImageConvolution
 from descent.models.networks import build_model, convnet, count_weights, linear, load_model
 
-IMAGE = (1, 28, 28)
+IMAGE, MLP_SPEC = (1, 28, 28), MLP(kind="mlp", hidden=[100])
 
 
 @pytest.mark.parametrize(
@@ -33,16 +33,12 @@ def test_the_number_of_weights_is_that_of_the_layers(
 
 
 def test_the_seed_decides_the_weights_and_the_global_state_stays() -> None:
-    spec = MLP(kind="mlp", hidden=[5])
     before = torch.get_rng_state()
-    one, same, other = (build_model(spec, IMAGE, 10, seed).state_dict() for seed in (1, 1, 2))
+    one, same, other = (build_model(MLP_SPEC, IMAGE, 10, seed).state_dict() for seed in (1, 1, 2))
     torch.testing.assert_close(one, same, rtol=0, atol=0)
     assert not torch.equal(one["1.weight"], other["1.weight"])
     assert torch.equal(before, torch.get_rng_state())
-
-
-def test_the_linear_model_starts_at_zero() -> None:
-    assert linear(10, 1)(torch.rand(4, 10)).tolist() == [[0.0]] * 4
+    assert linear(10, 1)(torch.rand(4, 10)).tolist() == [[0.0]] * 4  # a linear model starts at 0
 
 
 def test_relu_after_pooling_equals_relu_before_it(rng: torch.Generator) -> None:
@@ -72,4 +68,4 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_tensors(tmp_path / "m", build_model(Linear(kind="linear"), IMAGE, 10, seed=0).state_dict())
     said = "holds the weights of another model: expected .*1.weight float32 100×784, .* found 1.bias float32 10, "
     with pytest.raises(DataError, match=said):
-        load_model(tmp_path / "m", MLP(kind="mlp", hidden=[100]), IMAGE, 10)
+        load_model(tmp_path / "m", MLP_SPEC, IMAGE, 10)
