@@ -36,13 +36,10 @@ def test_a_hopeless_run_is_stopped_and_counted(data: Split) -> None:
     assert final_loss(data, descending(data, 50.0, 40, epochs=10_000), seed=0) == 1e9 * start
 
 
-def test_with_one_batch_the_worst_is_all_there_is(data: Split) -> None:
+def test_below_the_threshold_of_the_worst_batch_no_order_diverges(data: Split) -> None:
     assert worst_batch_threshold(data, batch_size=40, epochs=2, seed=0) == pytest.approx(1)
     single = min(stability_threshold(data.x[i : i + 1]) for i in range(40)) / stability_threshold(data.x)
     assert worst_batch_threshold(data, batch_size=1, epochs=1, seed=0) == pytest.approx(single)
-
-
-def test_below_the_worst_batchs_threshold_no_order_of_batches_diverges(data: Split) -> None:
     rate = 0.99 * worst_batch_threshold(data, batch_size=4, epochs=20, seed=0)
     assert final_loss(data, descending(data, rate, 4, epochs=20), seed=0) < data.y.square().mean()
 
@@ -56,8 +53,7 @@ def test_edges_lie_around_the_first_loss_above_the_start() -> None:
 
 def test_the_evidence_has_a_row_for_each_rate_and_kind_of_batch(data: Split) -> None:
     shown = learning_rate_evidence(data, LearningRate(rates=[0.5, 1.5], batch_size=8, epochs=30), seed=0)
-    assert [(row["series"], row["learning_rate_over_threshold"]) for row in shown.curves["learning-rate"]] == [
-        (series, rate) for series in ("all examples at once", "batches of 8") for rate in (0.5, 1.5)
-    ]
+    kinds = [(row["series"], row["learning_rate_over_threshold"]) for row in shown.curves["learning-rate"]]
+    assert kinds == [(series, rate) for series in ("all examples at once", "batches of 8") for rate in (0.5, 1.5)]
     assert (shown.numbers["full_batch_converges_at"], shown.numbers["full_batch_diverges_at"]) == (0.5, 1.5)
     assert shown.numbers["loss_at_start"] == pytest.approx(data.y.square().mean().item())

@@ -53,46 +53,36 @@ def test_without_w2o_the_error_is_w2o(width: int, seed: int) -> None:
 
 
 @given(seed=seeds, scale=st.floats(0, 100))
-def test_a_relu_network_without_biases_is_positively_homogeneous_and_a_parametrised_one_need_not_be(
+def test_without_biases_a_relu_network_is_homogeneous_and_a_parametrised_one_need_not_be(
     seed: int, scale: float
 ) -> None:
     x = inputs(4, 3, seed=seed + 1)
     first, second = nn.Linear(3, 5, bias=False), nn.Linear(5, 1, bias=False)
     plain = randomised(seed, first, nn.ReLU(), second)
     torch.testing.assert_close(plain(scale * x), scale * plain(x), rtol=1e-10, atol=1e-10)
-    assert plain(0 * x).abs().max() == 0
-
     other = nn.Sequential(first, ParametrisedReLU(5), second).double()
     other[1].o.data.fill_(1.0)  # type: ignore[operator]
     assert other(0 * x).abs().min().item() == pytest.approx(second.weight.sum().abs().item())
 
 
-@pytest.mark.parametrize(
-    "layers",
-    [
-        [nn.Linear(2, 3, bias=False), ParametrisedReLU(3), nn.Linear(3, 1)],
-        [nn.Linear(2, 3), ParametrisedReLU(3), nn.Linear(3, 1, bias=False)],
-        [nn.Linear(2, 3), ParametrisedReLU(3)],
-        [ParametrisedReLU(3), nn.Linear(3, 1)],
-    ],
-)
-def test_it_is_refused_where_no_bias_can_take_it_up(layers: list[nn.Module]) -> None:
-    with pytest.raises(ValueError, match="no bias before or after it"):
-        absorb(nn.Sequential(*layers))
+@pytest.mark.parametrize(("before", "after"), [(False, True), (True, False)])
+def test_it_is_refused_where_no_bias_can_take_it_up(before: bool, after: bool) -> None:
+    layers = nn.Linear(2, 3, bias=before), ParametrisedReLU(3), nn.Linear(3, 1, bias=after)
+    for refused in (layers, layers[:2], layers[1:]):
+        with pytest.raises(ValueError, match="no bias before or after it"):
+            absorb(nn.Sequential(*refused))
 
 
-@pytest.mark.parametrize("padding", [1, (0, 1), "same", 0, (0, 0), "valid"])
+@pytest.mark.parametrize("padding", [1, (0, 1), "same"])
 def test_before_padding_it_is_refused_and_wrong_at_the_border_only(padding: int | tuple[int, int] | str) -> None:
     network = randomised(0, nn.Conv2d(1, 2, 3), ParametrisedReLU(2), nn.Conv2d(2, 1, 3, padding=padding))
-    x = inputs(4, 1, 9, 9, seed=1)
-    if padding in (0, (0, 0), "valid"):
-        agree(network, x)
-        return
     with pytest.raises(ValueError, match="pads with zeros"):
         absorb(network)
+    x = inputs(4, 1, 9, 9, seed=1)
     error = (network(x) - rewritten(network)(x)).abs()
-    assert error[..., 1:-1, 1:-1].max() < 1e-10
-    assert error.max() > 0.1
+    assert error[..., 1:-1, 1:-1].max() < 1e-10 < 0.1 < error.max()
+    for unpadded in (nn.Conv2d(2, 1, 3), nn.Conv2d(2, 1, 3, padding="valid")):
+        agree(randomised(0, nn.Conv2d(1, 2, 3), ParametrisedReLU(2), unpadded), x)
 
 
 def test_it_starts_as_relu_and_its_gradients_pass_finite_differences() -> None:
