@@ -28,26 +28,13 @@ def find(judged: dict[str, Claim], words: str) -> Claim:
     return claim
 
 
-STORY = {
-    "defines no function": True,
-    "enough to subtract it": False,
-    "wherever the layer stands": False,
-    "σ′(x)": True,
-    "takes the path": True,
-    "converges below": True,
-    "worst batch": False,
-    "(n, 1) − (n,)": False,
-    "0.0001 the loss falls smoothly": True,
-    "0.01 the loss is noisy": True,
-    "rises from around epoch 15": True,
-    "the training loss falls to 0.05": True,
-    "MLP: the test accuracy is 0.88": True,
-    "circles a constant": True,
-    "test accuracy is 0.866": True,
-    "ConvNet classifies better": True,
-    "flip when they are moved": True,
-    "A bag, given 0.992": True,
-}
+STORY = dict.fromkeys(("defines no function", "enough to subtract it", "wherever the layer stands", "σ′(x)"), True)
+STORY |= dict.fromkeys(("takes the path", "converges below", "worst batch", "(n, 1) − (n,)"), True)
+STORY |= dict.fromkeys(("0.0001 the loss falls smoothly", "0.01 the loss is noisy"), True)
+STORY |= dict.fromkeys(("rises from around epoch 15", "the training loss falls to 0.05"), True)
+STORY |= dict.fromkeys(("MLP: the test accuracy is 0.88", "circles a constant", "test accuracy is 0.866"), True)
+STORY |= dict.fromkeys(("ConvNet classifies better", "flip when they are moved", "A bag, given 0.992"), True)
+STORY |= dict.fromkeys(("enough to subtract it", "wherever the layer stands", "worst batch", "(n, 1) − (n,)"), False)
 
 
 def test_the_claims_have_the_verdicts_of_the_story_and_numbers() -> None:
@@ -106,11 +93,7 @@ def test_the_claim_for_any_layer_takes_both_counterexamples_away_to_hold() -> No
 @pytest.mark.parametrize(
     ("words", "change", "shows"),
     [
-        (
-            "flip when",
-            {"median_flipping_epsilon": None, "never_flipped_share": 0.7},
-            "fewer than half are flipped; 70.0%",
-        ),
+        ("flip when", {"median_flipping_epsilon": None, "never_flipped_share": 0.7}, "fewer than half are flipped; 70"),
         ("A bag", {"bag_index": None}, "Of the bags that the MLP is sure of, 0 become one."),
         ("A bag", {"bag_clean_confidence": 0.1}, "a bag given 0.100, is a T-shirt/top given"),
     ],
@@ -158,7 +141,4 @@ def test_the_sentence_says_what_was_measured_and_not_what_was_hoped() -> None:
     changed = judge(theory=THEORY | {"broadcasting_refused": False, "sigmoid_gradcheck": False})
     assert "Our loss accepts these shapes" in find(changed, "(n, 1)").shows
     assert "finite differences DISAGREE with the first derivative" in find(changed, "σ′").shows
-
-
-def test_small_numbers_are_written_as_powers_of_ten() -> None:
     assert list(map(power, (3.62e-15, 0.0, 12.0))) == ["3.6·10⁻¹⁵", "0", "1.2·10¹"]
