@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from descent.attacks.gradient_sign import fgsm, pgd
 from descent.attacks.losses import cross_entropy, dlr
-from descent.attacks.norms import L2, LINF
+from descent.attacks.norms import L2, LINF, Norm
 from descent.io.run_schema import MLP, ConvNet
 from descent.models.networks import build_model
 from descent.sources import vision  # torchattacks imports torchvision
@@ -24,7 +24,6 @@ assert vision
 import torchattacks  # noqa: E402
 
 IMAGES, SEED = (1, 28, 28), 0
-Shape = tuple[int, ...]
 
 
 class Halfspace(nn.Module):
@@ -98,50 +97,50 @@ def test_the_euclidean_attacks_are_foolboxs_to_rounding(rng: torch.Generator) ->
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
+CHOICES = {
+    "norm": st.sampled_from([L2, LINF]),
+    "loss": st.sampled_from([dlr, cross_entropy]),
+    "targeted": st.booleans(),
+}
+
+
 @given(
     epsilon=st.floats(0, 1),
-    euclidean=st.booleans(),
-    by_margin=st.booleans(),
-    targeted=st.booleans(),
-    steps=st.integers(0, 3),
-    restarts=st.integers(1, 3),
+    options=st.fixed_dictionaries(CHOICES),
+    counts=st.fixed_dictionaries({"steps": st.integers(0, 3), "restarts": st.integers(1, 3)}),
     shape=st.sampled_from([(1, 5, 5), (3, 4, 6), (7,)]),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_no_attack_goes_beyond_its_bounds_or_touches_what_it_is_given(
-    epsilon: float, euclidean: bool, by_margin: bool, targeted: bool, steps: int, restarts: int, shape: Shape, seed: int
+    epsilon: float, options: dict[str, Any], counts: dict[str, int], shape: tuple[int, ...], seed: int
 ) -> None:
     rng = torch.Generator().manual_seed(seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 4)).eval()
     x, y = torch.rand(6, *shape, generator=rng), torch.randint(4, (6,), generator=rng)
     copy, weights = x.clone(), [parameter.clone() for parameter in model.parameters()]
-    norm, loss = L2 if euclidean else LINF, dlr if by_margin else cross_entropy
-    options: dict[str, Any] = {"norm": norm, "loss": loss, "targeted": targeted}
-
-    many = pgd(model, x, y, epsilon, step=epsilon / 2, steps=steps, restarts=restarts, rng=rng, **options)
+    many = pgd(model, x, y, epsilon, step=epsilon / 2, rng=rng, **counts, **options)
     for moved_images in (fgsm(model, x, y, epsilon, **options), many):
-        change = (moved_images - x).flatten(1)
-        length = change.norm(dim=1) if euclidean else change.abs().amax(dim=1)
+        length = (moved_images - x).flatten(1).norm(p=2 if options["norm"] is L2 else math.inf, dim=1)
         assert length.max() <= epsilon + 1e-5
         assert 0 <= moved_images.min() <= moved_images.max() <= 1
         assert epsilon > 0 or torch.equal(moved_images, x)
     assert torch.equal(x, copy)
-    for before, after in zip(weights, model.parameters(), strict=True):
-        assert torch.equal(before, after)
-        assert after.grad is None
+    assert all(torch.equal(*pair) for pair in zip(weights, model.parameters(), strict=True))
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
-@given(seed=st.integers(0, 2**32 - 1), epsilon=st.floats(0, 0.2), euclidean=st.booleans(), targeted=st.booleans())
+@given(
+    seed=st.integers(0, 2**32 - 1), epsilon=st.floats(0, 0.2), norm=st.sampled_from([L2, LINF]), targeted=st.booleans()
+)
 def test_fgsm_changes_a_linear_margin_by_epsilon_times_the_dual_norm(
-    seed: int, epsilon: float, euclidean: bool, targeted: bool
+    seed: int, epsilon: float, norm: Norm, targeted: bool
 ) -> None:
     rng = torch.Generator().manual_seed(seed)
     weight = torch.randn(784, generator=rng, dtype=torch.float64) / 100  # or the loss saturates
     model, x = Halfspace(weight).eval(), torch.rand(3, *IMAGES, generator=rng, dtype=torch.float64)
-    norm, y = L2 if euclidean else LINF, torch.ones(3, dtype=torch.int64)
+    y, length = torch.ones(3, dtype=torch.int64), weight.norm(p=2 if norm is L2 else 1)
     reached = fgsm(model, x, y, epsilon, norm=norm, targeted=targeted, bounds=None)
     rise = (model(reached)[:, 1] - model(x)[:, 1]) * (1 if targeted else -1)
-    length = weight.norm() if euclidean else weight.abs().sum()
     torch.testing.assert_close(rise, (epsilon * length).expand(3), rtol=1e-7, atol=1e-10)
 
 

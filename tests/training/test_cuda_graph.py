@@ -71,15 +71,11 @@ def test_no_step_is_lost_or_taken_twice_whatever_the_shapes(stage: Stage) -> Non
     assert all(torch.equal(taken, x * rate) for taken, (x, rate) in zip(stage.taken, given, strict=True))
 
 
-def test_the_first_steps_run_as_they_are_and_the_next_is_recorded_on_copies(stage: Stage) -> None:
-    step, x = Replayed(stage.step), torch.ones(3)
-    for _ in range(EAGER + 1):
-        assert stage.recordings == 0
-        step(x, torch.ones(()))
-    assert stage.recordings == 1
-    x.zero_()  # what the caller does to its tensors does not reach the recording
-    step(torch.full((3,), 2.0), torch.ones(()))
-    assert stage.taken[-1].tolist() == [2.0, 2.0, 2.0]
+def test_the_first_steps_run_as_they_are_and_the_next_is_recorded(stage: Stage) -> None:
+    step = Replayed(stage.step)
+    for recordings in (*[0] * EAGER, 1, 1):
+        step(torch.ones(3), torch.ones(()))
+        assert stage.recordings == recordings
 
 
 def test_a_replayed_training_step_reads_the_learning_rate_anew(stage: Stage) -> None:
