@@ -97,11 +97,8 @@ def test_the_euclidean_attacks_are_foolboxs_to_rounding(rng: torch.Generator) ->
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
-CHOICES = {
-    "norm": st.sampled_from([L2, LINF]),
-    "loss": st.sampled_from([dlr, cross_entropy]),
-    "targeted": st.booleans(),
-}
+NORMS = st.sampled_from([L2, LINF])
+CHOICES = {"norm": NORMS, "loss": st.sampled_from([dlr, cross_entropy]), "targeted": st.booleans()}
 
 
 @given(
@@ -129,9 +126,7 @@ def test_no_attack_goes_beyond_its_bounds_or_touches_what_it_is_given(
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-@given(
-    seed=st.integers(0, 2**32 - 1), epsilon=st.floats(0, 0.2), norm=st.sampled_from([L2, LINF]), targeted=st.booleans()
-)
+@given(seed=st.integers(0, 2**32 - 1), epsilon=st.floats(0, 0.2), norm=NORMS, targeted=st.booleans())
 def test_fgsm_changes_a_linear_margin_by_epsilon_times_the_dual_norm(
     seed: int, epsilon: float, norm: Norm, targeted: bool
 ) -> None:
