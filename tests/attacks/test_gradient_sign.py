@@ -127,9 +127,7 @@ def test_no_attack_goes_beyond_its_bounds_or_touches_what_it_is_given(
 
 
 @given(seed=st.integers(0, 2**32 - 1), epsilon=st.floats(0, 0.2), norm=NORMS, targeted=st.booleans())
-def test_fgsm_changes_a_linear_margin_by_epsilon_times_the_dual_norm(
-    seed: int, epsilon: float, norm: Norm, targeted: bool
-) -> None:
+def test_fgsm_moves_margins_by_epsilon_times_dual_norm(seed: int, epsilon: float, norm: Norm, targeted: bool) -> None:
     rng = torch.Generator().manual_seed(seed)
     weight = torch.randn(784, generator=rng, dtype=torch.float64) / 100  # or the loss saturates
     model, x = Halfspace(weight).eval(), torch.rand(3, *IMAGES, generator=rng, dtype=torch.float64)
@@ -150,9 +148,7 @@ def test_more_steps_reach_the_optimum_of_a_linear_model(rng: torch.Generator) ->
 
 
 @pytest.mark.parametrize(("y", "targeted"), [([0, 1], False), ([1, 0], True)])
-def test_restarts_keep_the_first_success_and_try_again_only_what_failed(
-    rng: torch.Generator, y: list[int], targeted: bool
-) -> None:
+def test_restarts_try_again_only_what_failed(rng: torch.Generator, y: list[int], targeted: bool) -> None:
     calls: list[int] = []
 
     class Counting(Halfspace):

@@ -29,9 +29,7 @@ def test_the_gradient_is_the_finite_difference(rng: torch.Generator) -> None:
 
 
 @given(scale=st.floats(0.01, 1000), shift=st.floats(-100, 100), seed=st.integers(0, 2**32 - 1))
-def test_the_difference_of_logits_ratio_ignores_scale_and_shift_and_tells_errors(
-    scale: float, shift: float, seed: int
-) -> None:
+def test_the_logits_ratio_ignores_scale_and_shift_and_tells_errors(scale: float, shift: float, seed: int) -> None:
     rng = torch.Generator().manual_seed(seed)
     logits, y = torch.randn(8, 5, generator=rng, dtype=torch.float64), torch.randint(5, (8,), generator=rng)
     ratio = dlr(logits, y)

@@ -44,9 +44,7 @@ MODEL = build_model(SPECS[1], (1, 28, 28), len(CLASSES), seed=1).eval()
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_an_exported_classifier_says_what_the_model_says(
-    spec: MLP | ConvNet, tmp_path: Path, rng: torch.Generator
-) -> None:
+def test_an_export_says_what_the_model_says(spec: MLP | ConvNet, tmp_path: Path, rng: torch.Generator) -> None:
     model, other = (build_model(spec, (1, 28, 28), len(CLASSES), seed).eval() for seed in (1, 2))
     images = torch.randint(0, 256, (23, 1, 28, 28), generator=rng, dtype=torch.uint8)
     export(model, tmp_path / "a.onnx", (28, 28), CLASSES, 12.0, "of a test")
@@ -103,9 +101,7 @@ def classify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return run
 
 
-def test_the_script_names_wrong_arguments_and_missing_packages(
-    classify: Classify, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_script_tells_usage_and_missing_packages(classify: Classify, monkeypatch: pytest.MonkeyPatch) -> None:
     assert classify("a.onnx").startswith("2 usage: classify.py [-h] [--invert] model picture\n")
     others = {module.partition(".")[0] for module in imports(SCRIPT)} - sys.stdlib_module_names
     assert others == {"PIL", "numpy", "onnxruntime"}
@@ -269,9 +265,7 @@ def measured(name: str) -> Measured:
         ("folder", None, "The licence of the images is not known: add `license`"),
     ],
 )
-def test_the_licence_on_the_card_follows_the_images(
-    params: Params, source: str, identifier: str | None, credit: str
-) -> None:
+def test_the_licence_follows_the_images(params: Params, source: str, identifier: str | None, credit: str) -> None:
     known = measured("mlp")
     known = known._replace(data=known.data | {"source": source})  # type: ignore[operator]
     card = model_card("mlp", params.train["mlp"], params.evaluation, params.attack.bench, known)

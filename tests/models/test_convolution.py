@@ -31,9 +31,7 @@ def pair(*settings: int, dtype: torch.dtype = torch.float64) -> tuple[ImageConvo
     filters=st.integers(1, 17),
     channels_last=st.booleans(),
 )
-def test_the_gradient_of_the_pixels_and_of_the_weights_is_pytorchs(
-    shape: tuple[int, ...], filters: int, channels_last: bool
-) -> None:
+def test_pixels_and_weights_get_pytorchs_gradient(shape: tuple[int, ...], filters: int, channels_last: bool) -> None:
     ours, theirs = pair(shape[1], filters, 3)
     x = torch.randn(shape, dtype=torch.float64).requires_grad_()
     upstream = torch.randn_like(theirs(x))
@@ -64,9 +62,7 @@ def test_outputs_and_gradients_of_weights_are_the_same_bits(rng: torch.Generator
         torch.testing.assert_close(results(ours, given_x), results(theirs, x), rtol=0, atol=0)
 
 
-def test_a_convnet_is_attacked_through_it_and_trained_as_before(
-    rng: torch.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_attacks_on_a_convnet_take_our_gradient(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     model = build_model(ConvNet(kind="convnet", channels=[4, 6], hidden=[8]), (1, 28, 28), 10, seed=0)
     assert [type(layer) for layer in model if isinstance(layer, nn.Conv2d)] == [ImageConvolution, nn.Conv2d]
     x, y = torch.rand(5, 1, 28, 28, generator=rng), torch.randint(10, (5,), generator=rng)

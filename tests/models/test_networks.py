@@ -24,9 +24,7 @@ IMAGE, MLP_SPEC = (1, 28, 28), MLP(kind="mlp", hidden=[100])
         ("convnet", IMAGE, 10, (9 + 1) * 32 + (32 * 9 + 1) * 64 + (64 * 5 * 5 + 1) * 128 + (128 + 1) * 10),
     ],
 )
-def test_the_number_of_weights_is_that_of_the_layers(
-    params: Params, run: str, inputs: tuple[int, ...], outputs: int, weights: int
-) -> None:
+def test_models_have_their_sizes(params: Params, run: str, inputs: tuple[int, ...], outputs: int, weights: int) -> None:
     model = build_model(params.train[run].model, inputs, outputs, seed=0)
     assert count_weights(model) == weights <= 250_000
     assert model(torch.rand(3, *inputs)).shape == (3, outputs)

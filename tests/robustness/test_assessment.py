@@ -47,9 +47,7 @@ def test_confusion_counts_what_each_class_is_taken_for() -> None:
     assert counted == {("T-shirt/top", "T-shirt/top"): 1, ("T-shirt/top", "Shirt"): 2, ("Ankle boot", "Ankle boot"): 1}
 
 
-def test_pgd_is_no_weaker_than_fgsm_and_attacks_only_what_still_stands(
-    rng: torch.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pgd_attacks_only_what_still_stands(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = Mock(wraps=pgd)
     monkeypatch.setattr("descent.robustness.assessment.pgd", recorded)
     settings = PGD(images=4, epsilons=[0.06, 0.15, 0.25, 0.3], steps=4, step=0.5, restarts=2)
@@ -117,9 +115,7 @@ def test_an_assessment_without_such_a_bag_says_so() -> None:
         (50, 1000, "none"),
     ],
 )
-def test_an_assessment_holds_for_unequal_classes_and_for_some_that_are_never_recognised(
-    classes: int, batch_size: int, not_applicable: str
-) -> None:
+def test_an_assessment_holds_for_unequal_classes(classes: int, batch_size: int, not_applicable: str) -> None:
     # Thirty of class 0, one single of the last, whose image looks like class 0; the others have two each.
     labels = [0] * 30 + [label for label in range(1, classes - 1) for _ in range(2)] + [classes - 1]
     names = [f"class {label}" for label in range(classes)]

@@ -18,9 +18,7 @@ def data(rng: torch.Generator) -> Split:
     return Split(x, x.square().sum(dim=1, keepdim=True))
 
 
-def test_random_networks_agree_with_their_twins_and_the_slip_is_w2o(
-    rng: torch.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_random_networks_agree_with_their_twins(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = agreement(20, rng)
     assert shown["networks"] == 20
     assert 0 < shown["max_error"] < 1e-10

@@ -22,9 +22,7 @@ def data(rng: torch.Generator) -> Split:
     return Split(x, x.sum(dim=1, keepdim=True) + torch.randn(40, 1, generator=rng).double() + 3)
 
 
-def test_full_batch_descent_follows_the_closed_form_on_both_sides_of_the_threshold(
-    data: Split, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_batch_descent_follows_the_closed_form(data: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     for rate in (0.1, 0.9, 1.0, 1.1):
         assert closed_form_error(data, rate, steps=30) < 1e-10
     monkeypatch.setattr("descent.theory.learning_rate.hessian", lambda x: 1.001 * hessian(x))

@@ -53,9 +53,7 @@ def test_without_w2o_the_error_is_w2o(width: int, seed: int) -> None:
 
 
 @given(seed=seeds, scale=st.floats(0, 100))
-def test_without_biases_a_relu_network_is_homogeneous_and_a_parametrised_one_need_not_be(
-    seed: int, scale: float
-) -> None:
+def test_without_biases_only_a_plain_relu_network_is_homogeneous(seed: int, scale: float) -> None:
     x = inputs(4, 3, seed=seed + 1)
     first, second = nn.Linear(3, 5, bias=False), nn.Linear(5, 1, bias=False)
     plain = randomised(seed, first, nn.ReLU(), second)

@@ -87,9 +87,7 @@ def test_a_regression_is_described_by_its_distance_from_the_optimum(params: Para
     assert not [name for name in mlp if "least_squares" in name or "threshold" in name]
 
 
-def test_a_classifier_is_described_by_its_gap_and_the_deviation_of_the_second_half(
-    params: Params, data: Dataset
-) -> None:
+def test_a_classifier_is_described_by_its_gap_and_its_late_deviation(params: Params, data: Dataset) -> None:
     accuracies = {"train_accuracy": 0.98, "test_accuracy": 0.88}
     history = [row | accuracies for row in curve([9.0, 9.0, 1.0, 1.3], train=[2.0, 2.0, 2.0, 1.0])]
     metrics = describe(params.train["mlp"], history, data, params.evaluation)

@@ -28,9 +28,7 @@ def autograd(model: nn.Module, loss: Callable[..., Tensor], reduction: str, x: T
     dtype=st.sampled_from([torch.float32, torch.float64]),
     seed=st.integers(0, 1000),
 )
-def test_dense_networks_get_the_bits_of_autograd(
-    hidden: list[int], n: int, reduction: str, dtype: torch.dtype, seed: int
-) -> None:
+def test_the_gradients_are_autograds(hidden: list[int], n: int, reduction: str, dtype: torch.dtype, seed: int) -> None:
     model = build_model(MLP(kind="mlp", hidden=hidden), (1, 5, 6), 10, seed).to(dtype)
     rng = torch.Generator().manual_seed(seed)
     x = 10 * torch.randn(n, 1, 5, 6, generator=rng, dtype=dtype)

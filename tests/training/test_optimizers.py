@@ -23,9 +23,7 @@ MODELS: dict[str, MLP | ConvNet] = {
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("weight_decay", [0.0, 0.01])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_steps_equal_those_of_torch(
-    name: str, kind: str, weight_decay: float, dtype: torch.dtype, rng: torch.Generator
-) -> None:
+def test_steps_are_torchs(name: str, kind: str, weight_decay: float, dtype: torch.dtype, rng: torch.Generator) -> None:
     ours = build_model(MODELS[kind], (1, 16, 16), 10, seed=1).to(dtype)
     theirs = deepcopy(ours)
     kwargs: dict[str, Any] = {"lr": 0.1, "weight_decay": weight_decay, "fused": True}

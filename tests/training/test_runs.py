@@ -62,7 +62,7 @@ def trained(
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_killed_twice_ends_with_the_bits_of_one_that_was_not(
+def test_a_run_killed_twice_ends_with_the_same_bits(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     model, history = trained(tmp_path / "whole", RUNS[name])
@@ -142,9 +142,7 @@ def test_the_tensors_of_a_state_are_those_that_training_changes(optimizer: str) 
 @pytest.mark.parametrize(
     ("device", "name", "recorded"), [("cuda", "mlp", True), ("cuda", "adversarial", False), ("cpu", "mlp", False)]
 )
-def test_a_step_is_recorded_on_a_gpu_and_without_an_adversary(
-    monkeypatch: pytest.MonkeyPatch, device: str, name: str, recorded: bool
-) -> None:
+def test_a_gpu_records_plain_steps(monkeypatch: pytest.MonkeyPatch, device: str, name: str, recorded: bool) -> None:
     model, launch = nn.Linear(1, 1), Mock()
     monkeypatch.setattr(model, "parameters", lambda: iter([SimpleNamespace(device=torch.device(device))]))
     monkeypatch.setattr("descent.training.runs.replayed", lambda step: launch)
