@@ -39,7 +39,6 @@ class Halfspace(nn.Module):
 
 
 def by_torchattacks(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, kind: str) -> Any:  # noqa: ANN401
-    """Attack with torchattacks."""
     many = {"alpha": epsilon / 4, "steps": 5, "random_start": False}
     attack = torchattacks.FGSM(model, eps=epsilon) if kind == "fgsm" else torchattacks.PGD(model, eps=epsilon, **many)
     if kind == "pgd targeted":
@@ -48,7 +47,6 @@ def by_torchattacks(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, kind
 
 
 def by_foolbox(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, kind: str) -> Any:  # noqa: ANN401
-    """Attack with foolbox."""
     bounded = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
     many = foolbox.attacks.LinfPGD(abs_stepsize=epsilon / 4, steps=5, random_start=False)
     attack = foolbox.attacks.LinfFastGradientAttack() if kind == "fgsm" else many
@@ -57,7 +55,6 @@ def by_foolbox(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, kind: str
 
 
 def by_art(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, kind: str) -> Tensor:
-    """Attack with the Adversarial Robustness Toolbox."""
     loss = nn.CrossEntropyLoss(reduction="sum")
     classifier = PyTorchClassifier(model, loss, IMAGES, nb_classes=10, clip_values=(0, 1), device_type="cpu")
     attack = FastGradientMethod if kind == "fgsm" else ProjectedGradientDescentPyTorch

@@ -25,7 +25,7 @@ from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
 from descent.report.all_figures import FigureInputs, all_figures, all_sheets
 from descent.report.colours import COLOURS, INK, PAPER
-from descent.report.figures import confusion_matrix, regression_hovering, robust_accuracies, transfer_matrix
+from descent.report.figures import confusion_matrix, regression_hovering, transfer_matrix
 from descent.report.image_figures import slider_sheets
 from descent.report.style import literal, new_panel, save_pixels, svg
 from descent.sources.published import FASHION_CLASSES
@@ -178,14 +178,6 @@ def test_flips_are_drawn_for_the_quantiles_that_have_them(params: Params) -> Non
     assert [x for x in points(medians)[0] if x == x] == [0.1]
 
 
-def test_no_run_is_left_out_however_many_there_are(params: Params) -> None:
-    names = [f"run-{number}" for number in range(9)]
-    drawn = robust_accuracies("Accuracy", dict.fromkeys(names, ATTACK), 10, "drawn")
-    assert [line.get_label() for line in drawn.axes[0].lines[:9]] == names
-    figures = all_figures(inputs(dict.fromkeys(names, params.train["mlp"]), names[:1]))
-    assert len(figures["mlp-loss"].axes[0].lines) == 18
-
-
 def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_epsilon(params: Params, tmp_path: Path) -> None:
     clean, direction = torch.rand(3, 1, 28, 28), torch.randint(-1, 2, (3, 1, 28, 28)).float()
     epsilon = torch.tensor([0.0, 0.1, 0.3])
@@ -239,6 +231,8 @@ def test_the_longest_names_of_runs_stay_in_the_picture(params: Params, count: in
     metrics = {"overfitting_epoch": 2, "diverged": True, "diverged_epoch": 9}
     results = inputs(dict.fromkeys(names, params.train["mlp"]), names, shown=0, bags=0, metrics=metrics)
     figures = all_figures(results._replace(examples={}))
+    assert len(figures["mlp-loss"].axes[0].lines) == 3 * count  # no run is left out
+    assert [line.get_label() for line in figures["robustness"].axes[0].lines[:count]] == names
     for figure in map(figures.__getitem__, ("mlp-loss", "robustness", "transfer")):
         figure.draw_without_rendering()
         assert figure.axes[0].get_position().height * figure.get_figheight() > 0.9

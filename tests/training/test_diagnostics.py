@@ -5,14 +5,7 @@ import torch
 
 from descent.io.datasets import Dataset, Split
 from descent.io.schema import Params
-from descent.training.diagnostics import (
-    describe,
-    largest_deviation,
-    overfitting_epoch,
-    share_of_rises,
-    smooth,
-    summarise,
-)
+from descent.training.diagnostics import describe, largest_deviation, overfitting_epoch, smooth, summarise
 from descent.training.least_squares import least_squares_loss, stability_threshold
 
 
@@ -48,11 +41,6 @@ def test_smoothing_is_a_centred_mean_shorter_at_the_ends() -> None:
     assert smooth([1.0, 2.0, 6.0, 8.0], 3) == [1.5, 3.0, 16 / 3, 7.0]
 
 
-@pytest.mark.parametrize(("values", "share"), [([3.0, 2.0, 2.0, 4.0], 1 / 3), ([1.0], 0.0), ([1.0, 2.0], 1.0)])
-def test_the_share_of_rises_counts_steps_upwards(values: list[float], share: float) -> None:
-    assert share_of_rises(values) == pytest.approx(share)
-
-
 def test_a_summary_has_the_last_and_the_best_of_each_column() -> None:
     history = curve([3.0, 2.5, 2.7], train=[2.0, 1.0, 1.5])
     for row, accuracy in zip(history, (0.7, 0.9, 0.8), strict=True):
@@ -61,6 +49,7 @@ def test_a_summary_has_the_last_and_the_best_of_each_column() -> None:
     expected |= {"final_train_loss": 1.5, "final_test_loss": 2.7, "final_test_accuracy": 0.8}
     expected |= {"best_train_loss": 1.0, "best_test_loss": 2.5, "best_test_accuracy": 0.9}
     assert summarise(history) == expected
+    assert summarise(history[:1])["share_of_epochs_with_rising_train_loss"] == 0
 
 
 @pytest.fixture
@@ -77,11 +66,9 @@ def test_a_regression_is_described_by_its_distance_from_the_optimum(params: Para
     assert metrics["hovering_excess_over_least_squares"] == pytest.approx(0.15)
     assert metrics["learning_rate_over_threshold"] == pytest.approx(0.01 / stability_threshold(data.train.x, 16))
     assert metrics["test_r2"] == pytest.approx(1 - 2 * optimum / data.test.y.numpy().var())
-
     large = run.model_copy(update={"batch_size": 442})  # more than there are examples
     threshold = describe(large, history, data, params.evaluation)["stability_threshold"]
     assert threshold == pytest.approx(stability_threshold(data.train.x, 30))
-
     mlp = describe(params.theory.parametrised_relu.run, history, data, params.evaluation)
     assert "test_r2" in mlp
     assert not [name for name in mlp if "least_squares" in name or "threshold" in name]

@@ -8,27 +8,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from descent.io.run_schema import MLP, ConvNet
+from descent.io.run_schema import MLP, ConvNet, Model
 from descent.models.networks import build_model
 from descent.training.optimizers import OPTIMIZERS
 
-THEIRS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-MODELS: dict[str, MLP | ConvNet] = {
-    "mlp": MLP(kind="mlp", hidden=[17]),
-    "convnet": ConvNet(kind="convnet", channels=[8, 16], hidden=[12]),
-}
+THEIRS: dict[str, Any] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+SPECS: list[MLP | ConvNet] = [MLP(kind="mlp", hidden=[17]), ConvNet(kind="convnet", channels=[8, 16], hidden=[12])]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+@pytest.mark.parametrize("decay", [0.0, 0.01])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_steps_are_torchs(name: str, kind: str, weight_decay: float, dtype: torch.dtype, rng: torch.Generator) -> None:
-    ours = build_model(MODELS[kind], (1, 16, 16), 10, seed=1).to(dtype)
+def test_steps_are_torchs(name: str, spec: Model, decay: float, dtype: torch.dtype, rng: torch.Generator) -> None:
+    ours = build_model(spec, (1, 16, 16), 10, seed=1).to(dtype)
     theirs = deepcopy(ours)
-    kwargs: dict[str, Any] = {"lr": 0.1, "weight_decay": weight_decay, "fused": True}
-    optimizer = THEIRS[name](theirs.parameters(), **kwargs)
-    step = OPTIMIZERS[name](list(ours.parameters()), weight_decay)
+    optimizer = THEIRS[name](theirs.parameters(), lr=0.1, weight_decay=decay, fused=True)
+    step = OPTIMIZERS[name](list(ours.parameters()), decay)
     for number in range(5):
         x, y = torch.rand(6, 1, 16, 16, generator=rng, dtype=dtype), torch.randint(10, (6,), generator=rng)
         optimizer.param_groups[0]["lr"] = rate = 0.1 / (number + 1)
