@@ -44,25 +44,6 @@ def test_any_mlp_and_its_ordinary_twin_agree(widths: list[int], plain: list[bool
     agree(randomised(seed, nn.Flatten(), *layers[:-1]), inputs(8, widths[0], seed=seed + 1))
 
 
-@given(width=st.integers(1, 8), seed=seeds)
-def test_without_w2o_the_error_is_w2o(width: int, seed: int) -> None:
-    network = randomised(seed, nn.Linear(3, width), ParametrisedReLU(width), nn.Linear(width, 2))
-    x, w2o = inputs(8, 3, seed=seed + 1), network[2].weight @ network[1].o  # type: ignore[operator]
-    error = network(x) - rewritten(network, after=False)(x)
-    torch.testing.assert_close(error, w2o.expand(8, 2), rtol=0, atol=1e-10)
-
-
-@given(seed=seeds, scale=st.floats(0, 100))
-def test_without_biases_only_a_plain_relu_network_is_homogeneous(seed: int, scale: float) -> None:
-    x = inputs(4, 3, seed=seed + 1)
-    first, second = nn.Linear(3, 5, bias=False), nn.Linear(5, 1, bias=False)
-    plain = randomised(seed, first, nn.ReLU(), second)
-    torch.testing.assert_close(plain(scale * x), scale * plain(x), rtol=1e-10, atol=1e-10)
-    other = nn.Sequential(first, ParametrisedReLU(5), second).double()
-    other[1].o.data.fill_(1.0)  # type: ignore[operator]
-    assert other(0 * x).abs().min().item() == pytest.approx(second.weight.sum().abs().item())
-
-
 @pytest.mark.parametrize(("before", "after"), [(False, True), (True, False)])
 def test_it_is_refused_where_no_bias_can_take_it_up(before: bool, after: bool) -> None:
     layers = nn.Linear(2, 3, bias=before), ParametrisedReLU(3), nn.Linear(3, 1, bias=after)
