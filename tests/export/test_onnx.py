@@ -51,7 +51,6 @@ def test_an_export_says_what_the_model_says(spec: MLP | ConvNet, tmp_path: Path,
     found, others = (compare(either, tmp_path / "a.onnx", images / 255, batch_size=10) for either in (model, other))
     assert (found["images"], found["other_classes"]) == (23, 0)
     assert found["largest_difference"] < 1e-5 < 1e-3 < others["largest_difference"]
-
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
     (probabilities,) = session.run(["probabilities"], {"images": images[:1, 0].numpy()})
     expected = model(images[:1] / 255).softmax(dim=1).detach()
@@ -250,7 +249,6 @@ def test_every_attacked_classifier_is_an_artifact(params: Params) -> None:
 
 
 def measured(name: str) -> Measured:
-    """Read what is known of a run."""
     paths = ("metrics/data.json", f"metrics/train/{name}.json", f"metrics/attack/{name}.json", f"export/{name}.json")
     return Measured(*(load_metrics(ROOT / path) for path in paths))
 

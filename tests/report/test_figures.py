@@ -187,7 +187,6 @@ def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_epsilon(params: 
     torch.testing.assert_close(pixels[28:56, 56:84] / 255, expected, rtol=0, atol=0.5 / 255 + 1e-6)
     for sign, colour in ((-1, [33, 102, 172]), (0, [255, 255, 255]), (1, [178, 24, 43])):
         assert signs[direction.flatten(0, 2) == sign].unique(dim=0).tolist() == [colour]
-
     save_pixels(tmp_path / "sheet.png", pixels)
     read = torch.from_numpy(mpimg.imread(tmp_path / "sheet.png"))
     torch.testing.assert_close(read * 255, pixels.float(), rtol=0, atol=0.01)

@@ -52,7 +52,6 @@ def found(data: tuple[Path, str], params: Params) -> Found:
 
 
 def words(study: StudyResults) -> str:
-    """Return what the page of one study says."""
     figures = {f"{study.name}-{name}": svg(figure) for name, figure in study_figures(study).items()}
     return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", studies_page([study], figures).partition("<main")[2]))
 
@@ -126,7 +125,6 @@ def setting(decay: float, loss: float, accuracy: float, **changes: Any) -> dict[
 
 
 def study(*settings: dict[str, Any]) -> StudyResults:
-    """Return a study of classifiers with these settings."""
     curves = pd.DataFrame({"test_accuracy": [0.5]})
     return StudyResults("decay", ["weight_decay"], {}, curves, EPOCHS, pd.DataFrame(settings))
 

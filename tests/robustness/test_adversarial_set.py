@@ -64,7 +64,6 @@ def test_anybody_can_validate_a_file_of_their_own(
     for name, change in (("good", 0.1), ("bad", 0.2)):
         moved = (pixels[:, None].float() / 255 + change).clamp(0, 1)
         save_adversarial_set(Path(f"{name}.safetensors"), moved, CLEAN.y, 0.1)
-
     main("good.safetensors")
     assert capsys.readouterr().out == "good.safetensors: keeps to every rule\n"
     with pytest.raises(DescentError, match=r"^bad\.safetensors: expected a perturbation of at most 0\.1"):

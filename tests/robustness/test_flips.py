@@ -14,7 +14,6 @@ from tests.robustness.known import DATA, DIRECTION, EPSILONS, Brightness
 
 
 def flips_of(epsilons: list[float], tolerance: float) -> Flips:
-    """Sweep, and bisect the smallest flips."""
     _, predicted, _ = sweep(Brightness(), DATA, DIRECTION, epsilons, 3, torch.Generator().manual_seed(0))
     return smallest_flips(Brightness(), DATA, DIRECTION, predicted != DATA.y, epsilons, tolerance, 2)
 

@@ -21,7 +21,6 @@ def randomised(seed: int, *layers: nn.Module) -> nn.Sequential:
 
 
 def inputs(*shape: int, seed: int) -> Tensor:
-    """Draw inputs from N(0, 1)."""
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 

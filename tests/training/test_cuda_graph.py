@@ -30,7 +30,6 @@ class Stage:
 
     @contextmanager
     def graph(self, graph: "Graph") -> Iterator[None]:
-        """Record into a graph."""
         self.recordings, self.recording = self.recordings + 1, graph
         yield
         self.recording = None

@@ -17,7 +17,6 @@ from descent.training.gradients import cross_entropy_gradient, dense_layers, gra
 
 
 def autograd(model: nn.Module, loss: Callable[..., Tensor], reduction: str, x: Tensor, y: Tensor) -> list[Tensor]:
-    """Return PyTorch's own gradient."""
     return list(torch.autograd.grad(loss(model(x), y, reduction=reduction), list(model.parameters())))
 
 
@@ -29,13 +28,10 @@ def autograd(model: nn.Module, loss: Callable[..., Tensor], reduction: str, x: T
     seed=st.integers(0, 1000),
 )
 def test_the_gradients_are_autograds(hidden: list[int], n: int, reduction: str, dtype: torch.dtype, seed: int) -> None:
-    model = build_model(MLP(kind="mlp", hidden=hidden), (1, 5, 6), 10, seed).to(dtype)
-    rng = torch.Generator().manual_seed(seed)
-    x = 10 * torch.randn(n, 1, 5, 6, generator=rng, dtype=dtype)
+    model, rng = build_model(MLP(kind="mlp", hidden=hidden), (1, 5, 6), 10, seed).to(dtype), torch.Generator()
+    x = 10 * torch.randn(n, 1, 5, 6, generator=rng.manual_seed(seed), dtype=dtype)
     y = torch.randint(10, (n,), generator=rng)
-
     ours = gradient_of(model, F.cross_entropy, reduction)(x, y)
-
     for own, other in zip(ours, autograd(model, F.cross_entropy, reduction, x, y), strict=True):
         assert torch.equal(own, other)
         assert own.stride() == other.stride()
@@ -64,16 +60,12 @@ def test_every_model_gets_its_gradient_and_dense_ones_the_written_out(
     assert ours.called == written_out
 
 
+FLAT, TWO = nn.Flatten(), nn.Linear(4, 2)
+
+
 @pytest.mark.parametrize(
-    "model",
-    [
-        nn.Sequential(nn.Linear(4, 2)),  # flattens nothing
-        nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Linear(2, 2)),
-        nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.ReLU()),
-        nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Tanh(), nn.Linear(2, 2)),
-        nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.ReLU(), nn.Dropout(), nn.Linear(2, 2)),
-        nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False)),
-    ],
+    "layers",
+    [[TWO], [FLAT, TWO, TWO], [FLAT, TWO, nn.ReLU()], [FLAT, TWO, nn.Tanh(), TWO], [FLAT, nn.Linear(4, 2, bias=False)]],
 )
-def test_no_other_network_passes_for_a_dense_one(model: nn.Sequential) -> None:
-    assert dense_layers(model) == []
+def test_no_other_network_passes_for_a_dense_one(layers: list[nn.Module]) -> None:
+    assert dense_layers(nn.Sequential(*layers)) == []

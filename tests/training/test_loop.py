@@ -23,7 +23,6 @@ def data(rng: torch.Generator) -> Split:
 
 
 def trained(data: Split, settings: Run) -> nn.Module:
-    """Train to the end."""
     model = linear(data.x.shape[1], 1).double()
     assert list(fit(model, data, settings, torch.Generator().manual_seed(0))) == [*range(1, settings.epochs + 1)]
     return model

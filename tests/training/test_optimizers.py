@@ -36,7 +36,6 @@ def test_steps_are_torchs(name: str, spec: Model, decay: float, dtype: torch.dty
 
 
 def gradients(model: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
-    """Return the gradients of the mean cross-entropy."""
     model.zero_grad()
     F.cross_entropy(model(x), y).backward()
     return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]

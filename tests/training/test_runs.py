@@ -35,7 +35,6 @@ RUNS = {
 
 
 def data_of(settings: Run) -> Dataset:
-    """Make a little data for a run."""
     rng = torch.Generator().manual_seed(5)
     if settings.data == "diabetes":
         x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
@@ -67,12 +66,10 @@ def test_a_run_killed_twice_ends_with_the_same_bits(
 ) -> None:
     model, history = trained(tmp_path / "whole", RUNS[name])
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
-
     for epochs in (1, 2):
         with pytest.raises(Killed):
             trained(tmp_path / "killed", RUNS[name], kill_after=epochs)
     resumed, rows = trained(tmp_path / "killed", RUNS[name])
-
     keeps, going_on = "keeps %d finished epochs, and the next run goes on from there", "going on after epoch %d"
     said = [keeps % 1, going_on % 1, keeps % 3, going_on % 3]
     assert caplog.messages == [f"{tmp_path / 'killed'}: {words}" for words in said]
@@ -96,9 +93,7 @@ def test_a_kept_state_of_other_parameters_or_with_a_changed_byte_is_not_used(
         content[place] ^= 1
     (tmp_path / "kept").write_bytes(content)
     caplog.clear()
-
     model, rows = trained(tmp_path / "kept", RUNS["mlp"])
-
     assert caplog.messages == [f"{tmp_path / 'kept'}: {message}, and not used; training begins anew"]
     assert rows == history
     torch.testing.assert_close(model.state_dict(), whole.state_dict(), rtol=0, atol=0)
