@@ -26,16 +26,12 @@ import torchattacks  # noqa: E402
 IMAGES, SEED = (1, 28, 28), 0
 
 
-class Halfspace(nn.Module):
-    """Logits (0, w·x): the boundary is a known hyperplane."""
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        score = x.flatten(1) @ self.weight
-        return torch.stack([torch.zeros_like(score), score], dim=1)
+def halfspace(weight: Tensor, bias: float = 0.0) -> nn.Module:
+    """Return a model of logits (0, w·x + b), whose boundary is a known hyperplane."""
+    layer = nn.Linear(len(weight), 2)
+    layer.weight.data = torch.stack([torch.zeros_like(weight), weight])
+    layer.bias.data = torch.tensor([0.0, bias], dtype=weight.dtype)
+    return nn.Sequential(nn.Flatten(), layer).eval()
 
 
 def by_torchattacks(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, kind: str) -> Any:  # noqa: ANN401
@@ -125,7 +121,7 @@ def test_no_attack_goes_beyond_its_bounds_or_touches_what_it_is_given(
 def test_fgsm_moves_margins_by_epsilon_times_dual_norm(seed: int, epsilon: float, norm: Norm, targeted: bool) -> None:
     rng = torch.Generator().manual_seed(seed)
     weight = torch.randn(784, generator=rng, dtype=torch.float64) / 100  # or the loss saturates
-    model, x = Halfspace(weight).eval(), torch.rand(3, *IMAGES, generator=rng, dtype=torch.float64)
+    model, x = halfspace(weight), torch.rand(3, *IMAGES, generator=rng, dtype=torch.float64)
     y, length = torch.ones(3, dtype=torch.int64), weight.norm(p=2 if norm is L2 else 1)
     reached = fgsm(model, x, y, epsilon, norm=norm, targeted=targeted, bounds=None)
     rise = (model(reached)[:, 1] - model(x)[:, 1]) * (1 if targeted else -1)
@@ -134,7 +130,7 @@ def test_fgsm_moves_margins_by_epsilon_times_dual_norm(seed: int, epsilon: float
 
 def test_more_steps_reach_the_optimum_of_a_linear_model(rng: torch.Generator) -> None:
     weight = torch.randn(784, generator=rng, dtype=torch.float64)
-    model, x = Halfspace(weight).eval(), torch.full((4, *IMAGES), 0.5, dtype=torch.float64)
+    model, x = halfspace(weight), torch.full((4, *IMAGES), 0.5, dtype=torch.float64)
     y = torch.ones(4, dtype=torch.int64)
     for norm, length in ((LINF, weight.abs().sum()), (L2, weight.norm())):
         reached = pgd(model, x, y, 0.1, step=0.03, steps=10, rng=rng, norm=norm)
@@ -144,15 +140,8 @@ def test_more_steps_reach_the_optimum_of_a_linear_model(rng: torch.Generator) ->
 
 @pytest.mark.parametrize(("y", "targeted"), [([0, 1], False), ([1, 0], True)])
 def test_restarts_try_again_only_what_failed(rng: torch.Generator, y: list[int], targeted: bool) -> None:
-    calls: list[int] = []
-
-    class Counting(Halfspace):
-        def forward(self, x: Tensor) -> Tensor:
-            calls.append(len(x))
-            logits: Tensor = super().forward(x) + torch.tensor([[0.0, -0.05]])
-            return logits
-
-    model = Counting(torch.ones(784) / 784).eval()
+    model, calls = halfspace(torch.ones(784) / 784, bias=-0.05), list[int]()
+    model.register_forward_pre_hook(lambda _, given: calls.append(len(given[0])))
     x = torch.stack([torch.full(IMAGES, 0.01), torch.full(IMAGES, 0.9)])  # one can be flipped, one cannot
     reached = pgd(model, x, torch.tensor(y), 0.1, step=0.1, steps=1, rng=rng, restarts=3, targeted=targeted)
     assert calls == [2, 2, 1, 1, 1, 1]  # a gradient and a look at what it gave, for what is left

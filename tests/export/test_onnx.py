@@ -224,12 +224,8 @@ def test_the_page_on_export(miniature: Workspace, tmp_path: Path) -> None:
             workspace.commit("Export")
             workspace.run("git", "push", "--quiet", "origin", "main")
 
-    def of_others(typed: str) -> bool:
-        return typed.startswith("dvc")
-
-    printed = follow(workspace, page, skip=of_others, after=keep)
-    got = follow(others, page, skip=lambda typed: not of_others(typed), edit=lambda typed: typed.replace(*address))
-
+    printed = follow(workspace, page, skip=lambda typed: typed.startswith("dvc"), after=keep)
+    got = follow(others, page, skip=lambda it: not it.startswith("dvc"), edit=lambda it: it.replace(*address))
     assert (len(printed), len(got)) == (4, 1)
     said = printed["python export/classify.py export/convnet.onnx garment.png"].splitlines()
     assert [line.split("%")[1].strip() in CLASSES for line in said] == [True] * 3

@@ -53,16 +53,13 @@ def test_a_convnet_refuses_what_it_cannot_pool(inputs: tuple[int, ...]) -> None:
         build_model(ConvNet(kind="convnet", channels=[4, 4], hidden=[]), inputs, 10, seed=0)
 
 
-def test_weights_come_back_from_a_file(tmp_path: Path) -> None:
+def test_weights_come_back_from_a_file_and_those_of_another_model_are_refused(tmp_path: Path) -> None:
     spec = ConvNet(kind="convnet", channels=[3], hidden=[])
     model, x = build_model(spec, IMAGE, 10, seed=3), torch.rand(2, *IMAGE)
     save_tensors(tmp_path / "m", model.state_dict())
     loaded = load_model(tmp_path / "m", spec, IMAGE, 10)
     assert torch.equal(loaded(x), model(x))
     assert not loaded.training
-
-
-def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_tensors(tmp_path / "m", build_model(Linear(kind="linear"), IMAGE, 10, seed=0).state_dict())
     said = "holds the weights of another model: expected .*1.weight float32 100×784, .* found 1.bias float32 10, "
     with pytest.raises(DataError, match=said):

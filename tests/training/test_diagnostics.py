@@ -35,10 +35,7 @@ def test_overfitting_sets_in_where_the_smoothed_test_loss_is_lowest(
     test: list[float], train: list[float] | None, window: int, epochs: list[int | None]
 ) -> None:
     assert overfitting_epoch(curve(test, train), window, rise=0.1) in epochs
-
-
-def test_smoothing_is_a_centred_mean_shorter_at_the_ends() -> None:
-    assert smooth([1.0, 2.0, 6.0, 8.0], 3) == [1.5, 3.0, 16 / 3, 7.0]
+    assert smooth([1.0, 2.0, 6.0, 8.0], 3) == [1.5, 3.0, 16 / 3, 7.0]  # a centred mean, shorter at the ends
 
 
 def test_a_summary_has_the_last_and_the_best_of_each_column() -> None:

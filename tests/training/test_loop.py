@@ -81,14 +81,10 @@ def test_the_loop_draws_every_example_once_in_an_order_that_the_seed_decides(rng
     assert all(torch.equal(a.x.long(), b.y) for a, b in zip(drawn, again, strict=True))
 
 
-def test_predictions_are_made_in_evaluation_mode_whatever_the_batch() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 2)).train()
-    x = torch.rand(10, 4)
+def test_predictions_are_made_in_evaluation_mode_and_measured_by_part(data: Split) -> None:
+    model, x = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 2)).train(), torch.rand(10, 4)
     torch.testing.assert_close(predict(model, x, 3), predict(model, x, 10))
     assert not predict(model, x, 3).requires_grad
-
-
-def test_measures_are_named_after_their_part_and_shapes_must_agree(data: Split) -> None:
     measured = measure(linear(3, 1).double(), {"train": data, "test": data}, TASKS["diabetes"], 7)
     assert list(measured) == ["train_loss", "test_loss"]
     assert measured["train_loss"] == pytest.approx(data.y.square().mean().item())
