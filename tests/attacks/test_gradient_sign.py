@@ -90,14 +90,14 @@ def test_the_euclidean_attacks_are_foolboxs_to_rounding(rng: torch.Generator) ->
 
 NORMS = st.sampled_from([L2, LINF])
 CHOICES = {"norm": NORMS, "loss": st.sampled_from([dlr, cross_entropy]), "targeted": st.booleans()}
+COUNTS, SHAPES = (
+    {"steps": st.integers(0, 3), "restarts": st.integers(1, 3)},
+    st.sampled_from([(1, 5, 5), (3, 4, 6), (7,)]),
+)
 
 
 @given(
-    epsilon=st.floats(0, 1),
-    options=st.fixed_dictionaries(CHOICES),
-    counts=st.fixed_dictionaries({"steps": st.integers(0, 3), "restarts": st.integers(1, 3)}),
-    shape=st.sampled_from([(1, 5, 5), (3, 4, 6), (7,)]),
-    seed=st.integers(0, 2**32 - 1),
+    st.floats(0, 1), st.fixed_dictionaries(CHOICES), st.fixed_dictionaries(COUNTS), SHAPES, st.integers(0, 2**32 - 1)
 )
 def test_no_attack_goes_beyond_its_bounds_or_touches_what_it_is_given(
     epsilon: float, options: dict[str, Any], counts: dict[str, int], shape: tuple[int, ...], seed: int

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
 from descent.attacks.losses import dlr, loss_gradient
 from descent.io.run_schema import MLP
@@ -22,9 +22,7 @@ def test_the_gradient_is_the_finite_difference(rng: torch.Generator) -> None:
     for pixel in (0, 100, 400, 783):
         nudge = torch.zeros(784, dtype=torch.float64)
         nudge[pixel] = step
-        up, down = (
-            nn.functional.cross_entropy(model(x + sign * nudge.view(IMAGES)), y, reduction="none") for sign in (1, -1)
-        )
+        up, down = (F.cross_entropy(model(x + sign * nudge.view(IMAGES)), y, reduction="none") for sign in (1, -1))
         torch.testing.assert_close(gradient.flatten(1)[:, pixel], (up - down) / (2 * step), rtol=1e-5, atol=1e-8)
 
 

@@ -238,9 +238,9 @@ def test_the_page_on_export(miniature: Workspace, tmp_path: Path) -> None:
 
 
 def test_every_attacked_classifier_is_an_artifact(params: Params) -> None:
-    pipeline = YAML(typ="safe").load((ROOT / "export" / "dvc.yaml").read_text(encoding="utf-8"))
-    assert {name: entry["path"] for name, entry in pipeline["artifacts"].items()} == {
-        name: f"{name}.onnx" for name in params.attack.runs
+    artifacts = YAML(typ="safe").load((ROOT / "export" / "dvc.yaml").read_text(encoding="utf-8"))["artifacts"]
+    assert {name: made["path"] for name, made in artifacts.items()} == {
+        run: f"{run}.onnx" for run in params.attack.runs
     }
 
 

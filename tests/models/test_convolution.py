@@ -13,6 +13,7 @@ from descent.io.run_schema import ConvNet
 from descent.models.convolution import ImageConvolution
 from descent.models.networks import build_model
 
+SHAPES = st.tuples(*(st.integers(*ends) for ends in ((1, 9), (1, 4), (3, 9), (3, 9))))
 # Filter, stride, padding, dilation and groups for which PyTorch's own gradient is taken.
 OTHERS = [(3, 2, 0, 1, 1), (3, 1, 1, 1, 1), (3, 1, 0, 2, 1), (3, 1, 0, 1, 2), (2, 1, 0, 1, 1)]
 
@@ -26,20 +27,14 @@ def pair(*settings: int, dtype: torch.dtype = torch.float64) -> tuple[ImageConvo
     return tuple(layer.to(memory_format=torch.channels_last) for layer in (ours, theirs))  # type: ignore[call-overload]
 
 
-@given(
-    shape=st.tuples(*(st.integers(*ends) for ends in ((1, 9), (1, 4), (3, 9), (3, 9)))),
-    filters=st.integers(1, 17),
-    channels_last=st.booleans(),
-)
+@given(SHAPES, st.integers(1, 17), st.booleans())
 def test_pixels_and_weights_get_pytorchs_gradient(shape: tuple[int, ...], filters: int, channels_last: bool) -> None:
     ours, theirs = pair(shape[1], filters, 3)
     x = torch.randn(shape, dtype=torch.float64).requires_grad_()
     upstream = torch.randn_like(theirs(x))
     if channels_last:
         upstream = upstream.to(memory_format=torch.channels_last)
-    found, expected = (
-        torch.autograd.grad(layer(x), [x, *layer.parameters()], grad_outputs=upstream) for layer in (ours, theirs)
-    )
+    found, expected = (torch.autograd.grad(layer(x), [x, *layer.parameters()], upstream) for layer in (ours, theirs))
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 

@@ -27,10 +27,10 @@ from descent.report.all_figures import FigureInputs, all_figures, all_sheets
 from descent.report.colours import COLOURS, INK, PAPER
 from descent.report.figures import confusion_matrix, regression_hovering, transfer_matrix
 from descent.report.image_figures import slider_sheets
-from descent.report.style import literal, new_panel, save_pixels, svg
+from descent.report.style import literal, save_pixels, svg
 from descent.sources.published import FASHION_CLASSES
 from tests.imports import ROOT
-from tests.report.test_theory_figures import nodes, points, words
+from tests.report.test_theory_figures import NODES, points, words
 
 PLOTS = ROOT / "plots"
 CLASSIFIER, REGRESSION = (pd.read_csv(PLOTS / "curves" / f"{run}.csv") for run in ("mlp", "regression-lr-1e-2"))
@@ -39,7 +39,7 @@ LINEAR = {"least_squares_loss": 90.0, "stability_threshold": 0.0153, "learning_r
 CALM = {"overfitting_epoch": None}
 THEORY = {path.stem: pd.read_csv(path) for path in (PLOTS / "theory").iterdir()} | {
     "padding": pd.DataFrame({"row": [0, 0, 1, 1], "column": [0, 1, 0, 1], "error": [1.0, 1.0, 1.0, 0.5]}),
-    "sigmoid-graph": nodes(1.0),
+    "sigmoid-graph": NODES,
 }
 THEORY_FIGURES = [f"theory-{name}" for name in ("twins", "padding", "sigmoid-graph", "sigmoid-gradient")]
 THEORY_FIGURES += ["theory-learning-rate", "theory-broadcasting"]
@@ -257,10 +257,7 @@ def test_a_figure_is_the_same_bytes_whatever_was_set_before() -> None:
     assert draw() == first
     assert "<dc:date>" not in first
     assert "<text" not in first  # letters are shapes, which need no font
-
-
-def test_the_style_has_the_colours_that_the_page_replaces() -> None:
-    new_panel("", None)
+    # The page replaces these colours.
     assert mpl.rcParams["axes.prop_cycle"].by_key()["color"] == list(COLOURS)
     assert {mpl.rcParams[name] for name in ("text.color", "axes.edgecolor", "axes.labelcolor", "grid.color")} == {INK}
     assert {mpl.rcParams[name] for name in ("figure.facecolor", "axes.facecolor")} == {PAPER}
@@ -270,9 +267,9 @@ DRAW = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import stages
-from tests.report.test_figures import FASHION_CLASSES, confusion, confusion_matrix, nodes, svg
+from tests.report.test_figures import FASHION_CLASSES, confusion, confusion_matrix, NODES, svg
 from descent.report.theory_figures import sigmoid_graph
-print(svg(confusion_matrix("run", confusion(FASHION_CLASSES), 0.1, "drawn")), svg(sigmoid_graph(nodes(1.0), 1.0)))
+print(svg(confusion_matrix("run", confusion(FASHION_CLASSES), 0.1, "drawn")), svg(sigmoid_graph(NODES, 1.0)))
 """
 
 

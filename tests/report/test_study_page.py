@@ -42,10 +42,9 @@ def found(data: tuple[Path, str], params: Params) -> Found:
         outcomes.complete(outcomes.missing(planned), engine, lambda: None)
         written = {"curves": curve_rows(planned, outcomes), "trials": trial_rows(planned, outcomes)}
         written |= {"summary": iter(summary_rows(planned, outcomes))}
-        tables = []
         for kind, content in written.items():
-            save_table(path := folder.parent / f"{kind}.csv", content)
-            tables.append(pd.read_csv(path, **WORDS))
+            save_table(folder.parent / f"{kind}.csv", content)
+        tables = [pd.read_csv(folder.parent / f"{kind}.csv", **WORDS) for kind in written]
         metrics = {"source": "diabetes", "classes": None, "runs": ", ".join(runs), "settings": len(chosen)}
         return StudyResults("s", study.varied, metrics | {"seeds": 2, "trials": len(planned), "diverged": 0}, *tables)
 

@@ -12,6 +12,8 @@ from descent.io.schema import Sigmoid
 from descent.report.theory_figures import broadcasting, learning_rate, padding, sigmoid_gradient, sigmoid_graph, twins
 from descent.theory.sigmoid import sigmoid_evidence, trace
 
+NODES = pd.DataFrame(trace(1.0))  # as `theory` writes it
+
 
 def words(figure: Figure) -> str:
     """Return every text of a figure."""
@@ -23,15 +25,10 @@ def points(line: Line2D) -> tuple[list[Any], list[Any]]:
     return list(np.asarray(line.get_xdata())), list(np.asarray(line.get_ydata()))
 
 
-def nodes(x: float) -> pd.DataFrame:
-    """Return the traced graph as `theory` writes it."""
-    return pd.DataFrame(trace(x))
-
-
 def test_the_graph_has_every_node_of_the_trace_below_its_inputs_with_value_and_gradient() -> None:
     root = {"name": "sqrt", "operation": "sqrt", "inputs": "truediv", "value": 0.855, "gradient": 0.5}
-    figure = sigmoid_graph(pd.concat([nodes(1.0), pd.DataFrame([root])], ignore_index=True), 1.0)
-    assert all(f"gradient {gradient:.4f}" in words(figure) for gradient in nodes(1.0)["gradient"].dropna())
+    figure = sigmoid_graph(pd.concat([NODES, pd.DataFrame([root])], ignore_index=True), 1.0)
+    assert all(f"gradient {gradient:.4f}" in words(figure) for gradient in NODES["gradient"].dropna())
     notes = [text for text in figure.axes[0].texts if isinstance(text, Annotation)]
     boxes = [note for note in notes if "gradient" not in note.get_text()]
     values = ["x\n1.0000", "−\n-1.0000", "exp\n0.3679", "+\n1.3679", "÷\n0.7311", "sqrt\n0.8550"]

@@ -14,7 +14,7 @@ from descent.io.schema import PGD, Bench
 from descent.robustness.assessment import Assessment, assess, confusion_rows, pgd_rows, write_up
 from descent.robustness.sweep import directions
 from descent.sources.published import FASHION_CLASSES as CLASSES
-from tests.robustness.known import DATA, DIRECTION, Brightness, Dominant, grey, lit
+from tests.robustness.known import DATA, DIRECTION, Brightness, dominant, grey, lit
 
 BAG, T_SHIRT = CLASSES.index("Bag"), CLASSES.index("T-shirt/top")
 
@@ -121,7 +121,7 @@ def test_an_assessment_holds_for_unequal_classes(classes: int, batch_size: int, 
     names = [f"class {label}" for label in range(classes)]
     attack = PGD(images=1000, epsilons=[0.1, 0.3, 0.5], steps=3, step=0.5, restarts=2)
     settings = SETTINGS.model_copy(update={"epsilons": [0.0, 0.1, 0.3, 0.5], "pgd": attack})
-    found = assessed(Dominant(classes), lit([*labels[:-1], 0]), labels, names, settings, batch_size)
+    found = assessed(dominant(classes), lit([*labels[:-1], 0]), labels, names, settings, batch_size)
     recognised = (len(labels) - 1) / len(labels)
     # The bright pixel and its rivals are 0.4 apart, and each moves by ε.
     assert [row["accuracy"] for row in found.curves.fgsm] == pytest.approx([recognised, recognised, 0, 0])
@@ -139,7 +139,7 @@ def test_an_assessment_holds_for_unequal_classes(classes: int, batch_size: int, 
 @pytest.mark.parametrize("classes", [2, 50])
 def test_an_assessment_holds_where_no_image_is_recognised_and_a_class_has_none(classes: int) -> None:
     names = [f"class {label}" for label in range(classes)]
-    found = assessed(Dominant(classes), lit([0, 0, 0]), [1, 1, 1], names, SETTINGS)
+    found = assessed(dominant(classes), lit([0, 0, 0]), [1, 1, 1], names, SETTINGS)
     assert found.metrics["clean_accuracy"] == found.metrics["never_flipped_share"] == 0
     assert found.metrics["median_flipping_epsilon"] is None
     assert len(found.curves.flips) == len(found.example_images["gallery.label"]) == 0
@@ -151,7 +151,7 @@ def test_an_assessment_holds_for_a_single_image_at_the_limits_of_every_setting()
     limits: dict[str, Any] = {"epsilons": [0.0, 1.0], "epsilon": 1.0, "write_up_epsilon": 1e6, "tolerance": 1e-9}
     limits |= {"slider_stop": 1.0, "slider_steps": 1, "bag_confidence": 0.999}
     limits |= {"pgd": PGD(images=1_000_000, epsilons=[1.0], steps=1, step=1e6, restarts=1)}
-    found = assessed(Dominant(2), lit([1]), [1], ["a", "b"], Bench(**limits), 9)
+    found = assessed(dominant(2), lit([1]), [1], ["a", "b"], Bench(**limits), 9)
     assert [row["accuracy"] for row in found.curves.fgsm] == [1, 0]
     assert [row["accuracy"] for row in found.curves.pgd] == [0]
     assert 0 == found.curves.pgd[0]["low"] < found.curves.pgd[0]["high"] < 1

@@ -44,9 +44,8 @@ def test_twins_start_from_the_same_function_and_part(params: Params, data: Split
     run = params.theory.parametrised_relu.run.model_copy(update={"epochs": 3, "learning_rate": 0.01})
     shown, rows = compare_training(data, run, seeds=2)
     assert shown["start_difference"] < 1e-10
-    assert [(row["series"], row["epoch"]) for row in rows] == [
-        (kind, epoch) for kind in ("parametrised ReLU", "ReLU") for epoch in range(4)
-    ]
+    expected = [(kind, epoch) for kind in ("parametrised ReLU", "ReLU") for epoch in range(4)]
+    assert [(row["series"], row["epoch"]) for row in rows] == expected
     losses = [row["loss"] for row in rows]
     assert losses[0] == pytest.approx(losses[4], rel=1e-12)
     assert losses[3] != pytest.approx(losses[7], rel=1e-6)

@@ -20,13 +20,11 @@ def autograd(model: nn.Module, loss: Callable[..., Tensor], reduction: str, x: T
     return list(torch.autograd.grad(loss(model(x), y, reduction=reduction), list(model.parameters())))
 
 
-@given(
-    hidden=st.lists(st.integers(1, 40), max_size=3),
-    n=st.integers(2, 130),  # of one image through a layer of one unit, some processors round otherwise
-    reduction=st.sampled_from(["mean", "sum"]),
-    dtype=st.sampled_from([torch.float32, torch.float64]),
-    seed=st.integers(0, 1000),
-)
+REDUCTIONS, DTYPES = st.sampled_from(["mean", "sum"]), st.sampled_from([torch.float32, torch.float64])
+SIZES = st.integers(2, 130)  # of one image through a layer of one unit, some processors round otherwise
+
+
+@given(st.lists(st.integers(1, 40), max_size=3), SIZES, REDUCTIONS, DTYPES, st.integers(0, 1000))
 def test_the_gradients_are_autograds(hidden: list[int], n: int, reduction: str, dtype: torch.dtype, seed: int) -> None:
     model, rng = build_model(MLP(kind="mlp", hidden=hidden), (1, 5, 6), 10, seed).to(dtype), torch.Generator()
     x = 10 * torch.randn(n, 1, 5, 6, generator=rng.manual_seed(seed), dtype=dtype)
