@@ -70,10 +70,8 @@ def test_attacks_are_bit_identical_to_independent_ones_on_a_thousand_images(
     model = build_model(spec, IMAGES, 10, SEED).eval()
     x = (torch.rand(1000, *IMAGES, generator=rng) * 1.6 - 0.3).clamp(0, 1)  # many pixels at the bounds
     y = torch.randint(10, (1000,), generator=rng)
-    if kind == "fgsm":
-        ours = fgsm(model, x, y, epsilon)
-    else:
-        ours = pgd(model, x, y, epsilon, step=epsilon / 4, steps=5, rng=None, targeted="targeted" in kind)
+    many: dict[str, Any] = {"step": epsilon / 4, "steps": 5, "rng": None, "targeted": "targeted" in kind}
+    ours = fgsm(model, x, y, epsilon) if kind == "fgsm" else pgd(model, x, y, epsilon, **many)
     assert torch.equal(ours, theirs(model, x, y, epsilon, kind))
 
 

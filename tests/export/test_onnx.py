@@ -239,9 +239,8 @@ def test_the_page_on_export(miniature: Workspace, tmp_path: Path) -> None:
 
 def test_every_attacked_classifier_is_an_artifact(params: Params) -> None:
     artifacts = YAML(typ="safe").load((ROOT / "export" / "dvc.yaml").read_text(encoding="utf-8"))["artifacts"]
-    assert {name: made["path"] for name, made in artifacts.items()} == {
-        run: f"{run}.onnx" for run in params.attack.runs
-    }
+    expected = {run: f"{run}.onnx" for run in params.attack.runs}
+    assert {name: made["path"] for name, made in artifacts.items()} == expected
 
 
 def measured(name: str) -> Measured:

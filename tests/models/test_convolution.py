@@ -1,5 +1,6 @@
 """The convolution of images is PyTorch's, and so is its gradient, found another way."""
 
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -18,7 +19,7 @@ SHAPES = st.tuples(*(st.integers(*ends) for ends in ((1, 9), (1, 4), (3, 9), (3,
 OTHERS = [(3, 2, 0, 1, 1), (3, 1, 1, 1, 1), (3, 1, 0, 2, 1), (3, 1, 0, 1, 2), (2, 1, 0, 1, 1)]
 
 
-def pair(*settings: int, dtype: torch.dtype = torch.float64) -> tuple[ImageConvolution, nn.Conv2d]:
+def pair(*settings: Any, dtype: torch.dtype = torch.float64) -> tuple[ImageConvolution, nn.Conv2d]:  # noqa: ANN401
     """Return ours and PyTorch's with the same weights, in the layout of a ConvNet."""
     torch.manual_seed(0)
     ours, theirs = ImageConvolution(*settings).to(dtype), nn.Conv2d(*settings).to(dtype)

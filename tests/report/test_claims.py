@@ -90,18 +90,16 @@ def test_the_claim_for_any_layer_takes_both_counterexamples_away_to_hold() -> No
         assert find(judge(theory=THEORY | changed), "wherever the layer stands").holds is (changed is both)
 
 
-@pytest.mark.parametrize(
-    ("words", "change", "shows"),
-    [
+def test_a_contradicting_attack_turns_the_verdict() -> None:
+    cases: list[tuple[str, dict[str, object], str]] = [
         ("flip when", {"median_flipping_epsilon": None, "never_flipped_share": 0.7}, "fewer than half are flipped; 70"),
         ("A bag", {"bag_index": None}, "Of the bags that the MLP is sure of, 0 become one."),
         ("A bag", {"bag_clean_confidence": 0.1}, "a bag given 0.100, is a T-shirt/top given"),
-    ],
-)
-def test_a_contradicting_attack_turns_the_verdict(words: str, change: dict[str, object], shows: str) -> None:
-    claim = find(judge(attacked={"mlp": ATTACKED["mlp"] | change}), words)
-    assert claim.holds is False
-    assert shows in claim.shows
+    ]
+    for words, change, shows in cases:
+        claim = find(judge(attacked={"mlp": ATTACKED["mlp"] | change}), words)
+        assert claim.holds is False
+        assert shows in claim.shows
 
 
 @pytest.mark.parametrize(

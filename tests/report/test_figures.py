@@ -173,8 +173,7 @@ def test_matrices_have_the_source_in_rows_and_shares_of_the_row() -> None:
 def test_flips_are_drawn_for_the_quantiles_that_have_them(params: Params) -> None:
     results = inputs({"mlp": params.train["mlp"]}, ["mlp"])
     few = results.flips["mlp"].query("series == 'Bag' and quantile < 0.7")
-    (axes,) = all_figures(results._replace(flips={"mlp": few}))["flips"].axes
-    (medians,) = axes.lines
+    (medians,) = all_figures(results._replace(flips={"mlp": few}))["flips"].axes[0].lines
     assert [x for x in points(medians)[0] if x == x] == [0.1]
 
 

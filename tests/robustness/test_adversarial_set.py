@@ -53,9 +53,7 @@ def test_other_tensors_are_refused(tmp_path: Path) -> None:
     assert broken_rules(tmp_path / "other.safetensors", CLEAN) == ["expected the tensors images and labels, found x"]
 
 
-def test_anybody_can_validate_a_file_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_files_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     pixels, labels = (CLEAN.x[:, 0] * 255).round().to(torch.uint8), CLEAN.y.to(torch.uint8)
     images = {f"{part}_images": pixels.clone() for part in ("train", "test")}

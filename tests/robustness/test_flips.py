@@ -19,7 +19,6 @@ def flips_of(epsilons: list[float], tolerance: float) -> Flips:
 
 
 def flipped(epsilon: Tensor) -> Tensor:
-    """Return which images are misclassified, each at its own ε."""
     logits: Tensor = Brightness()(moved(DATA.x, DIRECTION * epsilon.view(-1, 1, 1, 1), 1.0))
     return logits.argmax(dim=1) != DATA.y
 

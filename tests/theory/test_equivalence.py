@@ -20,11 +20,9 @@ def data(rng: torch.Generator) -> Split:
 
 def test_only_networks_with_biases_agree_with_twins(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = agreement(20, rng) | without_bias(20, rng)
-    assert shown["networks"] == 20
     assert 0 < shown["max_error"] < 1e-10
     assert shown["slip_mean_error"] > 0.1
     assert 0 < shown["slip_minus_w2o"] < 1e-10
-    assert shown["no_bias_tries"] >= 1
     assert shown["no_bias_at_zero"] > shown["no_bias_relu_at_zero"] == 0
     monkeypatch.setattr("descent.theory.equivalence.absorb", lambda network: rewritten(network, after=False))
     assert agreement(20, rng)["max_error"] > 0.1  # a wrong twin shows

@@ -31,8 +31,7 @@ def test_steps_are_torchs(name: str, spec: Model, decay: float, dtype: torch.dty
         step(gradients(ours, x, y), rate)
         gradients(theirs, x, y)  # left in its parameters
         optimizer.step()
-        for own, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-            assert torch.equal(own, other)
+        assert all(torch.equal(*pair) for pair in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
 def gradients(model: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
