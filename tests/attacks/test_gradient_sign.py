@@ -88,15 +88,11 @@ def test_the_euclidean_attacks_are_foolboxs_to_rounding(rng: torch.Generator) ->
 
 NORMS = st.sampled_from([L2, LINF])
 CHOICES = {"norm": NORMS, "loss": st.sampled_from([dlr, cross_entropy]), "targeted": st.booleans()}
-COUNTS, SHAPES = (
-    {"steps": st.integers(0, 3), "restarts": st.integers(1, 3)},
-    st.sampled_from([(1, 5, 5), (3, 4, 6), (7,)]),
-)
+COUNTS = {"steps": st.integers(0, 3), "restarts": st.integers(1, 3)}
+SHAPES, SEEDS = st.sampled_from([(1, 5, 5), (3, 4, 6), (7,)]), st.integers(0, 2**32 - 1)
 
 
-@given(
-    st.floats(0, 1), st.fixed_dictionaries(CHOICES), st.fixed_dictionaries(COUNTS), SHAPES, st.integers(0, 2**32 - 1)
-)
+@given(st.floats(0, 1), st.fixed_dictionaries(CHOICES), st.fixed_dictionaries(COUNTS), SHAPES, SEEDS)
 def test_no_attack_goes_beyond_its_bounds_or_touches_what_it_is_given(
     epsilon: float, options: dict[str, Any], counts: dict[str, int], shape: tuple[int, ...], seed: int
 ) -> None:
@@ -115,7 +111,7 @@ def test_no_attack_goes_beyond_its_bounds_or_touches_what_it_is_given(
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-@given(seed=st.integers(0, 2**32 - 1), epsilon=st.floats(0, 0.2), norm=NORMS, targeted=st.booleans())
+@given(seed=SEEDS, epsilon=st.floats(0, 0.2), norm=NORMS, targeted=st.booleans())
 def test_fgsm_moves_margins_by_epsilon_times_dual_norm(seed: int, epsilon: float, norm: Norm, targeted: bool) -> None:
     rng = torch.Generator().manual_seed(seed)
     weight = torch.randn(784, generator=rng, dtype=torch.float64) / 100  # or the loss saturates

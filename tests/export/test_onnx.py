@@ -155,7 +155,7 @@ def png(place: int = 16, content: bytes = b"") -> bytes:
         (Image.new("L", (28, 28)).save, "all pixels are equal; there is nothing to classify"),
         (lambda path: GREY.save(path, format="GIF"), "not a picture in one of the formats PNG, JPEG"),
         (lambda path: GREY.save(path, exif=b"II*\0\x08\0\0\0\x09\0"), f"damaged ({EXIF})"),
-        (lambda path: path.write_bytes(png()[:300]), "damaged (image file is truncated)"),
+        (lambda path: path.write_bytes(png()[:60]), "damaged (image file is truncated)"),
         (lambda path: None, "No such file or directory"),
     ],
 )

@@ -76,7 +76,6 @@ def test_every_claim_stands_on_the_page_with_verdict_and_number() -> None:
 
 
 def checks(failed: str, unused: str = "none") -> dict[str, Any]:
-    """Return the change that checks fail or do not apply."""
     return {"attacked": {"mlp": ATTACKED["mlp"] | {"failed_checks": failed, "checks_not_applicable": unused}}}
 
 
