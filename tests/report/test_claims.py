@@ -81,7 +81,7 @@ def test_a_contradicting_number_turns_the_verdict(words: str, run: str, metric: 
     assert metric in known
     changed = known | {metric: value}
     judged = judge(theory=changed) if run == "theory" else judge(trained=TRAINED | {run: changed})
-    assert find(judged, words).holds is not STORY[words]
+    assert find(judged, words).holds is (not STORY[words])
 
 
 def test_the_claim_for_any_layer_takes_both_counterexamples_away_to_hold() -> None:
