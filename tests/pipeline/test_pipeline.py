@@ -50,12 +50,6 @@ def test_a_first_run_makes_every_output_and_says_that_the_data_is_drawn(miniatur
     assert "\r" not in miniature.first_run
 
 
-def test_a_second_run_does_nothing(miniature: Workspace, tmp_path: Path) -> None:
-    workspace = copy(miniature, tmp_path / "again")
-    assert "Data and pipelines are up to date." in workspace.run("dvc", "repro")
-    assert workspace.run("git", "status", "--porcelain") == ""
-
-
 def test_an_experiment_reruns_what_depends_on_its_parameter_and_every_diff_shows_it(
     miniature: Workspace, tmp_path: Path
 ) -> None:
@@ -87,22 +81,6 @@ def test_an_experiment_reruns_what_depends_on_its_parameter_and_every_diff_shows
     overlay = json.dumps(plots["MLP: loss with and without weight decay"])
     assert set(re.findall(r'"rev": "(.*?)"', overlay)) == {"HEAD~1", "workspace"}
     assert stages_run(newcomer.run("dvc", "repro", "--dry", "--allow-missing")) == set()
-
-
-@pytest.mark.slow
-def test_without_a_mirror_and_without_a_fallback_the_error_says_what_to_do(
-    miniature: Workspace, tmp_path: Path
-) -> None:
-    workspace = cloned(miniature.folder, tmp_path / "strict")
-    workspace.set(data__fallback="none")
-
-    said = workspace.run("python", "-m", "stages.download", status=1, DESCENT_MIRROR="/nowhere")
-
-    assert "ERROR: no mirror delivered train-images-idx3-ubyte.gz" in said
-    assert "file:///nowhere/train-images-idx3-ubyte.gz: " in said
-    assert "Set DESCENT_MIRROR to a folder or address that has the file" in said
-    assert "Traceback" not in said
-    assert not list((workspace.folder / "data" / "raw").glob("*"))
 
 
 @pytest.mark.slow
