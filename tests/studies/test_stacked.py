@@ -1,7 +1,4 @@
-"""Runs that are trained in one stack, and the trials of a study that are, end where each ends alone.
-
-On the CPU, where both can be had.
-"""
+"""Runs and trials that are trained in one stack end where each ends alone; on the CPU, where both can be had."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,33 +19,26 @@ from descent.studies.stacked import (
     fit_stacked,
     on_stack,
     stack_name,
-    stacked_batches,
     stacked_gradient,
     stacked_weights,
 )
 from descent.studies.trials import Outcome, Trial, key, outcome, parsed, perform
-from descent.training.loop import batches, fit
+from descent.training.loop import fit
 
 SEEDS = (0, 1, 5)
 CPU = torch.device("cpu")
 
 
-def images(rng: torch.Generator) -> Split:
-    """Return images that a class can be learned from, and as many as leave a smaller last batch.
+def split(run: Run, rng: torch.Generator) -> Split:
+    """Return data that can be learned from, and as much as leaves a smaller last batch.
 
     In float64, for Adam makes as large a step of a gradient that is rounding as of any other.
     """
+    if run.data == "diabetes":
+        x = torch.randn(150, 10, generator=rng, dtype=torch.float64)
+        return Split(x, x.sum(dim=1, keepdim=True) + 1)
     y = torch.randint(10, (150,), generator=rng)
     return Split((torch.rand(150, 1, 28, 28, generator=rng, dtype=torch.float64) + y.view(-1, 1, 1, 1) / 10) / 2, y)
-
-
-def patients(rng: torch.Generator) -> Split:
-    """Return numbers and a linear function of them."""
-    x = torch.randn(150, 10, generator=rng, dtype=torch.float64)
-    return Split(x, x.sum(dim=1, keepdim=True) + 1)
-
-
-DATA = {"images": images, "diabetes": patients}
 
 
 def generators() -> list[torch.Generator]:
@@ -69,7 +59,7 @@ def weights(model: nn.Module) -> list[Tensor]:
 )
 def test_a_stack_equals_separate_runs(name: str, params: Params, rng: torch.Generator) -> None:
     run = params.train[name].model_copy(update={"epochs": 3})
-    data = DATA[run.data](rng)
+    data = split(run, rng)
     alone, stacked = fresh(run, data), fresh(run, data)
     before = [weight.clone() for weight in weights(stacked[0])]
 
@@ -87,22 +77,11 @@ def test_a_stack_equals_separate_runs(name: str, params: Params, rng: torch.Gene
     assert not torch.allclose(weights(stacked[0])[0], weights(stacked[1])[0], atol=1e-3) or name.startswith("regr")
 
 
-def test_a_stack_draws_for_each_model_what_it_would_draw_alone(rng: torch.Generator) -> None:
-    data = images(rng)
-    stacked = list(stacked_batches(data, 64, generators()))
-    assert [tuple(x.shape) for x, _ in stacked] == [(3, 64, 1, 28, 28), (3, 64, 1, 28, 28), (3, 22, 1, 28, 28)]
-    for number, generator in enumerate(generators()):
-        for (x, y), alone in zip(stacked, batches(data, 64, generator), strict=True):
-            assert torch.equal(x[number], alone.x)
-            assert torch.equal(y[number], alone.y)
-
-
 def test_an_adversary_is_refused_before_anything_is_trained(params: Params, rng: torch.Generator) -> None:
     run = params.train["convnet-adversarial"]
-    data = images(rng)
-    models = fresh(run, data)
+    data = split(run, rng)
     with pytest.raises(ValueError, match="a stacked run has no adversary"):
-        next(fit_stacked(models, data, run, generators()))
+        next(fit_stacked(fresh(run, data), data, run, generators()))
 
 
 def test_gradients_lie_in_memory_as_the_weights_do(rng: torch.Generator) -> None:
@@ -148,7 +127,7 @@ class Made(NamedTuple):
 
 @pytest.fixture
 def made(tmp_path: Path, rng: torch.Generator) -> Made:
-    images, patients = dict[str, torch.Tensor](), dict[str, torch.Tensor]()
+    images, patients = dict[str, Tensor](), dict[str, Tensor]()
     for part, count in (("train", 60), ("test", 20)):
         images[f"{part}_images"] = torch.randint(256, (count, 12, 12), generator=rng, dtype=torch.uint8)
         images[f"{part}_labels"] = torch.randint(3, (count,), generator=rng, dtype=torch.uint8)
