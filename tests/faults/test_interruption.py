@@ -151,16 +151,6 @@ def test_a_stage_waits_for_the_end_of_one_left_over(
 
 
 @pytest.mark.slow
-def test_make_repro_says_how_to_mend_what_a_killed_dvc_tore(miniature: Workspace, tmp_path: Path) -> None:
-    workspace = copy(miniature, tmp_path / "torn")
-    lock = workspace.folder / "dvc.lock"
-    lock.write_bytes(lock.read_bytes()[: lock.read_bytes().rindex(b"\n    - path") + 9])
-    (workspace.folder / ".dvc" / "tmp" / "rwlock").write_text("")
-    assert recover(workspace) == ["rm .dvc/tmp/rwlock", "git checkout HEAD -- dvc.lock"]
-    assert (workspace.outputs(), locks(workspace)) == (miniature.outputs(), locks(miniature))
-
-
-@pytest.mark.slow
 def test_after_random_kills_all_bytes_are_those_of_an_undisturbed_run(
     miniature: Workspace, tmp_path: Path, start: Start
 ) -> None:
