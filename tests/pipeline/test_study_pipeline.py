@@ -51,25 +51,6 @@ def test_a_trial_withstands_what_the_run_withstands(studied: Workspace, run: str
     assert dict(trial[list(accuracies)]) == accuracies
 
 
-def test_what_diverged_is_counted_and_has_no_mean(studied: Workspace) -> None:
-    table = pd.read_csv(studied.folder / "studies" / "results" / "learning-rate" / "summary.csv")
-    assert list(table["diverged"]) == [0, 0, 2]
-    assert list(table["final_train_loss_mean"].isna()) == [False, False, True]
-    trials = pd.read_csv(studied.folder / "studies" / "results" / "learning-rate" / "trials.csv")
-    assert list(trials["diverged"]) == [False] * 4 + [True] * 2
-
-
-@pytest.mark.slow
-def test_a_study_that_grows_performs_only_what_is_missing(studied: Workspace, tmp_path: Path) -> None:
-    workspace = copy(studied, tmp_path / "grown")
-    before = workspace.outcomes()
-    workspace.set_study("weight-decay", grid={"optimizer": ["adam"], "weight_decay": [0.0, 0.001, 0.01]})
-    workspace.run("dvc", "repro", "studies/dvc.yaml:study@weight-decay")
-    after = workspace.outcomes()
-    assert len(after) == len(before) + 2
-    assert before.items() <= after.items()
-
-
 @pytest.mark.slow
 def test_a_grid_with_mistakes_is_refused_before_the_first_trial(studied: Workspace, tmp_path: Path) -> None:
     workspace = copy(studied, tmp_path / "refused")
