@@ -30,33 +30,29 @@ def test_what_is_equal_is_no_difference() -> None:
     metrics = {"epochs": 3, "device": "cpu", "overfitting_epoch": None, "diverged": False, "test_r2": 0.48}
     assert not list(differences(metrics, dict(metrics)))
     assert not list(differences({"share": 0.0}, {"share": 0}))  # JSON has one type of number
+    assert within("device", "cpu", "cuda")
+    assert within("torch", "2.13.0", "2.14.0")
 
 
 @pytest.mark.parametrize(
     ("metric", "old", "limit", "beside"),
     [
         ("final_test_accuracy", 0.88, 0.02, CLASSIFIED),
-        ("generalization_gap_accuracy", 0.01, 0.02, CLASSIFIED),
         ("clean_mean_confidence", 0.96, 0.02, CLASSIFIED),
-        ("accuracy_at_0", 0.88, 0.02, CLASSIFIED),
         ("accuracy_at_0.05", 0.2, 0.1, CLASSIFIED),
-        ("pgd_high_at_0.1", 0.5, 0.1, CLASSIFIED),
         ("mlp_on_convnet", 0.55, 0.1, CLASSIFIED),
         ("never_flipped_share", 0.07, 0.06, CLASSIFIED),
         ("share_of_epochs_with_rising_train_loss", 0.4, 0.2, CLASSIFIED),
         ("final_train_loss", 0.05, 0.025, {"failed_checks": "none"}),
-        ("best_test_loss", 0.33, 0.053, CLASSIFIED),
         ("second_half_test_loss_deviation", 0.2, 0.08, CLASSIFIED),
         ("median_flipping_epsilon", 0.02, 0.003, CLASSIFIED),
         ("bag_t_shirt_confidence", 0.34, 0.25, CLASSIFIED),
         ("overfitting_epoch", 20, 5.1, CLASSIFIED),
         # The extreme of many similar values may be any other.
         ("bag_index", 4368, inf, CLASSIFIED),
-        ("bag_epsilon", 0.016, inf, CLASSIFIED),
         ("best_epoch", 88, inf, CLASSIFIED),
         # What is no classifier keeps its six digits.
         ("final_train_loss", 2849.97, 0.0285, {}),
-        ("best_epoch", 2849.97, 0.0285, {}),
         ("relu_max_error", 2.7e-15, 1e-12, {}),  # should be 0
     ],
 )
@@ -73,10 +69,8 @@ def test_a_metric_may_differ_up_to_its_limit(metric: str, old: float, limit: flo
     ("metric", "old", "new"),
     [
         ("epochs", 1_000_000, 1_000_001),
-        ("weights", 79510, 79511),
         ("sigmoid_symbolic_difference", "0", "exp(-x)"),
         ("diverged", False, True),
-        ("diverged", False, 0),
         ("source", "fashion-mnist", "drawn"),
         ("final_test_loss", 0.5, "0.5"),
         ("failed_checks", "none", "noise does better"),
@@ -84,11 +78,6 @@ def test_a_metric_may_differ_up_to_its_limit(metric: str, old: float, limit: flo
 )
 def test_counts_words_and_verdicts_have_to_be_equal(metric: str, old: Any, new: Any, beside: dict[str, Any]) -> None:  # noqa: ANN401
     assert not within(metric, old, new, **beside)
-
-
-def test_the_device_and_the_version_of_torch_are_no_results() -> None:
-    assert within("device", "cpu", "cuda")
-    assert within("torch", "2.13.0", "2.14.0")
 
 
 def test_each_output_that_differs_is_named() -> None:
