@@ -112,7 +112,8 @@ def test_training_goes_on_after_its_last_whole_epoch(
     workspace = copy(longer, tmp_path / "killed")
     forget(workspace, "train@mlp")
     process = start(workspace, *TRAINING)
-    wait_for((workspace.folder / KEPT).exists)
+    curve = workspace.folder / "plots" / "curves" / "mlp.csv"
+    wait_for(lambda: (workspace.folder / KEPT).exists() and curve.exists())  # it can be watched meanwhile
     said = kill(process, target, how)
     if (target, how) != ("stage", signal.SIGKILL):  # a stage ends with its DVC
         assert " finished epochs, and the next run goes on from there" in said

@@ -65,17 +65,6 @@ def test_a_dependency_that_is_not_as_it_was_made_is_refused(
     assert {**after, path: b""} == {**before, path: b""}
 
 
-@pytest.mark.slow
-def test_dvc_repro_force_mends_what_dvc_does_not_notice(miniature: Workspace, tmp_path: Path) -> None:
-    workspace = copy(miniature, tmp_path / "remedy")
-    workspace.run("dvc", "status", "dvc.yaml")  # from now on DVC knows time and size of each file
-    (workspace.folder / "models" / "mlp.safetensors").chmod(0o644)
-    flip(workspace.folder / "models" / "mlp.safetensors")
-    assert "up to date" in workspace.run("dvc", "status", "dvc.yaml")
-    workspace.run("dvc", "repro", "--force", "--single-item", "train@mlp")
-    assert workspace.outputs() == miniature.outputs()
-
-
 @pytest.mark.parametrize(
     "change",
     [

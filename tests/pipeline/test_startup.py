@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.imports import ROOT
+
+slow = partial(pytest.param, marks=pytest.mark.slow)
 
 
 def printed(program: str, environment: dict[str, str] | None = None) -> str:
@@ -32,11 +35,9 @@ print(*torchvision.utils.make_grid(torch.rand(4, 1, 28, 28)).shape)
         ("validate", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
         ("download", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
         ("train", {"torchvision", "sklearn", "matplotlib", "pandas"}),
-        pytest.param(
-            "attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}, marks=pytest.mark.slow
-        ),
-        pytest.param("theory", {"torchvision", "sklearn", "matplotlib", "pandas"}, marks=pytest.mark.slow),
-        pytest.param("figures", {"torchvision", "sklearn", "torch._dynamo"}, marks=pytest.mark.slow),
+        slow("attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}),
+        slow("theory", {"torchvision", "sklearn", "matplotlib", "pandas"}),
+        slow("figures", {"torchvision", "sklearn", "torch._dynamo"}),
         ("report", {"torch", "torchvision", "sklearn", "matplotlib"}),
     ],
 )

@@ -112,22 +112,6 @@ def test_the_page_on_experiments(clone: Workspace) -> None:
     assert clone.run("dvc", "exp", "list", "--all-commits", "--name-only").split() == ["decay-3e-4"]
 
 
-@pytest.mark.slow
-def test_a_curve_can_be_watched_while_its_run_trains(clone: Workspace) -> None:
-    clone.set(train__mlp__epochs=2000)
-    curve, deadline = clone.folder / "plots" / "curves" / "mlp.csv", monotonic() + 100
-    running = clone.start("dvc", "repro", "train@mlp")
-    try:
-        while not curve.exists() or len(curve.read_text().splitlines()) < 5:
-            assert monotonic() < deadline
-            sleep(0.05)
-        assert "test_loss" in clone.run("dvc", "plots", "show", "plots/curves/mlp.csv", "--json")
-        assert running.poll() is None
-    finally:
-        running.terminate()
-        running.communicate()
-
-
 # Commands that need real images, a network, an hour or another machine, and those that change the user's machine.
 ELSEWHERE = (
     *("make repro", "make test", "make studies", "make verify", "make audit", "dvc repro studies/dvc.yaml", "source "),
