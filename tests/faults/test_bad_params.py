@@ -125,18 +125,19 @@ def test_a_file_that_holds_no_parameters_is_refused(
     assert said in refused(params_file)[0]
 
 
-def test_a_mistake_ends_a_stage_before_it_writes(params_file: Path) -> None:
-    params_file.write_text(params_file.read_text(encoding="utf-8").replace(RATE, "learning_rate: -1"), "utf-8")
-    before = params_file.read_bytes()
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.download"],
-        cwd=params_file.parent,
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("params.yaml", RATE, "learning_rate: -1", r"params\.yaml:\d+:5: train\.convnet\.learning_rate: .*"),
+        ("studies.yaml", "weight_decay:", "weigth:", r"studies\.yaml: studies\.weight-decay\.grid\.weigth: no such .*"),
+    ],
+)
+def test_a_mistake_ends_a_stage_before_it_writes(tmp_path: Path, file: str, old: str, new: str, said: str) -> None:
+    for name in ("params.yaml", "studies.yaml"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text.replace(old, new, 1) if name == file else text, encoding="utf-8")
+    command = [sys.executable, "-m", "stages.validate"]
+    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(r"ERROR: params\.yaml:\d+:5: train\.convnet\.learning_rate: .*\n", done.stderr)
-    assert {path.name for path in params_file.parent.iterdir()} <= {"params.yaml", ".ckpt"}
-    assert params_file.read_bytes() == before
+    assert re.fullmatch(rf"ERROR: {said}\n", done.stderr)
+    assert {path.name for path in tmp_path.iterdir()} <= {"params.yaml", "studies.yaml", ".ckpt"}

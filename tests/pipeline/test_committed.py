@@ -67,10 +67,8 @@ def test_every_claim_has_the_verdict_that_the_readme_and_the_decisions_tell(comm
 def test_an_attack_starts_at_the_clean_accuracy_and_agrees_with_the_trial_of_the_study(
     committed: Workspace, run: str
 ) -> None:
-    attacked, trials = (
-        metrics(committed, f"attack/{run}.json"),
-        rows(committed, "studies/results/classifiers/trials.csv"),
-    )
+    attacked = metrics(committed, f"attack/{run}.json")
+    trials = rows(committed, "studies/results/classifiers/trials.csv")
     assert attacked["accuracy_at_0"] == attacked["clean_accuracy"] >= 0.8
     assert attacked["pgd_accuracy_at_0.1"] < attacked["accuracy_at_0.1"]
     # Only adversarial training withstands the attacks.

@@ -2,14 +2,13 @@
 
 import json
 import re
-from pathlib import Path
 
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser import browsing, needs_chromium
-from tests.workspace import Workspace, copy
+from tests.workspace import Workspace
 
 # What the studies vary, at the values of runs of params.yaml.
 STANDING = [
@@ -49,17 +48,6 @@ def test_a_trial_withstands_what_the_run_withstands(studied: Workspace, run: str
     accuracies = {name: value for name, value in attacked.items() if name.startswith("accuracy_at_")}
     assert len(accuracies) == 3
     assert dict(trial[list(accuracies)]) == accuracies
-
-
-@pytest.mark.slow
-def test_a_grid_with_mistakes_is_refused_before_the_first_trial(studied: Workspace, tmp_path: Path) -> None:
-    workspace = copy(studied, tmp_path / "refused")
-    before = workspace.outcomes()
-    workspace.set_study("weight-decay", grid={"weight_decay": [0.5, -1.0], "weigth": [1.0]})
-    said = workspace.run("dvc", "repro", "studies/dvc.yaml:study@weight-decay", status=255)
-    assert "ERROR: studies.yaml: studies.weight-decay.grid.weigth: no such parameter of a run" in said
-    assert "Traceback" not in said
-    assert workspace.outcomes() == before
 
 
 def test_the_page_tells_every_study_with_their_figures(studied: Workspace) -> None:

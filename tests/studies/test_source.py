@@ -15,13 +15,17 @@ def test_the_files_are_those_that_the_pipeline_lists(module: str) -> None:
     assert [path.relative_to(ROOT).as_posix() for path in source_files(module)] == sorted(closure(module))
 
 
-FILES = {
-    "__init__": "",
-    "top": "import json\ndef f():\n    import house.deep\n",
-    "deep": '"""Of deep."""\na = 1\nclass C:\n    """Of C."""\n    def f(self):\n        """Of f."""\n        return """a"""\n'
-    '    async def g(self):\n        """Of g."""\n',
-    "other": "b = 1\n",
-}
+DEEP = '''"""Of deep."""
+a = 1
+class C:
+    """Of C."""
+    b = """c"""
+    def f(self):
+        """Of f."""
+    async def g(self):
+        """Of g."""
+'''
+FILES = {"__init__": "", "top": "import json\ndef f():\n    import house.deep\n", "deep": DEEP, "other": "b = 1\n"}
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("deep", "a = 1", "a = 2", False),
         ("deep", "a = 1", "a = '1'", False),
         ("deep", "def f", "def h", False),
-        ("deep", 'return """a', 'return """b', False),
+        ("deep", 'b = """c', 'b = """d', False),
     ],
 )
 def test_code_that_is_imported_changes_the_digest_and_docstrings_comments_and_layout_do_not(
