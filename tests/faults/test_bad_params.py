@@ -118,9 +118,7 @@ def bomb(first: str, level: str) -> Callable[[Path], object]:
         pytest.param(bomb("{a: 1}", "{<<: [*, *]}"), "", id="billion laughs by merge keys"),
     ],
 )
-def test_a_file_that_holds_no_parameters_is_refused(
-    params_file: Path, spoil: Callable[[Path], object], said: str
-) -> None:
+def test_a_file_without_parameters_is_refused(params_file: Path, spoil: Callable[[Path], object], said: str) -> None:
     spoil(params_file)
     assert said in refused(params_file)[0]
 

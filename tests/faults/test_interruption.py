@@ -152,9 +152,7 @@ def test_a_stage_waits_for_the_end_of_one_left_over(
 
 
 @pytest.mark.slow
-def test_after_random_kills_all_bytes_are_those_of_an_undisturbed_run(
-    miniature: Workspace, tmp_path: Path, start: Start
-) -> None:
+def test_after_random_kills_all_outputs_are_the_same(miniature: Workspace, tmp_path: Path, start: Start) -> None:
     workspace, rng = copy(miniature, tmp_path / "killed"), random.Random(2)  # noqa: S311 - no secret
     for _ in range(6):
         stage, target = rng.choice(sorted(STAGES)), rng.choice(("stage", "dvc", "both"))

@@ -64,9 +64,7 @@ def test_every_claim_has_the_verdict_that_the_readme_and_the_decisions_tell(comm
 
 
 @pytest.mark.parametrize("run", CLASSIFIERS)
-def test_an_attack_starts_at_the_clean_accuracy_and_agrees_with_the_trial_of_the_study(
-    committed: Workspace, run: str
-) -> None:
+def test_an_attack_starts_at_the_clean_accuracy_and_agrees_with_its_trial(committed: Workspace, run: str) -> None:
     attacked = metrics(committed, f"attack/{run}.json")
     trials = rows(committed, "studies/results/classifiers/trials.csv")
     assert attacked["accuracy_at_0"] == attacked["clean_accuracy"] >= 0.8
@@ -80,9 +78,7 @@ def test_an_attack_starts_at_the_clean_accuracy_and_agrees_with_the_trial_of_the
 
 
 @pytest.mark.parametrize(("study", "setting", "run"), STANDING)
-def test_a_trial_of_the_studies_has_the_very_bytes_of_the_run_with_its_parameters(
-    committed: Workspace, study: str, setting: str, run: str
-) -> None:
+def test_a_committed_trial_has_the_bytes_of_its_run(committed: Workspace, study: str, setting: str, run: str) -> None:
     assert trial_of(committed, study, setting) == curve_of(committed, run)
 
 

@@ -61,9 +61,7 @@ def edit(workspace: Workspace) -> None:
 
 
 @pytest.mark.slow
-def test_verified_images_outlast_an_edit_and_dvc_restores_them_without_a_network(
-    project: Workspace, mirror: Path
-) -> None:
+def test_verified_images_outlast_an_edit_and_dvc_restores_them_offline(project: Workspace, mirror: Path) -> None:
     project.run("dvc", "repro", "download", DESCENT_MIRROR=str(mirror))
     edit(project)
     raw = project.folder / "data" / "raw"

@@ -36,9 +36,7 @@ def test_a_first_run_says_that_the_data_is_drawn_and_leaves_no_partial_file(mini
     assert "\r" not in miniature.first_run
 
 
-def test_an_experiment_reruns_what_depends_on_its_parameter_and_every_diff_shows_it(
-    miniature: Workspace, tmp_path: Path
-) -> None:
+def test_an_experiment_reruns_dependent_stages_and_every_diff_shows_it(miniature: Workspace, tmp_path: Path) -> None:
     lab = copy(miniature, tmp_path / "lab")
     decay = "train.mlp-weight-decay.weight_decay"
 
@@ -70,9 +68,7 @@ def test_an_experiment_reruns_what_depends_on_its_parameter_and_every_diff_shows
 
 
 @pytest.mark.slow
-def test_a_run_that_diverges_is_a_result_and_all_that_depends_on_it_says_so(
-    miniature: Workspace, tmp_path: Path
-) -> None:
+def test_a_diverged_run_is_a_result_and_all_that_depends_on_it_says_so(miniature: Workspace, tmp_path: Path) -> None:
     workspace = copy(miniature, tmp_path / "diverging")
     workspace.set(train__regression_lr_1e_2__learning_rate=1.0, train__regression_lr_1e_2__epochs=50)
     workspace.set(train__convnet__optimizer="sgd", train__convnet__learning_rate=1e6)

@@ -58,9 +58,7 @@ def workspace(whole: Workspace) -> Iterator[Workspace]:
         ("train@mlp", "src/descent/report/figures.py", "1a # more", ""),
     ],
 )
-def test_an_edit_of_what_a_stage_depends_on_fails_it(
-    workspace: Workspace, stage: str, path: str, edit: str, said: str
-) -> None:
+def test_an_edited_dependency_fails_a_stage(workspace: Workspace, stage: str, path: str, edit: str, said: str) -> None:
     program = EDITED.format(reads="descent.io.results")
     printed = workspace.run("python", "-c", program, edit, path, status=1 if said else 0, DVC_STAGE=stage)
     if said:

@@ -34,9 +34,7 @@ def curve_of(workspace: Workspace, run: str) -> str:
 
 
 @pytest.mark.parametrize(("study", "setting", "run"), STANDING)
-def test_a_trial_has_the_very_bytes_of_the_run_with_its_parameters(
-    studied: Workspace, study: str, setting: str, run: str
-) -> None:
+def test_a_trial_has_the_bytes_of_its_run(studied: Workspace, study: str, setting: str, run: str) -> None:
     assert trial_of(studied, study, setting) == curve_of(studied, run)
 
 

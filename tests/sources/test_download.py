@@ -86,9 +86,7 @@ def test_nothing_is_sent_but_the_request(tmp_path: Path, monkeypatch: pytest.Mon
     }  # fmt: skip
 
 
-def test_a_proxy_of_the_environment_is_asked_and_its_password_kept_from_the_next_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_password_of_a_proxy_is_kept_from_the_next_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with mirror(GOOD) as (address, requests):
         redirect = says(head("302 Found", f"Location: {address}/file.gz", length=0))
         with mirror(redirect) as (proxy, asked):

@@ -110,9 +110,7 @@ def indexed(picture: Image.Image, path: Path) -> None:
         turned,
     ],
 )
-def test_the_same_pixels_are_read_however_they_are_saved(
-    folder: Path, save: Callable[[Image.Image, Path], object]
-) -> None:
+def test_the_format_of_a_file_changes_no_pixel(folder: Path, save: Callable[[Image.Image, Path], object]) -> None:
     before, _ = read_folder(folder, 0)
     for path in folder.rglob("*.png"):
         with Image.open(path) as picture:

@@ -70,9 +70,7 @@ def test_a_study_that_grows_performs_only_what_is_new(data: tuple[Path, str], ru
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"trial": "other", "metrics": {}, "history": []}'])
-def test_an_outcome_that_is_damaged_or_another_trials_is_made_anew(
-    data: tuple[Path, str], run: Run, params: Params, content: bytes
-) -> None:
+def test_a_damaged_outcome_is_made_anew(data: tuple[Path, str], run: Run, params: Params, content: bytes) -> None:
     folder, digest = data
     plan = planned(run, params, digest, 0.01, seeds=2)
     outcomes, _ = completed(plan, Engine(folder))

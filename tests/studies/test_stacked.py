@@ -152,9 +152,7 @@ def test_every_seed_of_a_stack_gives_what_it_gives_alone(made: Made, params: Par
     assert 0 <= attacked["accuracy_at_0.1"] <= attacked["accuracy_at_0"] <= 1
 
 
-def test_a_seed_that_diverges_ends_where_it_does_alone_and_holds_up_no_other(
-    made: Made, params: Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_seed_that_diverges_stops_no_other(made: Made, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = list[tuple[float, float]]()
 
     def noted(

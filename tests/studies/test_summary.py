@@ -15,9 +15,7 @@ from tests.studies.test_outcomes import Engine, completed, planned, run, study_o
 __all__ = ["run"]
 
 
-def test_the_summary_is_what_scipy_says_paired_by_seed_and_without_what_diverged(
-    data: tuple[Path, str], run: Run, params: Params
-) -> None:
+def test_the_summary_of_a_study_is_what_scipy_says(data: tuple[Path, str], run: Run, params: Params) -> None:
     plan = planned(run, params, data[1], 0.001, 0.01, 1e5, seeds=5)
     outcomes, _ = completed(plan, Engine(data[0]))
     table = pd.DataFrame(trial_rows(plan, outcomes))

@@ -95,9 +95,7 @@ def test_each_output_that_differs_is_named() -> None:
 
 
 @pytest.mark.parametrize("folder", [".", "inner"])
-def test_without_committed_results_there_is_nothing_to_verify(
-    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_verified_without_results(tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = Workspace(tmp_path)
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "README.md").touch()
