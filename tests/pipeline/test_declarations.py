@@ -150,6 +150,16 @@ def test_a_stage_says_what_it_does_and_keeps_text_in_git(name: str) -> None:
     assert all(options["cache"] is False for options in shown)
 
 
+def test_every_curve_has_its_overlay_with_labelled_axes() -> None:
+    plots = [options for plot in PIPELINE["plots"] for options in plot.values()]
+    curves = {f"plots/curves/{run}.csv" for run in PARAMETERS["train"]}
+    attacks = {f"plots/{kind}/{run}.csv" for run in PARAMETERS["attack"]["runs"] for kind in ("attack", "pgd")}
+    assert {path for options in plots for path in options["y"]} == curves | attacks
+    for options in plots:
+        assert options.keys() >= {"x", "y", "y_label"}
+        assert "x_label" in options or options["x"] == "epoch"  # DVC labels the axis with the column's name
+
+
 def test_the_constraints_pin_every_requirement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     pinned = [Requirement(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split()]
