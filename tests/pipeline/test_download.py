@@ -24,11 +24,11 @@ def write_mirror(folder: Path, train: int = 20, test: int = 20) -> Path:
 
 def take_for_published(workspace: Workspace, mirror: Path, name: str) -> None:
     """Let the code take the files of a mirror for the published ones of a set."""
-    module = workspace.folder / "src" / "descent" / "sources" / "published.py"
-    text = module.read_text(encoding="utf-8")
+    described = workspace.folder / "src" / "descent" / "sources" / "published.yaml"
+    text = described.read_text(encoding="utf-8")
     for part, file in FILES.items():
         text = text.replace(PUBLISHED[name].sha256[part], sha256(mirror / file))
-    module.write_text(text, encoding="utf-8")
+    described.write_text(text, encoding="utf-8")
 
 
 @pytest.fixture

@@ -106,8 +106,6 @@ def test_the_page_on_experiments(clone: Workspace) -> None:
     columns = {column.strip() for column in printed["make experiments"].splitlines()[0].split("|")}
     assert {"train.mlp-weight-decay.weight_decay", "metrics/train/mlp-weight-decay.json:final_test_loss"} <= columns
     assert not [column for column in columns if column.endswith((".py", "params.yaml"))]
-    changed = clone.run("git", "diff", "--unified=0", "main~1", "params.yaml").splitlines()
-    assert changed[-1] == "+    weight_decay: 0.0003"
     assert clone.run("dvc", "status", *STAGES).strip() == "Data and pipelines are up to date."
     assert clone.run("dvc", "exp", "list", "--all-commits", "--name-only").split() == ["decay-3e-4"]
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from descent.io.errors import DataError
+from descent.io.results import save_table
 from descent.io.run_schema import Run
 from descent.io.schema import Params
 from descent.studies.engine import Failure
 from descent.studies.grid import Study, settings
-from descent.studies.outcomes import Outcomes, Plan, planned_trials
+from descent.studies.outcomes import Outcomes, Plan, planned_trials, record, recorded
 from descent.studies.summary import curve_rows, trial_rows
 from descent.studies.trials import Trial, key, parsed, perform
 
@@ -47,7 +48,7 @@ class Engine:
 
 
 def completed(plan: Plan, engine: Engine) -> tuple[Outcomes, dict[str, Failure]]:
-    outcomes, progress = Outcomes(engine.data.parent / "outcomes"), list[str]()
+    outcomes, progress = Outcomes(engine.data.parent / "outcomes", {}), list[str]()
     missing = outcomes.missing(plan)
     failed = outcomes.complete(missing, engine, lambda: progress.append("one more"))
     assert len(progress) == len(missing)
@@ -83,6 +84,23 @@ def test_a_damaged_outcome_is_made_anew(data: tuple[Path, str], run: Run, params
     assert again.performed == [(0.01, 0)]
     assert path.read_bytes() == whole
     assert outcomes.read(damaged) == parsed(damaged, whole)
+
+
+def test_a_finished_study_is_read_from_its_tables(data: tuple[Path, str], run: Run, params: Params) -> None:
+    plan, tables = planned(run, params, data[1], 0.01, 0.02, seeds=2), data[0].parent / "tables"
+    outcomes, _ = completed(plan, Engine(data[0]))
+    assert recorded(tables) == {}
+    record(tables, plan, outcomes)
+    save_table(tables / "curves.csv", curve_rows(plan, outcomes))
+    again = Outcomes(tables / "none", recorded(tables))
+    assert again.missing(plan) == {}
+    assert [again.read(name).metrics for name in plan] == [outcomes.read(name).metrics for name in plan]
+    curves = (tables / "curves.csv").read_text(encoding="utf-8")
+    save_table(tables / "curves.csv", curve_rows(plan, again))
+    assert (tables / "curves.csv").read_text(encoding="utf-8") == curves
+    (tables / "curves.csv").write_text(curves.rstrip("\n").rpartition("\n")[0], encoding="utf-8")
+    with pytest.raises(DataError, match=f"^{tables}: .* more or fewer rows .*; `git checkout"):
+        recorded(tables)
 
 
 def test_a_trial_that_fails_stops_no_other_and_is_tried_again(data: tuple[Path, str], run: Run, params: Params) -> None:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from benchmarks.__main__ import main
 from benchmarks.inputs import OURS
 from benchmarks.products import products
 from benchmarks.tables import page, table
@@ -122,9 +121,3 @@ def test_every_measurement_runs_and_is_written_down(miniature: Workspace, tmp_pa
     assert {"validate", "download", "prepare", "mlp", "convnet"} <= {name.partition("@")[2] or name for name in stages}
     whole = sections["make repro"]["rows"]
     assert whole["from nothing"]["stages' processor s"] < whole["from nothing"]["processor s"]
-
-
-def test_a_part_that_there_is_none_of_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main("mpl")
-    assert "no such part: mpl; there are mlp, convnet, sweep, " in capsys.readouterr().err
