@@ -59,9 +59,9 @@ def command(main: Callable[..., None]) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
     try:
         signature(main).bind(*sys.argv[1:])
-    except TypeError as error:
-        program = Path(sys.argv[0])
-        sys.exit(f"usage: python -m {program.parent.name}.{program.stem} {signature(main)}: {error}")
+    except TypeError:
+        program, names = Path(sys.argv[0]), " ".join(signature(main).parameters).upper()
+        sys.exit(f"usage: python -m {program.parent.name}.{program.stem} {names}")
     try:
         for number in ENDING:
             signal.signal(number, _interrupt)

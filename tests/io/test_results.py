@@ -23,7 +23,9 @@ def test_a_number_that_json_does_not_have_is_refused_and_nothing_written(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "no such file"), ("{", "no JSON object"), ("[1]", "no JSON")])
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "no such file"), ("{", "no JSON object"), ("[1]", "no JSON object")]
+)
 def test_a_file_without_metrics_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
     if content is not None:
         (tmp_path / "m.json").write_text(content)
