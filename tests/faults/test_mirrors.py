@@ -132,6 +132,7 @@ def refuse(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest
     return refuse
 
 
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket")  # the alarm interrupts its handshake
 @pytest.mark.parametrize("bad", REFUSED, ids=lambda bad: bad.tried)
 def test_a_server_that_cannot_deliver_is_refused_with_the_reason(refuse: Refuse, bad: Bad) -> None:
     with mirror(bad.play) as (address, requests):

@@ -64,7 +64,7 @@ WIDE: dict[str, Any] = {name: list(range(1, 1001)) for name in ("epochs", "batch
         ({"data": "diabetes", "epsilons": [0.1]}, "epsilons must be []; the diabetes data has no images to attack"),
         ({"epsilons": [0.2, 0.1]}, "epsilons must increase from each value to the next, to six digits"),
         ({"epsilons": [1.5]}, ".epsilons.0: Input should be less than or equal to 1 (got 1.5)"),
-        ({"runs": []}, "studies.yaml:1:36: studies.s.runs: "),
+        ({"runs": []}, "studies.yaml:1:38: studies.s.runs: "),
     ],
 )
 def test_a_mistake_is_told_with_its_place(params: Params, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
