@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 # Python takes kept bytecode for that of a source with the same size and second; DVC hashes the source.
-sys.dont_write_bytecode = True
+sys.dont_write_bytecode, sys.pycache_prefix = True, None
 
 from stages.program import ROOT, begin, watch  # noqa: E402 - after the line above
 

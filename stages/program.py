@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"benchmarks", "descent", "stages", "tools"}
 PARAMETERS = ("params.yaml", "studies.yaml")
+ENVIRONMENTS = tuple(f"{prefix}/" for prefix in (sys.prefix, sys.base_prefix) if prefix.startswith(f"{ROOT}/"))
 READ: dict[str, tuple[int, int] | None] = {}  # files of the checkout, with their state when the program opened them
 ENDING = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
@@ -58,9 +59,9 @@ def command(main: Callable[..., None]) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
     try:
         signature(main).bind(*sys.argv[1:])
-    except TypeError as error:
-        program = Path(sys.argv[0])
-        sys.exit(f"usage: python -m {program.parent.name}.{program.stem} {signature(main)}: {error}")
+    except TypeError:
+        program, names = Path(sys.argv[0]), " ".join(signature(main).parameters).upper()
+        sys.exit(f"usage: python -m {program.parent.name}.{program.stem} {names}")
     try:
         for number in ENDING:
             signal.signal(number, _interrupt)
@@ -161,7 +162,7 @@ def _note(event: str, args: tuple[Any, ...]) -> None:
     if event != "open" or not isinstance(args[0], str) or args[1] != "r":
         return
     path = os.path.abspath(args[0])
-    if not path.startswith(f"{ROOT}/") or path.startswith((sys.prefix, sys.base_prefix)):
+    if not path.startswith(f"{ROOT}/") or path.startswith(ENVIRONMENTS):
         return
     with suppress(OSError, ValueError):
         path = os.path.relpath(source_from_cache(path) if path.endswith(".pyc") else path, ROOT)
@@ -170,7 +171,7 @@ def _note(event: str, args: tuple[Any, ...]) -> None:
 
 
 def _only_a_docstring(path: str) -> bool:
-    return not re.sub(r'^"""[^"]*"""\s*$', "", Path(path).read_text(encoding="utf-8"))
+    return path.endswith("__init__.py") and not re.sub(r'^"""[^"]*"""\s*$', "", Path(path).read_text(encoding="utf-8"))
 
 
 def _state(path: str) -> tuple[int, int] | None:

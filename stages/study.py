@@ -10,7 +10,7 @@ from descent.io.params import load_params
 from descent.io.results import load_metrics, save_metrics, save_table
 from descent.studies.engine import on_workers
 from descent.studies.grid import load_studies, settings
-from descent.studies.outcomes import Outcomes, planned_trials
+from descent.studies.outcomes import Outcomes, planned_trials, record, recorded
 from descent.studies.stacked import on_stack, stack_name
 from descent.studies.summary import curve_rows, study_metrics, summary_rows, trial_rows
 from stages.program import chosen_device, progress, stage
@@ -23,8 +23,9 @@ def main(name: str) -> None:
     seeds = range(params.seed, params.seed + study.seeds)
     plan = planned_trials(chosen, seeds, params.evaluation, params.threads, digest, study.epsilons)
     device, cluster = chosen_device(), os.environ.get("DESCENT_CLUSTER")
+    folder, earlier = STUDY_RESULTS / name, {}
     if device.type == "cpu":
-        kept = CHECKPOINTS / "trials"
+        kept, earlier = CHECKPOINTS / "trials", recorded(folder)
         engine = partial(on_workers, data=PREPARED, kept=kept, address=cluster)
     elif cluster:
         raise ParamsError("DESCENT_CLUSTER and DESCENT_DEVICE: a cluster computes on processors; take one of the two")
@@ -32,7 +33,7 @@ def main(name: str) -> None:
         kept = CHECKPOINTS / f"trials-on-{stack_name(device)}"
         engine = partial(on_stack, data=PREPARED, device=device)
 
-    outcomes = Outcomes(kept)
+    outcomes = Outcomes(kept, earlier)
     missing = outcomes.missing(plan)
     with progress(name, "trial", len(plan), len(plan) - len(missing)) as bar:
         failures = outcomes.complete(missing, engine, bar.update)
@@ -40,7 +41,11 @@ def main(name: str) -> None:
         lines = [f"  {plan[trial][0].values}, seed {plan[trial][1].seed}: {why}" for trial, (why,) in failures.items()]
         raise StudyError("\n".join([f"{name}: {len(failures)} trials failed; the others are kept", *lines]))
 
-    summary, folder = summary_rows(plan, outcomes), STUDY_RESULTS / name
+    summary = summary_rows(plan, outcomes)
+    if device.type == "cpu":
+        record(folder, plan, outcomes)
+    else:
+        (folder / "trials.json").unlink(missing_ok=True)  # the names of trials do not say which GPU performed them
     save_table(folder / "curves.csv", curve_rows(plan, outcomes))
     save_table(folder / "trials.csv", trial_rows(plan, outcomes))
     save_table(folder / "summary.csv", summary)

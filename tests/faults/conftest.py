@@ -1,31 +1,12 @@
-"""The pipeline run with everything else different, and what several tests of faults need."""
+"""The pipeline run with everything else different."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.faults.table import Tell
 from tests.workspace import Once, Workspace, cloned
-
-
-@pytest.fixture
-def tell(record_property: Callable[[str, object], None]) -> Tell:
-    """Return a function that adds to the report of `make test-all`: what was tried, must happen, and happened."""
-    return lambda tried, must, happened: record_property(tried, f"{must}: {happened}")
-
-
-def in_its_place(make: Callable[[Path], object]) -> Callable[[Path], object]:
-    """Remove a file, and make something else there."""
-
-    def damage(path: Path) -> None:
-        path.unlink()
-        make(path)
-
-    return damage
-
 
 # Python tells its own hooks of these; what a process did and to what goes into a file of its own.
 RECORDER = """

@@ -41,7 +41,7 @@ def flip(path: Path) -> None:
         slow("models/mlp.safetensors", lambda path: os.truncate(path, 900), "attack@mlp"),
         slow("data/images.safetensors", flip, "train@mlp"),
         slow("data/diabetes.safetensors", flip, "theory"),
-        slow("data/raw/t10k-labels-idx1-ubyte.gz", flip, "prepare"),
+        slow("data/raw/images.safetensors", flip, "prepare"),
         slow("data/raw/source.json", lambda path: path.write_text("{}"), "prepare"),
         slow("data/adversarial-sets/mlp.safetensors", flip, "transfer"),
         slow("data/adversarial/mlp.safetensors", flip, "figures"),
@@ -59,21 +59,10 @@ def test_a_dependency_that_is_not_as_it_was_made_is_refused(
         after = workspace.outputs()
     finally:
         file.write_bytes(before[path])
-    assert line.startswith(f"ERROR: {path}")
+    assert line.startswith((f"ERROR: {path}", "ERROR: data/raw is"))  # a folder that DVC knows as a whole
     assert "`dvc repro" in line  # what to do
     assert len(line.splitlines()) == 1
     assert {**after, path: b""} == {**before, path: b""}
-
-
-@pytest.mark.slow
-def test_dvc_repro_force_mends_what_dvc_does_not_notice(miniature: Workspace, tmp_path: Path) -> None:
-    workspace = copy(miniature, tmp_path / "remedy")
-    workspace.run("dvc", "status", "dvc.yaml")  # from now on DVC knows time and size of each file
-    (workspace.folder / "models" / "mlp.safetensors").chmod(0o644)
-    flip(workspace.folder / "models" / "mlp.safetensors")
-    assert "up to date" in workspace.run("dvc", "status", "dvc.yaml")
-    workspace.run("dvc", "repro", "--force", "--single-item", "train@mlp")
-    assert workspace.outputs() == miniature.outputs()
 
 
 @pytest.mark.parametrize(

@@ -18,21 +18,11 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_reader_of_the_old_file_reads_it_to_its_end_while_the_new_one_is_written(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "file"
-    save_text(path, "old")
-    with path.open() as reader:
-        with replacing(path) as temporary:
-            temporary.write_text("new")
-            assert path.read_text() == "old"
-        assert reader.read() == "old"
-    assert path.read_text() == "new"
-
-
 def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
-    save_text(tmp_path / "ours", "")
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    save_text(tmp_path / "folder" / "ours", "é")
+    assert (tmp_path / "folder" / "ours").read_bytes() == b"\xc3\xa9"
+    assert (tmp_path / "folder" / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_a_full_disk_names_the_file_it_has_no_room_for(tmp_path: Path) -> None:

@@ -49,12 +49,12 @@ def result(workspace: Workspace, experiment: str = "") -> float:
 @pytest.mark.slow
 def test_an_experiment_has_the_result_of_its_own_code_wherever_it_runs(miniature: Workspace, tmp_path: Path) -> None:
     expected = dict[float, float]()  # by the program itself, without DVC
-    for value in (0.0, 1.0, 2.0, 3.0):
+    for value in (0.0, 1.0, 2.0):
         workspace = copy(miniature, tmp_path / f"edit {value}")
         edit(workspace, value)
         workspace.run("python", "-m", "stages.train", RUN)
         expected[value] = result(workspace)
-    assert len(set(expected.values())) == 4
+    assert len(set(expected.values())) == 3
 
     lab = copy(miniature, tmp_path / "lab")
     edit(lab, 1.0)
@@ -70,21 +70,9 @@ def test_an_experiment_has_the_result_of_its_own_code_wherever_it_runs(miniature
         assert monotonic() < deadline, status
         sleep(1)
 
-    lab.run("git", "checkout", "src")
-    other = Workspace(tmp_path / "worktree")
-    lab.run("git", "worktree", "add", "--quiet", str(other.folder))
-    (other.folder / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {lab.folder}/.dvc/cache\n")
-    other.run("dvc", "checkout")
-    edit(other, 3.0)
-    other.run("dvc", "repro", f"train@{RUN}")
-
-    assert [result(lab, "queued"), result(lab, "temporary"), result(other)] == [
-        expected[1.0],
-        expected[2.0],
-        expected[3.0],
-    ]
+    assert (result(lab, "queued"), result(lab, "temporary")) == (expected[1.0], expected[2.0])
     # Nor has DVC kept a result under the hash of other code.
-    for value in (1.0, 2.0, 3.0, 0.0):
+    for value in (1.0, 2.0, 0.0):
         edit(lab, value)
         lab.run("dvc", "repro", f"train@{RUN}")
         assert result(lab) == expected[value]

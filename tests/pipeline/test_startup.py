@@ -1,12 +1,15 @@
-"""What a fresh interpreter loads: no stage more than it uses, and torchvision with every build of torch."""
+"""What a fresh interpreter loads and sets."""
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.imports import ROOT
+
+slow = partial(pytest.param, marks=pytest.mark.slow)
 
 
 def printed(program: str, environment: dict[str, str] | None = None) -> str:
@@ -15,28 +18,15 @@ def printed(program: str, environment: dict[str, str] | None = None) -> str:
     return subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def test_torchvision_works_here() -> None:
-    # The public wheel is one for CUDA, and fails beside a torch for the CPU: pytorch/vision#9337.
-    program = """
-import stages, torch
-from descent.sources.vision import torchvision
-assert torchvision.transforms.ToTensor and torchvision.datasets.FashionMNIST
-print(*torchvision.utils.make_grid(torch.rand(4, 1, 28, 28)).shape)
-"""
-    assert printed(program) == "3 32 122\n"
-
-
 @pytest.mark.parametrize(
     ("stage", "absent"),
     [
         ("validate", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
         ("download", {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "numpy"}),
         ("train", {"torchvision", "sklearn", "matplotlib", "pandas"}),
-        pytest.param(
-            "attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}, marks=pytest.mark.slow
-        ),
-        pytest.param("theory", {"torchvision", "sklearn", "matplotlib", "pandas"}, marks=pytest.mark.slow),
-        pytest.param("figures", {"torchvision", "sklearn", "torch._dynamo"}, marks=pytest.mark.slow),
+        slow("attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}),
+        slow("theory", {"torchvision", "sklearn", "matplotlib", "pandas"}),
+        slow("figures", {"torchvision", "sklearn", "torch._dynamo"}),
         ("report", {"torch", "torchvision", "sklearn", "matplotlib"}),
     ],
 )

@@ -35,6 +35,16 @@ def fill(folder: Path) -> Path:
     return folder
 
 
+def in_its_place(make: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Remove a file, and make something else there."""
+
+    def damage(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return damage
+
+
 LEFT = (".DS_Store", "._0.png", "Thumbs.db", "desktop.ini", "0.png~", ".0.png.swp", ".#0.png", "#0.png#", ".directory")
 
 
@@ -49,10 +59,10 @@ def test_pictures_are_read_with_the_labels_of_their_folders(folder: Path) -> Non
     tensors, classes = read_folder(folder, 0)
     assert classes == ["apple", "pear"]
     assert tensors["train_images"].shape == (6, 10, 12)
-    for part, expected in (("train", {(250, 0), (251, 0), (252, 0), (10, 1), (11, 1), (12, 1)}),
-                           ("test", {(250, 0), (251, 0), (10, 1), (11, 1)})):  # fmt: skip
+    for part, count in (("train", 3), ("test", 2)):
         images, labels = tensors[f"{part}_images"], tensors[f"{part}_labels"]
         assert images.dtype == labels.dtype == torch.uint8
+        expected = {(shade + number, label) for shade, label in ((250, 0), (10, 1)) for number in range(count)}
         assert set(zip(images[:, 4, 5].tolist(), labels.tolist(), strict=True)) == expected
         assert (images[:, 0, 0] == 0).all()
 
@@ -77,48 +87,35 @@ def test_colours_become_grey(folder: Path) -> None:
     assert 150 in tensors["test_images"].flatten(1).amin(1)  # 0.587 · 255
 
 
-def turned(picture: Image.Image) -> Image.Image:
-    """Turn a picture, and say in EXIF data that it is to be turned back."""
-    picture = picture.transpose(Image.Transpose.ROTATE_90)
-    picture.info["exif"] = Image.Exif()
-    picture.info["exif"][ExifTags.Base.Orientation] = 6
-    return picture
+def turned(picture: Image.Image, path: Path) -> None:
+    """Save a picture turned, and say in EXIF data that it is to be turned back."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    picture.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
 
 
-def opaque(picture: Image.Image) -> Image.Image:
-    """Add an alpha channel that hides nothing."""
-    picture.putalpha(255)
-    return picture
-
-
-def indexed(picture: Image.Image) -> Image.Image:
-    """Give a picture a palette, of which an entry that no pixel has is transparent."""
+def indexed(picture: Image.Image, path: Path) -> None:
+    """Save a picture with a palette, of which an entry that no pixel has is transparent."""
     picture = picture.convert("P")
     unused = next(index for index in range(256) if index not in np.asarray(picture))
-    picture.info["transparency"] = bytes(0 if index == unused else 255 for index in range(256))
-    return picture
+    picture.save(path, transparency=bytes(0 if index == unused else 255 for index in range(256)))
 
 
 @pytest.mark.parametrize(
     "save",
     [
-        lambda picture: opaque(picture),
-        lambda picture: opaque(picture.convert("RGB")),
-        lambda picture: picture.convert("RGB"),
-        lambda picture: picture.convert("P"),
+        lambda picture, path: picture.convert("RGB").save(path),
+        lambda picture, path: picture.convert("RGBA").save(path),
         indexed,
         turned,
     ],
 )
-def test_the_same_pixels_are_read_however_they_are_saved(
-    folder: Path, save: Callable[[Image.Image], Image.Image]
-) -> None:
+def test_the_format_of_a_file_changes_no_pixel(folder: Path, save: Callable[[Image.Image, Path], object]) -> None:
     before, _ = read_folder(folder, 0)
     for path in folder.rglob("*.png"):
         with Image.open(path) as picture:
             picture.load()
-        saved = save(picture)
-        saved.save(path, **{name: saved.info[name] for name in ("exif",) if name in saved.info})
+        save(picture, path)
     after, _ = read_folder(folder, 0)
     torch.testing.assert_close(after, before)
 
@@ -155,9 +152,9 @@ def test_2_to_50_classes_are_taken(tmp_path: Path, count: int) -> None:
     if count in (1, 51):
         with pytest.raises(DataError, match=f"train: {count} folders; as many classes as 2 to 50"):
             read_folder(tmp_path, 0)
-    else:
-        tensors, classes = read_folder(tmp_path, 0)
-        assert (len(classes), tensors["test_labels"].sort().values.tolist()) == (count, list(range(count)))
+        return
+    tensors, classes = read_folder(tmp_path, 0)
+    assert (len(classes), tensors["test_labels"].sort().values.tolist()) == (count, list(range(count)))
 
 
 def test_the_letters_of_a_class_are_those_of_the_figures_font() -> None:

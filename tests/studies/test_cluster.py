@@ -44,18 +44,10 @@ class Cluster:
     def _start(self, number: int, code: Path, *arguments: str) -> None:
         certificate, secret = str(self.folder / "ours.pem"), str(self.folder / "ours.key")
         tls = ["--tls-ca-file", certificate, "--tls-cert", certificate, "--tls-key", secret]
+        options = [*tls, "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
         with (self.folder / f"said-{number}").open("w") as said:
             self.nodes[number] = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "dask",
-                    *arguments,
-                    *tls,
-                    "--no-dashboard",
-                    "--dashboard-address",
-                    "127.0.0.1:0",
-                ],
+                [sys.executable, "-m", "dask", *arguments, *options],
                 cwd=code,
                 env=os.environ | {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s"},
                 stdout=said,
@@ -128,9 +120,7 @@ def test_a_wrong_address_or_certificate_is_an_error_within_15_seconds(
         nobody = f"tls://127.0.0.1:{silent.getsockname()[1]}"
         for address, name in ((nobody, "ours"), (cluster.address, "strange")):
             started = monotonic()
-            with (
-                certificates(cluster, name),
-                pytest.raises(ClusterError, match=f"^DESCENT_CLUSTER={address}: no answer"),
-            ):
+            refused = pytest.raises(ClusterError, match=f"^DESCENT_CLUSTER={address}: no answer")
+            with certificates(cluster, name), refused:
                 list(on_workers(trials, data[0], tmp_path, address))
             assert monotonic() - started < 15

@@ -35,9 +35,7 @@ def dangerous(trial: Trial, data: Path, kept: Path) -> bytes:
     return repr([os.environ.get(name) for name in VARIABLES]).encode()
 
 
-def test_a_trial_that_kills_its_worker_or_raises_fails_alone(
-    trials: dict[str, Trial], data: tuple[Path, str], tmp_path: Path
-) -> None:
+def test_a_failing_trial_fails_alone(trials: dict[str, Trial], data: tuple[Path, str], tmp_path: Path) -> None:
     results = list(on_workers(trials, data[0], tmp_path / "kept", work=dangerous))
     assert sorted(name for name, _ in results) == sorted(trials)
     found = {trials[name].seed: result for name, result in results}

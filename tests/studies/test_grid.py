@@ -23,12 +23,8 @@ def study(*runs: str, **grid: list[Any]) -> Study:
 def test_a_grid_is_every_combination_in_the_order_of_the_file(params: Params) -> None:
     run = params.train["mlp"]
     made = settings("s", study(optimizer=["adam", "adamw"], model__hidden=[[5], [7]]), params.train)
-    assert [(setting.run.optimizer, setting.run.model.model_dump()["hidden"]) for setting in made] == [
-        ("adam", [5]),
-        ("adam", [7]),
-        ("adamw", [5]),
-        ("adamw", [7]),
-    ]
+    found = [(setting.run.optimizer, setting.run.model.model_dump()["hidden"]) for setting in made]
+    assert found == [("adam", [5]), ("adam", [7]), ("adamw", [5]), ("adamw", [7])]
     unchanged = {"optimizer", "model"}
     assert all(setting.run.model_dump(exclude=unchanged) == run.model_dump(exclude=unchanged) for setting in made)
 
@@ -51,9 +47,7 @@ WIDE: dict[str, Any] = {name: list(range(1, 1001)) for name in ("epochs", "batch
     [
         ({"grid": {"weight_decay": [0.1, -1.0]}}, ".grid.weight_decay = -1.0: Input should be greater than or equal"),
         ({"grid": {"weigth_decay": [0.1]}}, ".grid.weigth_decay: no such parameter of a run"),
-        ({"grid": {"model.hidden": [[0]]}}, ".grid.model.hidden = [0]: Input should be greater than 0"),
         ({"grid": {"model.hidden.0": [7]}}, ".grid.model.hidden.0: no such parameter of a run"),
-        ({"grid": {"optimizer": ["adagrad"]}}, ".grid.optimizer = 'adagrad': Input should be 'sgd', 'adam' or 'adamw'"),
         ({"grid": {"learning_rate": ["fast"]}}, ".grid.learning_rate = 'fast': Input should be a valid number"),
         ({"grid": {"epochs": [3, 3]}}, ".grid.epochs: the same value twice, to six digits"),
         ({"grid": {"learning_rate": [0.01, 0.01000000001]}}, ".grid.learning_rate: the same value twice, to six"),
@@ -69,9 +63,8 @@ WIDE: dict[str, Any] = {name: list(range(1, 1001)) for name in ("epochs", "batch
         ),
         ({"data": "diabetes", "epsilons": [0.1]}, "epsilons must be []; the diabetes data has no images to attack"),
         ({"epsilons": [0.2, 0.1]}, "epsilons must increase from each value to the next, to six digits"),
-        ({"epsilons": [0.1234567, 0.1234568]}, "epsilons must increase from each value to the next, to six digits"),
         ({"epsilons": [1.5]}, ".epsilons.0: Input should be less than or equal to 1 (got 1.5)"),
-        ({"runs": []}, "studies.yaml:1:36: studies.s.runs: "),
+        ({"runs": []}, "studies.yaml:1:38: studies.s.runs: "),
     ],
 )
 def test_a_mistake_is_told_with_its_place(params: Params, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
@@ -93,11 +86,3 @@ def test_mistakes_are_told_all_at_once(params: Params) -> None:
 def test_a_study_that_is_not_there_is_an_error_that_names_those_that_are() -> None:
     with pytest.raises(ParamsError, match="there is no study 'x'; there are weight-decay, classifiers, learning-rate"):
         load_studies(ROOT / "studies.yaml")["x"]
-
-
-def test_the_studies_of_the_project_fit_its_runs(params: Params) -> None:
-    studies = load_studies(ROOT / "studies.yaml")
-    counts = {name: len(settings(name, each, params.train)) for name, each in studies.items()}
-    assert counts["weight-decay"] >= 8
-    assert counts["learning-rate"] >= 25
-    assert [studies[name].seeds for name in ("weight-decay", "learning-rate")] == [5, 20]

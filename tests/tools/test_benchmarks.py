@@ -7,15 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from ruamel.yaml import YAML
-from torch import nn
 
-from benchmarks.__main__ import main
 from benchmarks.inputs import OURS
 from benchmarks.products import products
 from benchmarks.tables import page, table
 from benchmarks.targets import targets
 from benchmarks.timing import Figures, alternate, beside
-from descent.io.errors import DataError
 from descent.io.schema import Params
 from descent.models.networks import build_model
 from tests.imports import ROOT
@@ -63,15 +60,6 @@ def test_the_bound_does_every_product_of_a_step_and_nothing_else(params: Params,
 
     made = products(build_model(params.train[run].model, (1, 28, 28), 10, 0), torch.rand(4, 1, 28, 28))
     assert " ".join(str(shape(product())) for product in made) == shapes
-
-
-def test_the_bounds_gradients_are_those_of_the_layer(rng: torch.Generator) -> None:
-    torch.manual_seed(0)
-    layer = nn.Linear(3, 2)
-    x = torch.rand(5, 3, generator=rng)
-    forward, to_weights = (product() for product in products(nn.Sequential(layer), x))
-    torch.testing.assert_close(forward, layer(x) - layer.bias)
-    assert to_weights.shape == layer.weight.shape
 
 
 def test_a_table_has_a_column_for_every_figure_and_three_digits() -> None:
@@ -133,17 +121,3 @@ def test_every_measurement_runs_and_is_written_down(miniature: Workspace, tmp_pa
     assert {"validate", "download", "prepare", "mlp", "convnet"} <= {name.partition("@")[2] or name for name in stages}
     whole = sections["make repro"]["rows"]
     assert whole["from nothing"]["stages' processor s"] < whole["from nothing"]["processor s"]
-
-
-def test_without_the_data_it_says_what_makes_it(params_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(params_file.parent)
-    with pytest.raises(DataError, match="^data/images.safetensors: no such file; `dvc repro` makes it$"):
-        main("mlp")
-
-
-def test_a_part_that_there_is_none_of_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main("mpl")
-    assert (
-        "no such part: mpl; there are mlp, convnet, sweep, pipeline, growth, keeping, seeds" in capsys.readouterr().err
-    )

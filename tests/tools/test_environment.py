@@ -6,23 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 from time import monotonic, sleep
+from zipfile import ZipFile
 
 import pytest
 
 from tests.imports import ROOT
 
-BACKEND = """
-import os, time, zipfile
-WHEEL = "p-0-py3-none-any.whl"
-def build_wheel(folder, *_):
-    time.sleep(float(os.environ.get("BUILDING", 0)))
-    with zipfile.ZipFile(os.path.join(folder, WHEEL), "w") as wheel:
-        wheel.writestr("torch.py", "")
-        wheel.writestr("p-0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: p\\nVersion: 0\\n")
-        wheel.writestr("p-0.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
-        wheel.writestr("p-0.dist-info/RECORD", "torch.py,,\\n")
-    return WHEEL
-"""
 # Settings of a user with which pip installs into another place, or Python finds other modules.
 HOSTILE = {"PIP_USER": "1", "PIP_TARGET": "/proc/target", "PIP_PREFIX": "/proc/prefix", "PIP_NO_INDEX": "1"}
 HOSTILE |= {"PYTHONHOME": "/proc/home", "PYTHONSAFEPATH": "1"}
@@ -42,18 +31,15 @@ AGAIN = "Making .venv again: it is half made, was made elsewhere, or its Python 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Return a project with this one's Makefile, whose only dependency is built from a folder."""
+    """Return a project with this one's Makefile, whose only dependency is a file."""
     folder = tmp_path / "dossier d'élève; & 数据"
-    packages = tmp_path / "packages"
-    build = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    wheel = tmp_path / "packages" / "p-0-py3-none-any.whl"
     for path, text in {
         folder / "Makefile": (ROOT / "Makefile").read_text(encoding="utf-8"),
         folder / "tools" / "environment.py": (ROOT / "tools" / "environment.py").read_text(encoding="utf-8"),
         folder / "tools" / "results.py": "import json",
-        folder / "pyproject.toml": f'[project]\nname = "descent"\ndependencies = ["p @ {packages.as_uri()}"]\n',
+        folder / "pyproject.toml": f'[project]\nname = "descent"\ndependencies = ["p @ {wheel.as_uri()}"]\n',
         folder / "constraints.txt": "",
-        packages / "backend.py": BACKEND,
-        packages / "pyproject.toml": build,
         tmp_path / "json.py": "raise ImportError",
         tmp_path / "pip" / "pip.conf": "[install]\nuser = true\n[global]\ntarget = /proc/configured\n",
         tmp_path / "python": IMITATION,
@@ -61,6 +47,12 @@ def project(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     (tmp_path / "python").chmod(0o755)
+    wheel.parent.mkdir()
+    with ZipFile(wheel, "w") as file:
+        file.writestr("torch.py", "")
+        file.writestr("p-0.dist-info/METADATA", "Metadata-Version: 2.1\nName: p\nVersion: 0\n")
+        file.writestr("p-0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        file.writestr("p-0.dist-info/RECORD", "torch.py,,\n")
     subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
     return folder
 

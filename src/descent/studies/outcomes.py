@@ -1,8 +1,10 @@
-"""Store the outcomes of trials, one file each, and perform the missing trials."""
+"""The outcomes of trials: one file each, or the tables of a study; and the trials that have none yet."""
 
+import csv
+import json
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 from descent.io.errors import DataError
@@ -33,10 +35,15 @@ def planned_trials(
 
 
 class Outcomes:
-    """The outcomes of trials in a folder, one file each; the folder is created when the first is written."""
+    """The outcomes in the tables of an earlier run of a study, and those in a folder, one file each.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Args:
+        folder: Created when the first outcome is written.
+        earlier: As `recorded` returns them.
+    """
+
+    def __init__(self, folder: Path, earlier: Mapping[str, Outcome]) -> None:
+        self._folder, self._earlier = folder, earlier
 
     def missing(self, plan: Plan) -> dict[str, Trial]:
         """Return the trials, by name, that have no valid outcome yet."""
@@ -73,7 +80,38 @@ class Outcomes:
             DataError: The file is damaged.
             OSError: The file is missing or cannot be read.
         """
-        return parsed(name, self._path(name).read_bytes())
+        return self._earlier[name] if name in self._earlier else parsed(name, self._path(name).read_bytes())
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"
+
+
+def record(folder: Path, plan: Plan, outcomes: Outcomes) -> None:
+    """Write the names of the trials of `curves.csv`, with the number of their epochs and their exact metrics."""
+    found = {name: outcomes.read(name) for name in plan}
+    with replacing(folder / "trials.json") as temporary:
+        lines = [f'"{name}": {json.dumps([len(each.history), each.metrics])}' for name, each in found.items()]
+        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def recorded(folder: Path) -> dict[str, Outcome]:
+    """Read the outcomes that are in the tables of a study by the names of the trials, their curves to six digits.
+
+    Raises:
+        DataError: The tables do not fit together.
+    """
+    if not (folder / "trials.json").exists():
+        return {}
+    try:
+        trials = json.loads((folder / "trials.json").read_bytes())
+        with (folder / "curves.csv").open(newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            measured = list(table.fieldnames or ())[list(table.fieldnames or ()).index("seed") + 2 :]
+            rows = ({"epoch": int(row["epoch"])} | {name: float(row[name]) for name in measured} for row in table)
+            found = {name: Outcome(metrics, list(islice(rows, epochs))) for name, (epochs, metrics) in trials.items()}
+            complete = [len(each.history) for each in found.values()] == [epochs for epochs, _ in trials.values()]
+            if complete and next(rows, None) is None:
+                return found
+            raise ValueError("curves.csv has more or fewer rows than trials.json says")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder}: {error}; `git checkout -- {folder}` brings the tables back") from error
