@@ -38,7 +38,7 @@ def found(data: tuple[Path, str], params: Params) -> Found:
         study = Study(data="diabetes", runs=list(runs), seeds=2, grid=grid, epsilons=[])
         chosen = settings("s", study, runs)
         planned = planned_trials(chosen, range(2), params.evaluation, 1, digest)
-        outcomes = Outcomes(folder.parent / "outcomes")
+        outcomes = Outcomes(folder.parent / "outcomes", {})
         outcomes.complete(outcomes.missing(planned), engine, lambda: None)
         written = {"curves": curve_rows(planned, outcomes), "trials": trial_rows(planned, outcomes)}
         written |= {"summary": iter(summary_rows(planned, outcomes))}
