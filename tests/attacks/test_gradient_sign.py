@@ -94,7 +94,7 @@ SHAPES, SEEDS = st.sampled_from([(1, 5, 5), (3, 4, 6), (7,)]), st.integers(0, 2*
 
 @given(st.floats(0, 1), st.fixed_dictionaries(CHOICES), st.fixed_dictionaries(COUNTS), SHAPES, SEEDS)
 def test_no_attack_goes_beyond_its_bounds_or_touches_what_it_is_given(
-    epsilon: float, options: dict[str, Any], counts: dict[str, int], shape: tuple[int, ...], seed: int
+    epsilon: float, options: dict[str, Any], counts: dict[str, Any], shape: tuple[int, ...], seed: int
 ) -> None:
     rng = torch.Generator().manual_seed(seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 4)).eval()

@@ -120,7 +120,7 @@ def test_a_claim_about_a_missing_diverged_or_other_run_is_not_measured(run: str,
         (runs | {name: runs[name] | {"diverged": True, "diverged_epoch": 3}}, f"{name} diverged in epoch 3."),
         (runs | {name: {"test_r2": 0.4}}, f"{name} is no "),
     ):
-        judged = judge(**{kind: changed})
+        judged = judge(**{kind: changed})  # type: ignore[arg-type] # of keyword arguments alone
         open_ones = [claim for claim in judged.values() if claim.holds is None]
         assert open_ones == [find(judged, word) for word in words]
         assert all(claim.verdict == "not measured" and shows in claim.shows for claim in open_ones)

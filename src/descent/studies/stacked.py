@@ -56,7 +56,7 @@ def _performed(group: Mapping[str, Trial], data: Dataset) -> dict[str, bytes | F
     guards = {name: DivergenceGuard(state.model, data, run, evaluation, []) for name, state in states.items()}
     diverged = dict[str, int]()
     if len(models) == 1:
-        epochs = fit(models[0], data.train, run, rngs[0], fast_step(*states.values(), run))
+        epochs = fit(models[0], data.train, run, rngs[0], fast_step(next(iter(states.values())), run))
     else:
         epochs = fit_stacked(models, data.train, run, rngs)
     for epoch in epochs:
