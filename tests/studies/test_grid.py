@@ -62,7 +62,7 @@ WIDE: dict[str, Any] = {name: list(range(1, 1001)) for name in ("epochs", "batch
             ": the same run twice: run = mlp, weight_decay = 0.0; and run = mlp-weight-decay, weight_decay = 0.0;",
         ),
         ({"data": "diabetes", "epsilons": [0.1]}, "epsilons must be []; the diabetes data has no images to attack"),
-        ({"epsilons": [0.2, 0.1]}, "epsilons must increase from each value to the next, to six digits"),
+        ({"epsilons": [0.2, 0.1]}, ".epsilons: must increase from each value to the next, to six digits"),
         ({"epsilons": [1.5]}, ".epsilons.0: Input should be less than or equal to 1 (got 1.5)"),
         ({"runs": []}, "studies.yaml:1:38: studies.s.runs: "),
     ],

@@ -1,46 +1,37 @@
 """Read `studies.yaml`: each study repeats runs over a grid of parameters and over seeds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from functools import reduce
 from itertools import permutations, product
 from math import prod
+from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from descent.io.errors import ParamsError
-from descent.io.params import explained
+from descent.io.params import load_yaml, one_line
 from descent.io.run_schema import Run, Section
-from descent.io.schema import RunName
-from descent.io.yaml import one_line, read_yaml
+from descent.io.schema import Distinct, Epsilons, RunName, RunNames
 
 # More would take too long to check.
 MOST_SETTINGS = 10_000
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    saved = {f"{value:.6g}" if isinstance(value, float) else repr(value) for value in values}  # as by `save_table`
-    if len(saved) < len(values):
-        raise ValueError("the same value twice, to six digits")
-    return values
 
 
 class Study(Section):
     """Runs of `params.yaml`, each with every combination of the values in `grid`, from every seed."""
 
     data: Literal["diabetes", "images"]  # of the runs; written down because DVC cannot look it up
-    runs: Annotated[list[RunName], Field(min_length=1), AfterValidator(_distinct)]
+    runs: RunNames
     seeds: Annotated[int, Field(gt=0, le=1000)]  # number of seeds, the first being `seed` of params.yaml
-    grid: dict[str, Annotated[list[Any], Field(min_length=1), AfterValidator(_distinct)]]
-    epsilons: list[Annotated[float, Field(ge=0, le=1)]]  # of the FGSM attack after training
+    grid: dict[str, Annotated[list[Any], Field(min_length=1), Distinct]]
+    epsilons: Epsilons  # of the FGSM attack after training
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
         if self.epsilons and self.data == "diabetes":
             raise ValueError("epsilons must be []; the diabetes data has no images to attack")
-        named = [float(f"{epsilon:g}") for epsilon in self.epsilons]  # as in the names of metrics
-        if named != sorted(set(named)):
-            raise ValueError("epsilons must increase from each value to the next, to six digits")
         if (count := len(self.runs) * prod(map(len, self.grid.values()))) > MOST_SETTINGS:
             raise ValueError(f"grid: {count:,} settings; {MOST_SETTINGS:,} are the most")
         for outer, inner in permutations(self.grid, 2):
@@ -67,20 +58,12 @@ class _Named(dict[str, Study]):
 
 
 class _Studies(Section):
-    studies: Annotated[dict[RunName, Study], Field(min_length=1)]
+    studies: Annotated[dict[RunName, Study], Field(min_length=1), AfterValidator(_Named)]
 
 
 def load_studies(path: Path) -> dict[str, Study]:
-    """Read and check the studies by name; `settings` checks the values in their grids.
-
-    Raises:
-        ParamsError: As for `load_params`.
-    """
-    tree, values = read_yaml(path)
-    try:
-        return _Named(_Studies.model_validate(values).studies)
-    except ValidationError as error:
-        raise ParamsError("\n".join(explained(path, tree, error))) from error
+    """Read and check the studies by name, as `load_yaml` does; `settings` checks the values in their grids."""
+    return load_yaml(path, _Studies).studies
 
 
 def settings(name: str, study: Study, runs: Mapping[str, Run]) -> list[Setting]:
@@ -97,9 +80,10 @@ def settings(name: str, study: Study, runs: Mapping[str, Run]) -> list[Setting]:
     for run, *values in product(study.runs, *study.grid.values()):
         changes = dict(zip(study.grid, values, strict=True))
         chosen = {"run": run} | changes
-        changed = _changed(runs[run], changes)
-        if not isinstance(changed, Run):
-            mistakes |= dict.fromkeys(f"{where}.grid.{one_line(mistake)}" for mistake in changed)
+        try:
+            changed = _changed(runs[run], changes)
+        except ParamsError as error:
+            mistakes |= dict.fromkeys(f"{where}.grid.{mistake}" for mistake in str(error).split("\n"))
             continue
         if changed.data != study.data:
             raise ParamsError(f"{where}.data: the run {run} is trained on other data")
@@ -112,27 +96,27 @@ def settings(name: str, study: Study, runs: Mapping[str, Run]) -> list[Setting]:
     return list(made.values())
 
 
-def _changed(run: Run, changes: Mapping[str, Any]) -> Run | Sequence[str]:
-    """Return the run with other values of its parameters, or the mistakes in these values."""
-    changed = run.model_dump()
+def _changed(run: Run, changes: Mapping[str, Any]) -> Run:
+    """Return the run with other values of its parameters.
+
+    Raises:
+        ParamsError: Has, for each mistake, a line with the value that causes it, or the combination of several.
+    """
+    changed: Any = run.model_dump()
     for name, value in changes.items():
         *sections, parameter = name.split(".")
-        place: Any = changed
-        for section in sections:
-            place = place.get(section) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or parameter not in place:
-            return [f"{name}: no such parameter of a run"]
-        place[parameter] = value
+        try:
+            reduce(getitem, [*sections, parameter], changed)
+        except (KeyError, TypeError) as error:
+            raise ParamsError(f"{one_line(name)}: no such parameter of a run") from error
+        reduce(getitem, sections, changed)[parameter] = value
     try:
         return Run.model_validate(changed)
     except ValidationError as error:
-        return list(_mistakes(changes, error))
-
-
-def _mistakes(changes: Mapping[str, Any], error: ValidationError) -> Iterator[str]:
-    """Name, for each mistake, the value of the grid that causes it, or the combination of several."""
-    for mistake in error.errors(include_url=False):
-        place = [str(part) for part in mistake["loc"]]
-        causes = [name for name in changes if name.split(".")[0] in place and name.split(".")[-1] in place]
-        values = ", ".join(f"{name} = {changes[name]!r}" for name in causes or changes)
-        yield f"{values}: {mistake['msg'].removeprefix('Value error, ')}"
+        lines = list[str]()
+        for mistake in error.errors(include_url=False):
+            place = [str(part) for part in mistake["loc"]]
+            causes = [name for name in changes if name.split(".")[0] in place and name.split(".")[-1] in place]
+            values = ", ".join(f"{name} = {changes[name]!r}" for name in causes or changes)
+            lines.append(one_line(f"{values}: {mistake['msg'].removeprefix('Value error, ')}"))
+        raise ParamsError("\n".join(lines)) from error
