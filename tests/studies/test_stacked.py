@@ -98,7 +98,7 @@ def test_gradients_lie_in_memory_as_the_weights_do(rng: torch.Generator) -> None
     models = [Product(), Product()]
     stack = stacked_weights(models)
     gradient = stacked_gradient(models[0], TASKS["diabetes"].loss, "mean")
-    for part in gradient(list(stack.values()), torch.rand(2, 7, 4, generator=rng), torch.rand(2, 7, 2, generator=rng)):
+    for part in gradient(stack, torch.rand(2, 7, 4, generator=rng), torch.rand(2, 7, 2, generator=rng)):
         assert part.is_contiguous()
 
 

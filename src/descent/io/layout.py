@@ -29,7 +29,6 @@ class RunFiles:
     """The files of a run under `train` in params.yaml."""
 
     def __init__(self, run: str) -> None:
-        """Take the run's name."""
         self.weights = Path(f"models/{run}.safetensors")
         self.train_metrics = Path(f"metrics/train/{run}.json")
         self.learning_curve = Path(f"plots/curves/{run}.csv")

@@ -1,11 +1,13 @@
 """The outcomes of trials: one file each, or the tables of a study; and the trials that have none yet."""
 
-import csv
 import json
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice, product
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from descent.io.errors import DataError
 from descent.io.files import replacing
@@ -34,16 +36,11 @@ def planned_trials(
     return {key(trial): (setting, trial) for setting, trial in pairs}
 
 
-class Outcomes:
-    """The outcomes in the tables of an earlier run of a study, and those in a folder, one file each.
+class Outcomes(NamedTuple):
+    """The outcomes in the tables of an earlier run of a study, and those in a folder, one file each."""
 
-    Args:
-        folder: Created when the first outcome is written.
-        earlier: As `recorded` returns them.
-    """
-
-    def __init__(self, folder: Path, earlier: Mapping[str, Outcome]) -> None:
-        self._folder, self._earlier = folder, earlier
+    folder: Path  # created when the first outcome is written
+    earlier: Mapping[str, Outcome]  # as `recorded` returns them
 
     def missing(self, plan: Plan) -> dict[str, Trial]:
         """Return the trials, by name, that have no valid outcome yet."""
@@ -80,10 +77,10 @@ class Outcomes:
             DataError: The file is damaged.
             OSError: The file is missing or cannot be read.
         """
-        return self._earlier[name] if name in self._earlier else parsed(name, self._path(name).read_bytes())
+        return self.earlier[name] if name in self.earlier else parsed(name, self._path(name).read_bytes())
 
     def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.json"
+        return self.folder / f"{name}.json"
 
 
 def record(folder: Path, plan: Plan, outcomes: Outcomes) -> None:
@@ -104,14 +101,10 @@ def recorded(folder: Path) -> dict[str, Outcome]:
         return {}
     try:
         trials = json.loads((folder / "trials.json").read_bytes())
-        with (folder / "curves.csv").open(newline="", encoding="utf-8") as file:
-            table = csv.DictReader(file)
-            measured = list(table.fieldnames or ())[list(table.fieldnames or ()).index("seed") + 2 :]
-            rows = ({"epoch": int(row["epoch"])} | {name: float(row[name]) for name in measured} for row in table)
-            found = {name: Outcome(metrics, list(islice(rows, epochs))) for name, (epochs, metrics) in trials.items()}
-            complete = [len(each.history) for each in found.values()] == [epochs for epochs, _ in trials.values()]
-            if complete and next(rows, None) is None:
-                return found
+        curves = pd.read_csv(folder / "curves.csv").loc[:, "epoch":].to_dict("records")
+        if len(curves) != sum(epochs for epochs, _ in trials.values()):
             raise ValueError("curves.csv has more or fewer rows than trials.json says")
+        rows: Iterator[Any] = iter(curves)
+        return {name: Outcome(metrics, list(islice(rows, epochs))) for name, (epochs, metrics) in trials.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{folder}: {error}; `git checkout -- {folder}` brings the tables back") from error

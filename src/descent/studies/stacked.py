@@ -52,20 +52,21 @@ def _performed(group: Mapping[str, Trial], data: Dataset) -> dict[str, bytes | F
     """Train the models of all seeds together; one that diverges does not stop the others."""
     run, _, evaluation, *_ = next(iter(group.values()))
     states = {name: initial_state(run, data, trial.seed) for name, trial in group.items()}
-    models, rngs = [state.model for state in states.values()], [state.rng for state in states.values()]
+    first, *others = states.values()
     guards = {name: DivergenceGuard(state.model, data, run, evaluation, []) for name, state in states.items()}
     diverged = dict[str, int]()
-    if len(models) == 1:
-        epochs = fit(models[0], data.train, run, rngs[0], fast_step(next(iter(states.values())), run))
-    else:
+    if others:
+        models, rngs = zip(*((state.model, state.rng) for state in states.values()), strict=True)
         epochs = fit_stacked(models, data.train, run, rngs)
+    else:
+        epochs = fit(first.model, data.train, run, first.rng, fast_step(first, run))
     for epoch in epochs:
         for name in guards.keys() - diverged.keys():
             if row := guards[name].measured(epoch):
                 guards[name].history.append(row)
             else:
                 diverged[name] = epoch
-        if len(diverged) == len(models):
+        if len(diverged) == len(group):
             break
     for name in diverged:
         guards[name].restore()  # training with the others changed it after it diverged
@@ -87,9 +88,8 @@ def fit_stacked(models: Sequence[nn.Module], data: Split, run: Run, rngs: Sequen
     """
     if run.adversary != "none":
         raise ValueError("a stacked run has no adversary: each of its models would need one of its own")
-    stack = stacked_weights(models)
-    weights, gradient = list(stack.values()), stacked_gradient(models[0], TASKS[run.data].loss, run.reduction)
-    descend = OPTIMIZERS[run.optimizer](weights, run.weight_decay)
+    weights, gradient = stacked_weights(models), stacked_gradient(models[0], TASKS[run.data].loss, run.reduction)
+    descend = OPTIMIZERS[run.optimizer](list(weights.values()), run.weight_decay)
 
     def step(x: Tensor, y: Tensor, rate: float | Tensor) -> None:
         descend(gradient(weights, x, y), rate)
@@ -115,24 +115,18 @@ def stacked_weights(models: Sequence[nn.Module]) -> dict[str, Float[Tensor, " mo
 
 def stacked_gradient(
     model: nn.Module, loss: Callable[..., Tensor], reduction: str
-) -> Callable[[Sequence[Tensor], Tensor, Tensor], list[Tensor]]:
+) -> Callable[[dict[str, Tensor], Tensor, Tensor], list[Tensor]]:
     """Return a function from the stacked weights, `x` and `y` to the gradients of every model's own loss.
 
     The first dimension of every tensor is the models. The weights of `model` itself are not used.
     """
-    names = [name for name, _ in model.named_parameters()]
 
-    def loss_of_one(weights: Sequence[Tensor], x: Tensor, y: Tensor) -> Tensor:
-        prediction = functional_call(model, dict(zip(names, weights, strict=True)), (x,))
-        return loss(prediction, y, reduction=reduction)
+    def loss_of_one(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        return loss(functional_call(model, weights, (x,)), y, reduction=reduction)
 
-    each = vmap(grad(loss_of_one))
-
-    def gradient(weights: Sequence[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
-        # The fused optimiser step requires gradients with the same memory layout as the weights.
-        return [part.contiguous() for part in each(tuple(weights), x, y)]
-
-    return gradient
+    gradients = vmap(grad(loss_of_one))
+    # The fused optimiser step requires gradients with the same memory layout as the weights.
+    return lambda weights, x, y: [part.contiguous() for part in gradients(weights, x, y).values()]
 
 
 def stacked_batches(
