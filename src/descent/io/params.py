@@ -8,15 +8,13 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from descent.io.errors import ParamsError
 from descent.io.schema import Params
 
 Checked = TypeVar("Checked", bound=BaseModel)
-
-_MOST_LEVELS = 16
+_MOST_MISTAKES = 20
 # Messages by the type of pydantic's error, where its own message would be about Python.
 _MESSAGES = {
     "extra_forbidden": "no such parameter",
@@ -38,9 +36,10 @@ def load_yaml(path: Path, schema: type[Checked]) -> Checked:
         ParamsError: The file cannot be read or any key of it is wrong; the message has a line for each
             mistake, `FILE:LINE:COLUMN: KEY: what was expected`.
     """
+    yaml = YAML(typ="safe")
     try:
-        tree, values = _read(path.read_bytes().decode())
-        return schema.model_validate(values)
+        tree = yaml.compose(path.read_bytes().decode())
+        return schema.model_validate(None if tree is None else yaml.constructor.construct_document(tree))
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: no such file; run this in the folder that has it") from error
     except ValidationError as error:
@@ -48,7 +47,7 @@ def load_yaml(path: Path, schema: type[Checked]) -> Checked:
     except MarkedYAMLError as error:
         place, words = _position(error.problem_mark or error.context_mark), filter(None, (error.context, error.problem))
         raise ParamsError(f"{path}{place}: {one_line(', '.join(words))}") from error
-    except (YAMLError, ValueError, OverflowError) as error:  # a character or a number that Python does not accept
+    except (YAMLError, ValueError, OverflowError, RecursionError) as error:  # a number of 5,000 digits, a deep nesting
         raise ParamsError(f"{path}: not valid YAML in UTF-8: {one_line(str(error))}") from error
 
 
@@ -58,27 +57,11 @@ def one_line(text: str) -> str:
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
-def _read(text: str) -> tuple[Node | None, Any]:
-    """Return the tree of nodes with their positions, and the values."""
-    yaml, anchors = YAML(typ="safe"), list[str | None]()
-    for event in yaml.parse(text):
-        if isinstance(event, CollectionStartEvent):
-            anchors.append(event.anchor)
-        elif isinstance(event, CollectionEndEvent):
-            anchors.pop()
-        if len(anchors) > _MOST_LEVELS:  # some thousand would end the process
-            raise MarkedYAMLError(problem=f"more than {_MOST_LEVELS} levels", problem_mark=event.start_mark)
-        if isinstance(event, AliasEvent) and any(anchors):  # aliases of aliases grow without limit
-            raise MarkedYAMLError(problem="an alias in a value with an anchor", problem_mark=event.start_mark)
-    tree = yaml.compose(text)
-    return tree, None if tree is None else yaml.constructor.construct_document(tree)
-
-
 def _explained(tree: Node | None, error: ValidationError) -> Iterable[str]:
     """Turn pydantic's errors into lines with the position and the dotted name of the key."""
     mistakes = error.errors(include_url=False)
     missing = [mistake["loc"] for mistake in mistakes if mistake["type"] == "missing"]
-    for mistake in mistakes:
+    for mistake in mistakes[:_MOST_MISTAKES]:
         kind, place, given = mistake["type"], mistake["loc"], mistake["input"]
         if kind in _MESSAGES:
             message = _MESSAGES[kind].format(found=type(given).__name__)
@@ -89,6 +72,8 @@ def _explained(tree: Node | None, error: ValidationError) -> Iterable[str]:
             siblings = [str(name) for *section, name in missing if section == list(place[:-1])]
             message += "".join(f"; did you mean {name}?" for name in get_close_matches(str(place[-1]), siblings, n=1))
         yield f"{_place(tree, place)}: {one_line(message)}"
+    if len(mistakes) > _MOST_MISTAKES:
+        yield f": and {len(mistakes) - _MOST_MISTAKES:,} mistakes more"
 
 
 def _place(tree: Node | None, location: tuple[int | str, ...]) -> str:
