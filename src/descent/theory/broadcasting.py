@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from descent.io.datasets import Split
+from descent.io.results import Value
 from descent.io.schema import Broadcasting
 from descent.models.evaluation import squared_error
 from descent.theory.evidence import Evidence
@@ -42,7 +43,7 @@ def broadcasting_evidence(data: Split, settings: Broadcasting, seed: int) -> Evi
         "refused": refused,
     }
     curves = ((name, step, loss) for name, values in losses.items() for step, loss in enumerate(values))
-    rows = [{"series": name, "step": step, "loss": loss} for name, step, loss in curves]
+    rows: list[dict[str, Value]] = [{"series": name, "step": step, "loss": loss} for name, step, loss in curves]
     return Evidence(numbers, {"broadcasting": rows})
 
 
