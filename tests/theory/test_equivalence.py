@@ -9,7 +9,7 @@ from descent.io.datasets import Split
 from descent.io.errors import ParamsError
 from descent.io.schema import Params
 from descent.theory.equivalence import agreement, before_padding, compare_training, relu_evidence, without_bias
-from descent.theory.parametrised_relu import absorb
+from descent.theory.parametrised_relu import rewritten
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_only_networks_with_biases_agree_with_twins(rng: torch.Generator, monkey
     assert shown["slip_mean_error"] > 0.1
     assert 0 < shown["slip_minus_w2o"] < 1e-10
     assert shown["no_bias_at_zero"] > shown["no_bias_relu_at_zero"] == 0
-    monkeypatch.setattr("descent.theory.equivalence.absorb", lambda network, after=True: absorb(network, after=False))
+    monkeypatch.setattr("descent.theory.equivalence.absorb", lambda network: rewritten(network, after=False))
     assert agreement(20, rng)["max_error"] > 0.1  # a wrong twin shows
 
 

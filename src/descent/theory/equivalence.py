@@ -16,7 +16,7 @@ from descent.io.schema import ReLUComparison
 from descent.models.evaluation import TASKS, evaluate
 from descent.models.networks import build_model
 from descent.theory.evidence import Evidence
-from descent.theory.parametrised_relu import ParametrisedReLU, absorb, parametrised
+from descent.theory.parametrised_relu import ParametrisedReLU, absorb, parametrised, rewritten
 from descent.training.loop import fit
 
 Rows = list[dict[str, Value]]
@@ -43,7 +43,7 @@ def agreement(networks: int, rng: torch.Generator) -> dict[str, float]:
         errors.append(_largest(network(x) - absorb(network)(x)))
 
         network, x = _drawn(rng, depth=1)
-        slip = network(x) - absorb(network, after=False)(x)
+        slip = network(x) - rewritten(network, after=False)(x)
         slips.append(slip.abs().mean().item())
         o = next(network[1].parameters())
         residuals.append(_largest(slip - (network[2](o) - network[2](torch.zeros_like(o)))))
@@ -77,7 +77,7 @@ def before_padding(size: int, rng: torch.Generator) -> tuple[dict[str, float], R
     valid.load_state_dict(_randomise(padded, rng).state_dict())
     images = torch.randn(64, 1, size, size, generator=rng, dtype=torch.float64)
 
-    error = (padded(images) - absorb(padded)(images)).detach().abs()[:, 0]
+    error = (padded(images) - rewritten(padded)(images)).detach().abs()[:, 0]
     inside = nn.functional.pad(error[:, 1:-1, 1:-1], (1, 1, 1, 1))
     numbers = {
         "zero_padding_border_error": _largest(error - inside),

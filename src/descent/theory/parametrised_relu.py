@@ -20,16 +20,30 @@ class ParametrisedReLU(nn.Module):
         return torch.maximum(z, self.o.view(-1, *[1] * (z.ndim - 2)))
 
 
-def absorb(network: nn.Sequential, *, after: bool = True) -> nn.Sequential:
-    """Return a copy with ordinary ReLUs, and every o of a parametrised one moved into the biases before and after it.
+def absorb(network: nn.Sequential) -> nn.Sequential:
+    """Return the ordinary ReLU network that computes the same function as one with parametrised ReLUs.
 
         W₂ max(Wx + b, o) + b₂  =  W₂ relu(Wx + (b − o)) + (b₂ + W₂o)
 
-    since max(z, o) = relu(z − o) + o. So the copy computes the same function, except at the border before a convolution
-    that pads with zeros, to which no o is added. Without `after`, b₂ stays as it is: this is the write-up's recipe.
+    since max(z, o) = relu(z − o) + o. `network` is left alone.
 
     Raises:
-        KeyError: A layer beside a parametrised ReLU has no bias.
+        ValueError: A layer beside a parametrised ReLU is not linear or convolutional with a bias, or the one after it
+            pads with zeros, to which no o is added.
+    """
+    for index, layer in enumerate(network):
+        if isinstance(layer, ParametrisedReLU):
+            if not {f"{index - 1}.bias", f"{index + 1}.bias"} <= network.state_dict().keys():
+                raise ValueError(f"layer {index}: no bias before or after it to absorb o")
+            if getattr(network[index + 1], "padding", "valid") not in ("valid", (0, 0)):
+                raise ValueError(f"layer {index}: the convolution after it pads with zeros, which hold no o")
+    return rewritten(network)
+
+
+def rewritten(network: nn.Sequential, *, after: bool = True) -> nn.Sequential:
+    """Return a copy with every o moved into the biases, whether the identity of `absorb` holds there or not.
+
+    Without `after`, W₂o is not added to the bias after: this is the write-up's recipe.
     """
     twin = nn.Sequential(*(nn.ReLU() if isinstance(layer, ParametrisedReLU) else layer for layer in deepcopy(network)))
     weights = twin.state_dict()
