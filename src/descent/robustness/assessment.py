@@ -17,10 +17,8 @@ from descent.io.schema import PGD, Bench
 from descent.models.evaluation import accuracy, predict
 from descent.robustness.checks import AttackResults, check
 from descent.robustness.examples import bag_to_t_shirt, class_probabilities, examples, typical_of_each_class
-from descent.robustness.flips import quantiles, smallest_flips
+from descent.robustness.flips import Rows, quantiles, smallest_flips
 from descent.robustness.sweep import along, directions, fgsm_accuracy, sweep, with_interval, zero_gradient_share
-
-Rows = list[dict[str, float | str]]
 
 
 class Curves(NamedTuple):

@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from descent.attacks.gradient_sign import PIXELS, Bounds, moved
+from descent.attacks.gradient_sign import PIXELS, Bounds
 from descent.attacks.norms import Images
 from descent.io.datasets import Split
 from descent.models.evaluation import predict
-from descent.robustness.flips import Flips, moved_each
+from descent.robustness.flips import Flips, Rows, moved_each
+from descent.robustness.sweep import along
 
 # The classes of the write-up's image, before and after the attack.
 BAG, T_SHIRT = "Bag", "T-shirt/top"
@@ -56,17 +57,16 @@ def examples(
 
 def class_probabilities(
     model: nn.Module, slider: Mapping[str, Tensor], y: Int[Tensor, " n"], classes: Sequence[str]
-) -> list[dict[str, float | str]]:
+) -> Rows:
     """Return the probability of every class for each image at each ε of a slider.
 
     The slider has `clean` images, the `direction` of each, and `epsilon`, the steps of all. A row has the true class,
     `series`, the `epsilon`, the probability of the true class, `true`, and of all classes, by their names.
     """
-    rows: list[dict[str, float | str]] = []
-    for x, along, label in zip(slider["clean"], slider["direction"], y.tolist(), strict=True):
-        shown = torch.stack([moved(x, along, epsilon) for epsilon in slider["epsilon"].tolist()])
-        probabilities = predict(model, shown, 1).softmax(dim=1)
-        for epsilon, row in zip(slider["epsilon"].tolist(), probabilities.tolist(), strict=True):
-            named = dict(zip(classes, row, strict=True))
-            rows.append({"series": classes[label], "epsilon": epsilon, "true": named[classes[label]]} | named)
-    return rows
+    epsilons = slider["epsilon"].tolist()
+    probabilities = along(model, slider["clean"], slider["direction"], epsilons, 1).softmax(dim=2).transpose(0, 1)
+    return [
+        {"series": classes[label], "epsilon": epsilon, "true": row[label]} | dict(zip(classes, row, strict=True))
+        for label, of_image in zip(y.tolist(), probabilities.tolist(), strict=True)
+        for epsilon, row in zip(epsilons, of_image, strict=True)
+    ]

@@ -12,6 +12,8 @@ from descent.attacks.norms import Images
 from descent.io.datasets import Split
 from descent.models.evaluation import predict
 
+Rows = list[dict[str, float | str]]
+
 
 class Flips(NamedTuple):
     """For each image, the smallest ε found at which it is misclassified, and the prediction at that ε."""
@@ -47,10 +49,7 @@ def smallest_flips(
     undecided = ((ladder[first] < epsilon) & epsilon.isfinite()).nonzero().flatten()
     x, y, along = data.x[undecided], data.y[undecided], direction[undecided]
     low, high = ladder[first][undecided], epsilon[undecided]
-    while True:
-        middle = (low + high) / 2
-        if not ((high - low > tolerance) & (low < middle) & (middle < high)).any():
-            break
+    while ((high - low > tolerance) & (low < (middle := (low + high) / 2)) & (middle < high)).any():
         flipped = predict(model, moved_each(x, along, middle), batch_size).argmax(dim=1) != y
         low, high = torch.where(flipped, low, middle), torch.where(flipped, middle, high)
     epsilon[undecided] = high
@@ -59,15 +58,13 @@ def smallest_flips(
     return Flips(epsilon, becomes, confidence)
 
 
-def quantiles(
-    epsilon: Float[Tensor, " n"], y: Int[Tensor, " n"], classes: Sequence[str]
-) -> list[dict[str, float | str]]:
+def quantiles(epsilon: Float[Tensor, " n"], y: Int[Tensor, " n"], classes: Sequence[str]) -> Rows:
     """Return five quantiles of the smallest flipping ε of each class, as rows of `series`, `quantile`, `epsilon`.
 
     `epsilon` and `y` are of the images that are classified correctly without an attack. A quantile that falls on an
     image that no ε flipped has no row.
     """
-    rows: list[dict[str, float | str]] = []
+    rows: Rows = []
     for label, name in enumerate(classes):
         ranked = epsilon[y == label].sort().values
         for share in (0.05, 0.25, 0.5, 0.75, 0.95) if len(ranked) else ():

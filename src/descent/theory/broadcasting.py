@@ -1,6 +1,7 @@
 """The slip of the write-up's regression: (n, 1) − (n,) is n × n, and the loss of that is another loss."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -21,13 +22,11 @@ def broadcasting_evidence(data: Split, settings: Broadcasting, seed: int) -> Evi
     """
     shuffled = data.y[torch.randperm(len(data.y), generator=torch.Generator().manual_seed(seed))]
     rate = settings.rate * stability_threshold(data.x)
+    descended = partial(descend, with_bias(data.x), rate=rate, steps=settings.steps)
     losses = {
-        name: descend(with_bias(data.x), y, loss, rate, settings.steps)
-        for name, y, loss in (
-            ("(n, 1) − (n,)", data.y[:, 0], slipped_error),
-            ("(n, 1) − (n,), targets shuffled", shuffled[:, 0], slipped_error),
-            ("(n, 1) − (n, 1)", data.y, squared_error),
-        )
+        "(n, 1) − (n,)": descended(data.y[:, 0], slipped_error),
+        "(n, 1) − (n,), targets shuffled": descended(shuffled[:, 0], slipped_error),
+        "(n, 1) − (n, 1)": descended(data.y, squared_error),
     }
     slipped, independent, right = (values[-1] for values in losses.values())
     refused = False
@@ -43,11 +42,8 @@ def broadcasting_evidence(data: Split, settings: Broadcasting, seed: int) -> Evi
         "least_squares_loss": least_squares_loss(*data),
         "refused": refused,
     }
-    rows: list[dict[str, Value]] = [
-        {"series": name, "step": step, "loss": loss}
-        for name, values in losses.items()
-        for step, loss in enumerate(values)
-    ]
+    curves = ((name, step, loss) for name, values in losses.items() for step, loss in enumerate(values))
+    rows: list[dict[str, Value]] = [{"series": name, "step": step, "loss": loss} for name, step, loss in curves]
     return Evidence(numbers, {"broadcasting": rows})
 
 

@@ -1,6 +1,6 @@
 """Does a parametrised ReLU define more functions than biases do? Random networks, counterexamples, training."""
 
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import isfinite
 from statistics import fmean, stdev
 
@@ -98,25 +98,24 @@ def compare_training(data: Split, run: Run, seeds: int) -> tuple[dict[str, float
     Raises:
         ParamsError: Training diverges.
     """
-    own, twins, differences = list[list[float]](), list[list[float]](), []
+    curves: dict[str, list[list[float]]] = {"parametrised ReLU": [], "ReLU": []}
+    differences = []
     for seed in range(seeds):
         ordinary = build_model(run.model, data.x.shape[1:], 1, seed).to(data.x.dtype)
         network = parametrised(ordinary, torch.Generator().manual_seed(seed))
         twin = absorb(network)
         differences.append(_largest(network(data.x) - twin(data.x)))
-        own.append(_losses(network, data, run, seed))
-        twins.append(_losses(twin, data, run, seed))
+        for kind, model in zip(curves, (network, twin), strict=True):
+            curves[kind].append(_losses(model, data, run, seed))
     rows: Rows = [
         {"series": kind, "epoch": epoch, "loss": fmean(losses), "low": min(losses), "high": max(losses)}
-        for kind, curves in (("parametrised ReLU", own), ("ReLU", twins))
-        for epoch, losses in enumerate(zip(*curves, strict=True))
+        for kind, of_seeds in curves.items()
+        for epoch, losses in enumerate(zip(*of_seeds, strict=True))
     ]
+    own, twins = ([losses[-1] for losses in of_seeds] for of_seeds in curves.values())
+    minus = [a - b for a, b in zip(own, twins, strict=True)]
     numbers: dict[str, float] = {"seeds": seeds, "start_difference": max(differences)}
-    for name, final in (
-        ("final_loss", [losses[-1] for losses in own]),
-        ("final_loss_of_twin", [losses[-1] for losses in twins]),
-        ("final_loss_minus_twins", [a[-1] - b[-1] for a, b in zip(own, twins, strict=True)]),
-    ):
+    for name, final in ("final_loss", own), ("final_loss_of_twin", twins), ("final_loss_minus_twins", minus):
         numbers |= {name: fmean(final), f"{name}_deviation": stdev(final)}
     return numbers, rows
 
@@ -138,8 +137,8 @@ def _randomise(network: nn.Sequential, rng: torch.Generator) -> nn.Sequential:
 
 def _losses(model: nn.Sequential, data: Split, run: Run, seed: int) -> list[float]:
     """Train a model, and return its loss before training and after each epoch."""
-    losses = [evaluate(model, data, TASKS[run.data], len(data.y))["loss"]]
-    for epoch in fit(model, data, run, torch.Generator().manual_seed(seed)):
+    losses = []
+    for epoch in chain([0], fit(model, data, run, torch.Generator().manual_seed(seed))):
         losses.append(evaluate(model, data, TASKS[run.data], len(data.y))["loss"])
         if not isfinite(losses[-1]):
             raise ParamsError(

@@ -1,7 +1,8 @@
 """σ' = σ(1 − σ): by algebra, by finite differences, and along the computational graph of 1/(1 + exp(−x))."""
 
+from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any, no_type_check
+from typing import no_type_check
 
 import sympy
 import torch
@@ -22,8 +23,9 @@ def sigmoid_evidence(settings: Sigmoid) -> Evidence:
     graph, closed = gradients(points)
     numbers = {
         "symbolic_difference": str(sympy.simplify(sympy.diff(sigma, symbol) - sigma * (1 - sigma))),
-        "gradcheck": gradcheck(SigmoidFunction.apply, points),
-        "gradgradcheck": gradgradcheck(SigmoidFunction.apply, points),
+        # torch differentiates its own sigmoid in closed form, as σ(1 − σ).
+        "gradcheck": gradcheck(torch.sigmoid, points),
+        "gradgradcheck": gradgradcheck(torch.sigmoid, points),
         "largest_difference": (graph - closed).abs().max().item(),
         "traced_at": settings.traced_at,
         **limits(torch.float32, settings.largest_x),
@@ -44,24 +46,6 @@ def naive(x: Tensor) -> Tensor:
     return 1 / (1 + torch.exp(-x))
 
 
-class SigmoidFunction(torch.autograd.Function):
-    """σ with its derivative in closed form; all that it keeps for the way back is its own result."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ANN401 - torch gives its context no type
-        """Return σ(x)."""
-        y = torch.sigmoid(x)
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
-        """Return the gradient times σ(1 − σ)."""
-        (y,) = ctx.saved_tensors
-        slope: Tensor = y * (1 - y)
-        return gradients[0] * slope
-
-
 def trace(x: float) -> list[dict[str, Value]]:
     """Follow `naive` at one point, in float64: torch.fx records its operations, autograd their gradients.
 
@@ -80,7 +64,7 @@ def trace(x: float) -> list[dict[str, Value]]:
             if not isinstance(argument, fx.Node):
                 nodes.append((f"constant_{len(nodes)}", "constant", "", float(str(argument)), None))
             inputs.append(argument.name if isinstance(argument, fx.Node) else str(nodes[-1][0]))
-        operation = "input" if step.op == "placeholder" else step._pretty_print_target(step.target).rpartition(".")[2]
+        operation = getattr(step.target, "__name__", "input")  # an input's target is a string
         nodes.append((step.name, operation, " ".join(inputs), tensor.item(), derivative.item()))
     return [dict(zip(("name", "operation", "inputs", "value", "gradient"), node, strict=True)) for node in nodes]
 
@@ -89,28 +73,27 @@ def gradients(x: Float[Tensor, " n"]) -> tuple[Float[Tensor, " n"], Float[Tensor
     """Return ∂σ/∂x as autograd has it along the naive graph, and by the closed form, in the precision of `x`."""
     x = x.detach().requires_grad_()
     (graph,) = torch.autograd.grad(naive(x).sum(), x)
-    (closed,) = torch.autograd.grad(SigmoidFunction.apply(x).sum(), x)  # type: ignore[no-untyped-call]
-    return graph, closed
+    y = torch.sigmoid(x.detach())
+    return graph, y * (1 - y)
 
 
 def limits(dtype: torch.dtype, largest: float) -> dict[str, float]:
-    """Find, to one part in 10⁷, where either gradient stops being a positive number; `largest` is beyond all three.
+    """Bisect, in 10¹² steps, where either gradient stops being a positive number; `largest` is beyond all three.
 
     Returns:
         `graph_nan_below`: exp(−x) overflows there, and the chain rule multiplies its infinity by the 0 of
         1/(1 + exp(−x))². `graph_zero_below`: that square underflows before. `closed_zero_above`: 1 − σ(x)
         is rounded to 0, which the graph is spared.
     """
-    conditions: dict[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]] = {
-        "graph_nan_below": (-largest, lambda graph, closed: graph.isnan()),
-        "graph_zero_below": (-largest, lambda graph, closed: ~(graph > 0)),
-        "closed_zero_above": (largest, lambda graph, closed: closed == 0),
+
+    def first(far: float, condition: Callable[[Tensor, Tensor], Tensor]) -> float:
+        def holds(steps: int) -> bool:
+            return bool(condition(*gradients(torch.tensor([steps * far / 10**12], dtype=dtype))))
+
+        return bisect_left(range(10**12), True, key=holds) * far / 10**12
+
+    return {
+        "graph_nan_below": first(-largest, lambda graph, closed: graph.isnan()),
+        "graph_zero_below": first(-largest, lambda graph, closed: ~(graph > 0)),
+        "closed_zero_above": first(largest, lambda graph, closed: closed == 0),
     }
-    found = {}
-    for name, (far, holds) in conditions.items():
-        near = 0.0  # bisected: the condition holds at `far`
-        while abs(far - near) > 1e-7 * abs(far):
-            middle = (near + far) / 2
-            near, far = (near, middle) if holds(*gradients(torch.tensor([middle], dtype=dtype))) else (middle, far)
-        found[name] = far
-    return found
