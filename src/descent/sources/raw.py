@@ -35,13 +35,10 @@ def read_raw(folder: Path, recorded: Mapping[str, str]) -> tuple[dict[str, UInt8
         return tensors, json.loads(metadata["classes"])
     if wrong := lacking(folder, source):
         raise DataError(f"{folder / min(wrong)}: not the published file; `dvc repro --force download` fetches it")
-    tensors, kind = {}, getattr(torchvision.datasets, PUBLISHED[source].folder)
-    with TemporaryDirectory() as root:
-        for file in FILES.values():
-            unpacked = Path(root, kind.__name__, "raw", file).with_suffix("")  # as torchvision reads it
-            unpacked.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    with TemporaryDirectory() as temporary:
+        for part, file in FILES.items():
+            unpacked = Path(temporary, file)
             unpacked.write_bytes(gzip.decompress((folder / file).read_bytes()))
-        for part in ("train", "test"):
-            images = kind(root, train=part == "train")
-            tensors |= {f"{part}_images": images.data, f"{part}_labels": images.targets.byte()}
+            tensors[part] = torchvision.datasets.mnist.read_sn3_pascalvincent_tensor(str(unpacked))
     return tensors, list(PUBLISHED[source].classes)
