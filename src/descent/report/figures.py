@@ -4,23 +4,22 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle, product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from descent.report.colours import COLOURS, INK, PAPER, PURPLE
+from descent.report.colours import INK, PAPER, PURPLE
+from descent.report.markup import divergence
 from descent.report.style import (
     ACCURACY,
-    DIABETES,
     ENTROPY,
     EPSILON,
     band,
-    data_label,
     finished,
     finished_robustness,
     literal,
-    new_figure,
     new_panel,
     text_width,
     wrapped,
@@ -36,9 +35,9 @@ TICKS = 11
 
 def regression_losses(curves: Curves, metrics: Metrics, rates: Mapping[str, float]) -> Figure:
     """Draw the training loss of each linear regression over its epochs."""
-    axes = new_panel("Linear regression: training loss", DIABETES)
+    axes = new_panel("Linear regression: training loss", "diabetes")
     for name, curve in curves.items():
-        label = f"{name}, learning rate {rates[name]:g}{_divergence(metrics[name])}"
+        label = f"{name}, learning rate {rates[name]:g}{divergence(metrics[name])}"
         axes.plot(curve["epoch"], curve["train_loss"], label=label)
     _optimum(axes, metrics, curves)
     return finished(axes, xlabel="epoch", ylabel="mean squared error", log=(1, 2, 3, 5))
@@ -46,13 +45,14 @@ def regression_losses(curves: Curves, metrics: Metrics, rates: Mapping[str, floa
 
 def regression_hovering(curves: Curves, metrics: Metrics, rates: Mapping[str, float]) -> Figure:
     """Draw mean and range of each linear regression's late losses against its learning rate, with the thresholds."""
-    axes = new_panel("Linear regression: loss in the second half of the epochs", DIABETES)
+    axes = new_panel("Linear regression: loss in the second half of the epochs", "diabetes")
     thresholds = {name: metrics[name]["stability_threshold"] for name in curves}
     one = len(set(thresholds.values())) == 1
-    for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
+    for index, (name, curve) in enumerate(curves.items()):
+        colour = f"C{index}"
         tail = curve["train_loss"].iloc[len(curve) // 2 :]
         spread = [[tail.mean() - tail.min()], [tail.max() - tail.mean()]]
-        label = f"{name}{'' if one else f', 2/λmax = {thresholds[name]:.4f}'}{_divergence(metrics[name])}"
+        label = f"{name}{'' if one else f', 2/λmax = {thresholds[name]:.4f}'}{divergence(metrics[name])}"
         axes.errorbar(rates[name], tail.mean(), spread, fmt="o", ms=9, capsize=6, color=colour, label=label)
         axes.axvline(thresholds[name], color=PURPLE if one else colour, linewidth=2, linestyle="-" if one else ":")
     _optimum(axes, metrics, curves)
@@ -69,9 +69,9 @@ def regression_hovering(curves: Curves, metrics: Metrics, rates: Mapping[str, fl
 
 def training_curves(title: str, measure: str, curves: Curves, metrics: Metrics, source: str) -> Figure:
     """Draw `loss` or `accuracy` of classifiers on training and test set, and the epoch from which each overfits."""
-    axes = new_panel(f"{title}: {measure}", data_label(source))
-    for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
-        test = f"{name}, test{_divergence(metrics[name])}"
+    axes = new_panel(f"{title}: {measure}", source)
+    for index, (name, curve) in enumerate(curves.items()):
+        colour, test = f"C{index}", f"{name}, test{divergence(metrics[name])}"
         axes.plot(curve["epoch"], curve[f"test_{measure}"], color=colour, label=test)
         training = f"{name}, training"
         axes.plot(curve["epoch"], curve[f"train_{measure}"], "--", color=colour, linewidth=1.7, label=training)
@@ -83,9 +83,9 @@ def training_curves(title: str, measure: str, curves: Curves, metrics: Metrics, 
     return finished(axes, xlabel="epoch", ylabel=ACCURACY, percent=True)
 
 
-def robust_accuracies(title: str, curves: Curves, classes: int, source: str) -> Figure:
+def robust_accuracies(attack: str, curves: Curves, classes: int, source: str) -> Figure:
     """Draw robust accuracy against ε, a line and a band of 95 % confidence for each attacked classifier."""
-    axes = new_panel(title, data_label(source))
+    axes = new_panel(f"Accuracy under {attack}", source)
     for marker, (name, curve) in zip(cycle("os^Dv*P"), curves.items(), strict=False):
         columns = (curve[column] for column in ("epsilon", "accuracy", "low", "high"))
         band(axes, *columns, marker=marker, ms=7, label=name)
@@ -97,15 +97,15 @@ def flipping_epsilons(quantiles: Curves, classes: Sequence[str], source: str) ->
     title, names = "Smallest ε that flips an image: median, half, nine tenths", [literal(name) for name in classes]
     row = max(0.5 if len(classes) <= MOST_NUMBERS else 0.36, 0.09 * len(quantiles))
     size = (5.2 + max(1, text_width(names, 13)), 2.2 + row * len(classes))
-    axes = new_figure(title, data_label(source), size).subplots()
-    for index, (colour, (name, table)) in enumerate(zip(cycle(COLOURS), quantiles.items(), strict=False)):
+    axes = new_panel(title, source, size)
+    for index, (name, table) in enumerate(quantiles.items()):
         grid = table.pivot_table(index="series", columns="quantile", values="epsilon").reindex(list(classes))
-        places = [place + 0.8 * ((index + 0.5) / len(quantiles) - 0.5) for place in range(len(classes))]
+        places = np.arange(len(classes)) + 0.8 * ((index + 0.5) / len(quantiles) - 0.5)
         for low, high, width in ((0.05, 0.95, 1.5), (0.25, 0.75, 5)):
             if {low, high} <= set(grid.columns):
-                axes.plot(grid[[low, high]].T, [places] * 2, color=colour, linewidth=width)
+                axes.plot(grid[[low, high]].T, [places] * 2, color=f"C{index}", linewidth=width)
         if 0.5 in grid.columns:
-            axes.plot(grid[0.5], places, "o", color=colour, ms=6, markeredgecolor=PAPER, label=name)
+            axes.plot(grid[0.5], places, "o", color=f"C{index}", ms=6, markeredgecolor=PAPER, label=name)
     axes.set_yticks(range(len(classes)), names)
     axes.set_ylim(-0.6, len(classes) - 0.4)
     axes.invert_yaxis()
@@ -139,24 +139,19 @@ def _matrix(
     steep = label > 1.5 or not room
     side = (cell if room else 0.23) * len(grid)
     width = max(6.2, side + label + (0.7 if room else 1.7))
-    figure = new_figure(title, data_label(source), (width, max(4.8, side + (label if steep else 0.6 * label) + 1.2)))
-    axes = figure.subplots()
+    axes = new_panel(title, source, (width, max(4.8, side + (label if steep else 0.6 * label) + 1.2)))
     shown = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="none")
     for row, column in product(*map(range, shares.shape)) if room else ():
         colour = "#fefefe" if shares[row, column] < 0.6 else "#101014"
         text = number.format(shares[row, column])
         axes.annotate(text, (column, row), ha="center", va="center", color=colour, fontsize=fontsize)
     if not room:
-        figure.colorbar(shown, ax=axes, shrink=0.5, format=PercentFormatter(1))
+        axes.figure.colorbar(shown, ax=axes, shrink=0.5, format=PercentFormatter(1))
     turned = {"rotation": 90} if steep else {"rotation": 35, "ha": "right"}
     axes.set_xticks(range(len(names)), names, fontsize=TICKS, **turned)
     axes.set_yticks(range(len(names)), names, fontsize=TICKS)
     axes.grid(visible=False)
     return finished(axes, xlabel=labels[0], ylabel=labels[1])
-
-
-def _divergence(metrics: Mapping[str, Any]) -> str:
-    return f" (diverged in epoch {metrics['diverged_epoch']})" if metrics.get("diverged") else ""
 
 
 def _optimum(axes: Axes, metrics: Metrics, curves: Curves) -> None:

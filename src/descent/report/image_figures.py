@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from descent.attacks.gradient_sign import moved
-from descent.report.style import data_label, literal, new_figure, text_width, wrapped
+from descent.report.style import literal, new_figure, text_width, wrapped
 
 # The colours of −1, 0 and +1.
 SIGNS = torch.tensor([[33, 102, 172], [255, 255, 255], [178, 24, 43]], dtype=torch.uint8)
@@ -26,7 +26,7 @@ def gallery(name: str, examples: Mapping[str, Tensor], classes: Sequence[str], s
     across = min(max(shown, 1), int(12 / column))
     bands = max(1, ceil(shown / across))
     title = f"{name}: the image of each class whose smallest flipping ε is the median"
-    figure = new_figure(title, data_label(source), (max(6.2, 1 + across * column), 0.9 + 5.1 * bands))
+    figure = new_figure(title, source, (max(6.2, 1 + across * column), 0.9 + 5.1 * bands))
     grid = figure.subplots(3 * bands, across, squeeze=False)
     for index in range(shown):
         row, place = 3 * (index // across), index % across
@@ -45,7 +45,7 @@ def bag_becomes_t_shirt(
     """Draw the tensors named `GROUP.…` of each classifier: a bag, the direction of the perturbation, adversarial."""
     bags = {name: _named(of_run, group) for name, of_run in examples.items() if len(of_run[f"{group}.label"])}
     rows = max(len(bags), 1)
-    figure = new_figure(title, data_label(source), (6.2, 0.9 + 2.4 * rows))
+    figure = new_figure(title, source, (6.2, 0.9 + 2.4 * rows))
     grid = figure.subplots(rows, 3, squeeze=False)
     for row, (name, bag) in zip(grid, bags.items(), strict=False):
         _triptych(row, bag, 0, _captions(bag, 0, classes, 1.8, 12), fontsize=12)
@@ -76,7 +76,6 @@ def _named(examples: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
 def _hide_axes(grid: Iterable[Axes]) -> None:
     for axes in grid:
         axes.set(xticks=[], yticks=[])
-        axes.grid(visible=False)
         axes.spines[:].set_visible(False)
 
 
