@@ -17,7 +17,8 @@ from descent.io.layout import (
 from descent.io.params import load_params
 from descent.io.results import NAMED, load_metrics
 from descent.io.tensors import load_tensors
-from descent.report.all_figures import all_figures, all_sheets
+from descent.report.figures import all_figures
+from descent.report.image_figures import slider_sheets
 from descent.report.style import save_pixels, svg
 from stages.program import stage
 
@@ -47,7 +48,7 @@ def main() -> None:
 
     for name, drawn in figures.items():
         save_text(FIGURES / f"{name}.svg", svg(drawn))
-    for name, pixels in all_sheets(examples).items():
+    for name, pixels in slider_sheets(examples).items():
         save_pixels(SHEETS / f"{name}.png", pixels)
 
 

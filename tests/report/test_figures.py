@@ -23,9 +23,8 @@ from matplotlib.text import Annotation
 from descent.io.results import NAMED, load_metrics
 from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
-from descent.report.all_figures import all_figures, all_sheets
 from descent.report.colours import COLOURS, INK, PAPER
-from descent.report.figures import confusion_matrix, regression_hovering, transfer_matrix
+from descent.report.figures import all_figures, confusion_matrix, regression_hovering, transfer_matrix
 from descent.report.image_figures import slider_sheets
 from descent.report.style import literal, save_pixels, svg
 from descent.sources.published import FASHION_CLASSES
@@ -180,7 +179,8 @@ def test_flips_are_drawn_for_the_quantiles_that_have_them(params: Params) -> Non
 def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_epsilon(params: Params, tmp_path: Path) -> None:
     clean, direction = torch.rand(3, 1, 28, 28), torch.randint(-1, 2, (3, 1, 28, 28)).float()
     epsilon = torch.tensor([0.0, 0.1, 0.3])
-    pixels, signs = slider_sheets({"slider.clean": clean, "slider.direction": direction, "slider.epsilon": epsilon})
+    examples = {"slider.clean": clean, "slider.direction": direction, "slider.epsilon": epsilon}
+    pixels, signs = slider_sheets({"run": examples}).values()
     assert (pixels.shape, signs.shape) == ((3 * 28, 3 * 28), (3 * 28, 28, 3))
     expected = (clean[1, 0] + 0.3 * direction[1, 0]).clamp(0, 1)
     torch.testing.assert_close(pixels[28:56, 56:84] / 255, expected, rtol=0, atol=0.5 / 255 + 1e-6)
@@ -189,7 +189,7 @@ def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_epsilon(params: 
     save_pixels(tmp_path / "sheet.png", pixels)
     read = torch.from_numpy(mpimg.imread(tmp_path / "sheet.png"))
     torch.testing.assert_close(read * 255, pixels.float(), rtol=0, atol=0.01)
-    sheets = all_sheets(inputs(params.train, ["mlp"])["examples"])
+    sheets = slider_sheets(inputs(params.train, ["mlp"])["examples"])
     assert {name: sheet.shape for name, sheet in sheets.items()} == {"mlp": (56, 28), "mlp-direction": (56, 28, 3)}
 
 

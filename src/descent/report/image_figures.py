@@ -56,17 +56,18 @@ def bag_becomes_t_shirt(
     return figure
 
 
-def slider_sheets(
-    examples: Mapping[str, Tensor],
-) -> tuple[UInt8[Tensor, "height width"], UInt8[Tensor, "height size 3"]]:
-    """Lay out the tensors named `slider.…` for the slider of the page, images from top to bottom.
+def slider_sheets(examples: Mapping[str, Mapping[str, Tensor]]) -> dict[str, UInt8[Tensor, "height width *colours"]]:
+    """Lay out the tensors named `slider.…` of each run for the slider of the page, images from top to bottom.
 
-    First the adversarial images, ε growing from left to right; then the directions, +1 red and −1 blue.
+    `RUN` are the adversarial images, ε growing from left to right; `RUN-direction` the directions, +1 red and −1 blue.
     """
-    named = _named(examples, "slider")
-    clean, direction = (named[name].squeeze(1) for name in ("clean", "direction"))
-    frames = torch.cat([moved(clean, direction, epsilon) for epsilon in named["epsilon"].tolist()], dim=2)
-    return (255 * frames.flatten(0, 1)).round().to(torch.uint8), SIGNS[direction.flatten(0, 1).long() + 1]
+    sheets = {}
+    for name, of_run in examples.items():
+        clean, direction, epsilons = (of_run[f"slider.{key}"] for key in ("clean", "direction", "epsilon"))
+        frames = [moved(clean, direction, epsilon).flatten(0, 2) for epsilon in epsilons.tolist()]
+        sheets[name] = (255 * torch.cat(frames, dim=1)).round().to(torch.uint8)
+        sheets[f"{name}-direction"] = SIGNS[direction.flatten(0, 2).long() + 1]
+    return sheets
 
 
 def _named(examples: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:

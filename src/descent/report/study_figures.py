@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 
 from descent.report.colours import INK, PURPLE
 from descent.report.study_results import LABELS, StudyResults, format_value
-from descent.report.style import ACCURACY, ENTROPY, band, finished, finished_robustness, new_panel, wrapped
+from descent.report.style import ACCURACY, ENTROPY, EPSILON, band, finished, new_panel, wrapped
 
 MOST_BANDS = 4
 # An accuracy lower than the first by more than this, or a loss higher by three times as much, is cut off, because it
@@ -62,8 +62,7 @@ def against_parameter(study: StudyResults, measures: Sequence[str]) -> Figure:
                 spread, beside = (mean - low, high - mean), places + 0.2 * (number - 0.5)
                 axes.errorbar(beside, mean, spread, fmt=marker, ms=8, capsize=5, color=f"C{number}", label=words)
             else:
-                line: dict[str, Any] = {"linestyle": style, "marker": marker, "ms": 6, "label": words}
-                band(axes, places, mean, low, high, color=f"C{index}", **line)
+                band(axes, places, mean, low, high, color=f"C{index}", ls=style, marker=marker, ms=6, label=words)
     _values(axes, study.summary, last)
     first = study.summary[f"{measures[0]}_mean"].iloc[0]
     bottom, top = axes.get_ylim()
@@ -81,7 +80,8 @@ def fgsm_accuracies(study: StudyResults) -> Figure:
         row = part[part[last] == value].head(1)
         ends = zip(*(pd.concat(_interval(row, f"accuracy_at_{name}")) for name in study.epsilons), strict=True)
         band(axes, epsilons, *ends, alpha=0.25, marker=marker, ms=6, label=_setting(last, value))
-    return finished_robustness(axes, study.metrics["classes"])
+    chance = 1 / study.metrics["classes"]
+    return finished(axes, chance=chance, percent=True, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
 
 
 def overfitting_epochs(study: StudyResults) -> Figure:

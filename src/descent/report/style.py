@@ -49,11 +49,17 @@ def new_panel(words: str, source: str | None, size: tuple[float, float] = (6.2, 
     return new_figure(words, source, size).subplots()
 
 
-def finished(axes: Axes, *, log: Sequence[float] = (), percent: bool = False, **settings: Any) -> Figure:  # noqa: ANN401
+def finished(
+    axes: Axes, *, log: Sequence[float] = (), percent: bool = False, chance: float = 0, **settings: Any
+) -> Figure:  # noqa: ANN401
     """Return the figure of the axes with these `settings` (`Axes.set`), and a legend below if a line has a label.
 
-    `log` lists the multiples of the powers of ten that are labelled on a logarithmic y axis.
+    `log` lists the multiples of the powers of ten that are labelled on a logarithmic y axis. `chance` is the accuracy
+    to mark as chance level.
     """
+    if chance:
+        axes.axhline(chance, color=INK, linestyle=":", linewidth=1.5)
+        axes.annotate("guessing", (1, chance), (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
     if log:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=log))
@@ -100,13 +106,6 @@ def wrapped(text: str, inches: float, fontsize: float) -> str:
             lines = fill(line, characters)
         wrapped_lines.append(lines)
     return "\n".join(wrapped_lines)
-
-
-def finished_robustness(axes: Axes, classes: int) -> Figure:
-    """Return the figure of the axes with accuracies against ε, and mark chance level."""
-    axes.axhline(1 / classes, color=INK, linestyle=":", linewidth=1.5)
-    axes.annotate("guessing", (1, 1 / classes), (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
-    return finished(axes, percent=True, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
 
 
 def svg(figure: Figure) -> str:

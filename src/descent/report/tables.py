@@ -26,7 +26,8 @@ def result_tables(trained: MetricsByRun, attacked: MetricsByRun) -> dict[str, Ta
     for kind, table in TABLES["runs"].items():
         has, *cells = map(jinja.compile_expression, (table["has"], *table["columns"].values()))
         runs = attacked if kind == "attacks" else trained
-        rows = [(f"{name}{divergence(m)}", *(str(cell(m=m)) for cell in cells)) for name, m in runs.items() if has(m=m)]
+        known = {f"{name}{divergence(m)}": m for name, m in runs.items() if has(m=m)}
+        rows = [(name, *(str(cell(m=m)) for cell in cells)) for name, m in known.items()]
         tables[kind] = Table((table["heading"], *table["columns"]), rows)
     return tables
 
