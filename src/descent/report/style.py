@@ -50,8 +50,13 @@ def new_panel(words: str, source: str | None, size: tuple[float, float] = (6.2, 
 
 
 def finished(
-    axes: Axes, *, log: Sequence[float] = (), percent: bool = False, chance: float = 0, **settings: Any
-) -> Figure:  # noqa: ANN401
+    axes: Axes,
+    *,
+    log: Sequence[float] = (),
+    percent: bool = False,
+    chance: float = 0,
+    **settings: Any,  # noqa: ANN401
+) -> Figure:
     """Return the figure of the axes with these `settings` (`Axes.set`), and a legend below if a line has a label.
 
     `log` lists the multiples of the powers of ten that are labelled on a logarithmic y axis. `chance` is the accuracy
