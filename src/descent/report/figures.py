@@ -130,7 +130,7 @@ def training_curves(title: str, measure: str, curves: Tables, metrics: Metrics, 
             axes.axvline(onset, color=colour, linestyle=":", linewidth=1.8, label=words)
     if measure == "loss":
         return finished(axes, xlabel="epoch", ylabel=ENTROPY, ylim=(0, None))
-    return finished(axes, xlabel="epoch", ylabel=ACCURACY, percent=True)
+    return finished(axes, xlabel="epoch", ylabel=ACCURACY)
 
 
 def robust_accuracies(attack: str, curves: Tables, classes: int, source: str) -> Figure:
@@ -139,7 +139,7 @@ def robust_accuracies(attack: str, curves: Tables, classes: int, source: str) ->
     for marker, (name, curve) in zip(cycle("os^Dv*P"), curves.items(), strict=False):
         columns = (curve[column] for column in ("epsilon", "accuracy", "low", "high"))
         band(axes, *columns, marker=marker, ms=7, label=name)
-    return finished(axes, chance=1 / classes, percent=True, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
+    return finished(axes, chance=1 / classes, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
 
 
 def flipping_epsilons(quantiles: Tables, classes: Sequence[str], source: str) -> Figure:

@@ -67,7 +67,7 @@ def against_parameter(study: StudyResults, measures: Sequence[str]) -> Figure:
     first = study.summary[f"{measures[0]}_mean"].iloc[0]
     bottom, top = axes.get_ylim()
     if accuracy:
-        return finished(axes, ylabel=ACCURACY, ylim=(max(bottom, first - FARTHEST), None), percent=True)
+        return finished(axes, ylabel=ACCURACY, ylim=(max(bottom, first - FARTHEST), None))
     return finished(axes, ylabel=ENTROPY, ylim=(None, min(top, first + FARTHEST * 3)))
 
 
@@ -81,7 +81,7 @@ def fgsm_accuracies(study: StudyResults) -> Figure:
         ends = zip(*(pd.concat(_interval(row, f"accuracy_at_{name}")) for name in study.epsilons), strict=True)
         band(axes, epsilons, *ends, alpha=0.25, marker=marker, ms=6, label=_setting(last, value))
     chance = 1 / study.metrics["classes"]
-    return finished(axes, chance=chance, percent=True, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
+    return finished(axes, chance=chance, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
 
 
 def overfitting_epochs(study: StudyResults) -> Figure:

@@ -49,18 +49,11 @@ def new_panel(words: str, source: str | None, size: tuple[float, float] = (6.2, 
     return new_figure(words, source, size).subplots()
 
 
-def finished(
-    axes: Axes,
-    *,
-    log: Sequence[float] = (),
-    percent: bool = False,
-    chance: float = 0,
-    **settings: Any,  # noqa: ANN401
-) -> Figure:
+def finished(axes: Axes, *, log: Sequence[float] = (), chance: float = 0, **settings: Any) -> Figure:  # noqa: ANN401
     """Return the figure of the axes with these `settings` (`Axes.set`), and a legend below if a line has a label.
 
     `log` lists the multiples of the powers of ten that are labelled on a logarithmic y axis. `chance` is the accuracy
-    to mark as chance level.
+    to mark as chance level. Accuracies on the y axis are in per cent.
     """
     if chance:
         axes.axhline(chance, color=INK, linestyle=":", linewidth=1.5)
@@ -70,7 +63,7 @@ def finished(
         axes.yaxis.set_major_locator(LogLocator(subs=log))
         axes.yaxis.set_major_formatter(ScalarFormatter())
         axes.yaxis.set_minor_locator(NullLocator())
-    if percent:
+    if settings.get("ylabel") == ACCURACY:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set(**settings)
     figure, (handles, names) = cast(Figure, axes.figure), axes.get_legend_handles_labels()
