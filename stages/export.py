@@ -1,6 +1,6 @@
 """models/RUN.safetensors, metrics, data → export/RUN.onnx, export/RUN.json, export/RUN.md."""
 
-from descent.export.card import Measured, model_card
+from descent.export.card import model_card
 from descent.export.onnx import compare, export, mean_border
 from descent.io.datasets import load_dataset
 from descent.io.files import save_text
@@ -25,7 +25,7 @@ def main(name: str) -> None:
     export(model, files.onnx, size, classes, mean_border(train.x), f"{name} of descent, trained on {data['source']}")
     found = compare(model, files.onnx, test.x, evaluation.batch_size)
     save_metrics(files.onnx_metrics, found)
-    measured = Measured(data, trained, attacked, found)
+    measured = {"data": data, "trained": trained, "attacked": attacked, "exported": found}
     save_text(files.card, model_card(name, run, evaluation, params.attack.bench, measured))
 
 

@@ -17,7 +17,8 @@ from descent.io.layout import (
 from descent.io.params import load_params
 from descent.io.results import NAMED, load_metrics
 from descent.io.tensors import load_tensors
-from descent.report.all_figures import FigureInputs, all_figures, all_sheets
+from descent.report.figures import all_figures
+from descent.report.image_figures import slider_sheets
 from descent.report.style import save_pixels, svg
 from stages.program import stage
 
@@ -28,7 +29,8 @@ def main() -> None:
     files = {name: RunFiles(name) for name in params.train}
     attacked = {name: files[name] for name in params.attack.runs}
     theory = [THEORY_TABLES / "padding.csv", THEORY_TABLES / "sigmoid-graph.csv", *THEORY_CURVES.glob("*.csv")]
-    results = FigureInputs(
+    examples = {name: load_tensors(each.example_images)[0] for name, each in attacked.items()}
+    figures = all_figures(
         runs=params.train,
         epsilon=params.attack.bench.epsilon,
         data=load_metrics(DATA_METRICS),
@@ -40,13 +42,13 @@ def main() -> None:
         pgd={name: pd.read_csv(each.pgd_curve, **NAMED) for name, each in attacked.items()},
         flips={name: pd.read_csv(each.flip_quantiles, **NAMED) for name, each in attacked.items()},
         confusion={name: pd.read_csv(each.confusion, **NAMED) for name, each in attacked.items()},
-        examples={name: load_tensors(each.example_images)[0] for name, each in attacked.items()},
+        examples=examples,
         transfer=pd.read_csv(TRANSFER_CURVE, **NAMED),
     )
 
-    for name, drawn in all_figures(results).items():
+    for name, drawn in figures.items():
         save_text(FIGURES / f"{name}.svg", svg(drawn))
-    for name, pixels in all_sheets(results).items():
+    for name, pixels in slider_sheets(examples).items():
         save_pixels(SHEETS / f"{name}.png", pixels)
 
 

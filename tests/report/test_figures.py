@@ -23,9 +23,8 @@ from matplotlib.text import Annotation
 from descent.io.results import NAMED, load_metrics
 from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
-from descent.report.all_figures import FigureInputs, all_figures, all_sheets
 from descent.report.colours import COLOURS, INK, PAPER
-from descent.report.figures import confusion_matrix, regression_hovering, transfer_matrix
+from descent.report.figures import all_figures, confusion_matrix, regression_hovering, transfer_matrix
 from descent.report.image_figures import slider_sheets
 from descent.report.style import literal, save_pixels, svg
 from descent.sources.published import FASHION_CLASSES
@@ -72,24 +71,24 @@ def confusion(classes: Sequence[str]) -> pd.DataFrame:
 def inputs(
     runs: dict[str, Run], attacked: Sequence[str], *, source: str = "folder", shown: int = 3, bags: int = 1,
     classes: Sequence[str] = FASHION_CLASSES, metrics: dict[str, Any] = CALM,
-) -> FigureInputs:  # fmt: skip
+) -> dict[str, Any]:  # fmt: skip
     """Return results of these runs, made up."""
     quantiles = [(name, share, share / 5) for name in classes for share in (0.25, 0.5, 0.75)]
-    return FigureInputs(
-        runs=runs,
-        epsilon=0.1,
-        data={"source": source, "class_names": list(classes)},
-        theory=load_metrics(ROOT / "metrics" / "theory.json"),
-        trained={name: LINEAR if run.model.kind == "linear" else metrics for name, run in runs.items()},
-        theory_tables=THEORY,
-        curves={name: CLASSIFIER if run.data == "images" else REGRESSION for name, run in runs.items()},
-        fgsm=dict.fromkeys(attacked, ATTACK),
-        pgd=dict.fromkeys(attacked, ATTACK),
-        flips=dict.fromkeys(attacked, pd.DataFrame(quantiles, columns=["series", "quantile", "epsilon"])),
-        confusion=dict.fromkeys(attacked, confusion(classes)),
-        examples={name: pictures(shown, bags, len(classes)) for name in attacked},
-        transfer=pairs(attacked, ["source", "target", "accuracy"], [0.5] * len(attacked) ** 2),
-    )
+    return {
+        "runs": runs,
+        "epsilon": 0.1,
+        "data": {"source": source, "class_names": list(classes)},
+        "theory": load_metrics(ROOT / "metrics" / "theory.json"),
+        "trained": {name: LINEAR if run.model.kind == "linear" else metrics for name, run in runs.items()},
+        "theory_tables": THEORY,
+        "curves": {name: CLASSIFIER if run.data == "images" else REGRESSION for name, run in runs.items()},
+        "fgsm": dict.fromkeys(attacked, ATTACK),
+        "pgd": dict.fromkeys(attacked, ATTACK),
+        "flips": dict.fromkeys(attacked, pd.DataFrame(quantiles, columns=["series", "quantile", "epsilon"])),
+        "confusion": dict.fromkeys(attacked, confusion(classes)),
+        "examples": {name: pictures(shown, bags, len(classes)) for name in attacked},
+        "transfer": pairs(attacked, ["source", "target", "accuracy"], [0.5] * len(attacked) ** 2),
+    }
 
 
 def cells(axes: Axes) -> dict[tuple[float, float], str]:
@@ -98,7 +97,7 @@ def cells(axes: Axes) -> dict[tuple[float, float], str]:
 
 
 def test_the_figures_are_named_in_the_order_of_the_write_up(params: Params) -> None:
-    figures = all_figures(inputs(params.train, ["mlp", "convnet"], source="fashion-mnist"))
+    figures = all_figures(**inputs(params.train, ["mlp", "convnet"], source="fashion-mnist"))
     assert list(figures) == [
         *THEORY_FIGURES,
         *(*ROBUSTNESS, "bag", "write-up", "regression-loss", "regression-hovering"),
@@ -120,13 +119,13 @@ def test_the_figures_are_named_in_the_order_of_the_write_up(params: Params) -> N
 
 def test_figures_without_data_are_left_out_or_say_so(params: Params) -> None:
     runs = {"mlp": params.train["mlp"]}
-    figures = all_figures(inputs(runs, ["mlp"], source="drawn", shown=0, classes=tuple("0123456789")))
+    figures = all_figures(**inputs(runs, ["mlp"], source="drawn", shown=0, classes=tuple("0123456789")))
     of_mlp = ["mlp-loss", "mlp-accuracy", "confusion-mlp", "adversarial-mlp"]
     assert list(figures) == [*THEORY_FIGURES, *ROBUSTNESS, *of_mlp]
     assert "no image is flipped" in words(figures["adversarial-mlp"])
     for name in list(figures)[6:]:
         assert "DRAWN STAND-IN, NOT FASHION-MNIST" in words(figures[name]), name
-    assert "no bag does so" in words(all_figures(inputs(runs, ["mlp"], bags=0))["bag"])
+    assert "no bag does so" in words(all_figures(**inputs(runs, ["mlp"], bags=0))["bag"])
 
 
 @pytest.mark.parametrize("others", [{}, {"a": LINEAR}])
@@ -134,7 +133,7 @@ def test_each_kind_of_model_has_its_figures(params: Params, others: dict[str, ob
     linear = params.train["regression-lr-1e-2"]
     bent = linear.model_copy(update={"model": MLP(kind="mlp", hidden=[8])})
     mine = params.train["mlp"].model_copy(update={"model": SimpleNamespace(kind="transformer")})
-    figures = all_figures(inputs({"bent": bent, "mine": mine} | dict.fromkeys(others, linear), ["bent"]))
+    figures = all_figures(**inputs({"bent": bent, "mine": mine} | dict.fromkeys(others, linear), ["bent"]))
     assert {"transformer-loss", "transformer-accuracy"} <= figures.keys()
     drawn = {name: figure for name, figure in figures.items() if name.startswith("regression")}
     assert list(drawn) == (["regression-loss", "regression-hovering"] if others else [])
@@ -143,11 +142,11 @@ def test_each_kind_of_model_has_its_figures(params: Params, others: dict[str, ob
 
 def test_overfitting_is_marked_where_it_sets_in_and_nowhere_else(params: Params) -> None:
     runs = {"mlp": params.train["mlp"]}
-    figures = all_figures(inputs(runs, ["mlp"], metrics={"overfitting_epoch": 2}))
+    figures = all_figures(**inputs(runs, ["mlp"], metrics={"overfitting_epoch": 2}))
     for figure in (figures["mlp-loss"], figures["mlp-accuracy"]):
         assert [points(line)[0][0] for line in figure.axes[0].lines[2:]] == [2]
         assert "mlp overfits from epoch 2" in words(figure)
-    assert len(all_figures(inputs(runs, ["mlp"]))["mlp-loss"].axes[0].lines) == 2
+    assert len(all_figures(**inputs(runs, ["mlp"]))["mlp-loss"].axes[0].lines) == 2
 
 
 @pytest.mark.parametrize(("limits", "shown"), [((0.0153, 0.0153), "2/λmax =\n 0.0153"), ((0.0153, 0.0077), "diverges")])
@@ -172,15 +171,16 @@ def test_matrices_have_the_source_in_rows_and_shares_of_the_row() -> None:
 
 def test_flips_are_drawn_for_the_quantiles_that_have_them(params: Params) -> None:
     results = inputs({"mlp": params.train["mlp"]}, ["mlp"])
-    few = results.flips["mlp"].query("series == 'Bag' and quantile < 0.7")
-    (medians,) = all_figures(results._replace(flips={"mlp": few}))["flips"].axes[0].lines
+    few = results["flips"]["mlp"].query("series == 'Bag' and quantile < 0.7")
+    (medians,) = all_figures(**results | {"flips": {"mlp": few}})["flips"].axes[0].lines
     assert [x for x in points(medians)[0] if x == x] == [0.1]
 
 
 def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_epsilon(params: Params, tmp_path: Path) -> None:
     clean, direction = torch.rand(3, 1, 28, 28), torch.randint(-1, 2, (3, 1, 28, 28)).float()
     epsilon = torch.tensor([0.0, 0.1, 0.3])
-    pixels, signs = slider_sheets({"slider.clean": clean, "slider.direction": direction, "slider.epsilon": epsilon})
+    examples = {"slider.clean": clean, "slider.direction": direction, "slider.epsilon": epsilon}
+    pixels, signs = slider_sheets({"run": examples}).values()
     assert (pixels.shape, signs.shape) == ((3 * 28, 3 * 28), (3 * 28, 28, 3))
     expected = (clean[1, 0] + 0.3 * direction[1, 0]).clamp(0, 1)
     torch.testing.assert_close(pixels[28:56, 56:84] / 255, expected, rtol=0, atol=0.5 / 255 + 1e-6)
@@ -189,7 +189,7 @@ def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_epsilon(params: 
     save_pixels(tmp_path / "sheet.png", pixels)
     read = torch.from_numpy(mpimg.imread(tmp_path / "sheet.png"))
     torch.testing.assert_close(read * 255, pixels.float(), rtol=0, atol=0.01)
-    sheets = all_sheets(inputs(params.train, ["mlp"]))
+    sheets = slider_sheets(inputs(params.train, ["mlp"])["examples"])
     assert {name: sheet.shape for name, sheet in sheets.items()} == {"mlp": (56, 28), "mlp-direction": (56, 28, 3)}
 
 
@@ -202,7 +202,7 @@ OF_CLASSES = ("flips", "confusion-mlp", "adversarial-mlp", "bag")
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing")
 def test_a_name_of_a_class_is_drawn_as_it_is(params: Params) -> None:
-    figures = all_figures(inputs({"mlp": params.train["mlp"]}, ["mlp"], shown=len(NAMES), classes=NAMES))
+    figures = all_figures(**inputs({"mlp": params.train["mlp"]}, ["mlp"], shown=len(NAMES), classes=NAMES))
     for kind in OF_CLASSES:
         for name in NAMES[:1] if kind == "bag" else NAMES:
             assert name.replace("$", r"\$") in words(figures[kind]), (kind, name)
@@ -213,7 +213,7 @@ def test_a_name_of_a_class_is_drawn_as_it_is(params: Params) -> None:
 @pytest.mark.parametrize("count", [4, pytest.param(50, marks=pytest.mark.slow)])
 def test_the_widest_names_of_classes_overlap_nothing_and_stay_in_the_picture(params: Params, count: int) -> None:
     classes = [*(f"{'W' * 18}{number:02d}" for number in range(count - 2)), "Bag", "T-shirt/top"]
-    figures = all_figures(inputs({"mlp": params.train["mlp"]}, ["mlp"], shown=count, classes=classes))
+    figures = all_figures(**inputs({"mlp": params.train["mlp"]}, ["mlp"], shown=count, classes=classes))
     for figure in map(figures.__getitem__, OF_CLASSES):
         figure.draw_without_rendering()
         for axes in figure.axes:
@@ -228,7 +228,7 @@ def test_the_longest_names_of_runs_stay_in_the_picture(params: Params, count: in
     names = [f"{'wwwwwwwww-' * 6}-{number:02d}" for number in range(count)]
     metrics = {"overfitting_epoch": 2, "diverged": True, "diverged_epoch": 9}
     results = inputs(dict.fromkeys(names, params.train["mlp"]), names, shown=0, bags=0, metrics=metrics)
-    figures = all_figures(results._replace(examples={}))
+    figures = all_figures(**results | {"examples": {}})
     assert len(figures["mlp-loss"].axes[0].lines) == 3 * count  # no run is left out
     assert [line.get_label() for line in figures["robustness"].axes[0].lines[:count]] == names
     for figure in map(figures.__getitem__, ("mlp-loss", "robustness", "transfer")):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from descent.attacks.gradient_sign import moved
-from descent.report.style import data_label, literal, new_figure, text_width, wrapped
+from descent.report.style import literal, new_figure, text_width, wrapped
 
 # The colours of −1, 0 and +1.
 SIGNS = torch.tensor([[33, 102, 172], [255, 255, 255], [178, 24, 43]], dtype=torch.uint8)
@@ -26,7 +26,7 @@ def gallery(name: str, examples: Mapping[str, Tensor], classes: Sequence[str], s
     across = min(max(shown, 1), int(12 / column))
     bands = max(1, ceil(shown / across))
     title = f"{name}: the image of each class whose smallest flipping ε is the median"
-    figure = new_figure(title, data_label(source), (max(6.2, 1 + across * column), 0.9 + 5.1 * bands))
+    figure = new_figure(title, source, (max(6.2, 1 + across * column), 0.9 + 5.1 * bands))
     grid = figure.subplots(3 * bands, across, squeeze=False)
     for index in range(shown):
         row, place = 3 * (index // across), index % across
@@ -45,7 +45,7 @@ def bag_becomes_t_shirt(
     """Draw the tensors named `GROUP.…` of each classifier: a bag, the direction of the perturbation, adversarial."""
     bags = {name: _named(of_run, group) for name, of_run in examples.items() if len(of_run[f"{group}.label"])}
     rows = max(len(bags), 1)
-    figure = new_figure(title, data_label(source), (6.2, 0.9 + 2.4 * rows))
+    figure = new_figure(title, source, (6.2, 0.9 + 2.4 * rows))
     grid = figure.subplots(rows, 3, squeeze=False)
     for row, (name, bag) in zip(grid, bags.items(), strict=False):
         _triptych(row, bag, 0, _captions(bag, 0, classes, 1.8, 12), fontsize=12)
@@ -56,17 +56,18 @@ def bag_becomes_t_shirt(
     return figure
 
 
-def slider_sheets(
-    examples: Mapping[str, Tensor],
-) -> tuple[UInt8[Tensor, "height width"], UInt8[Tensor, "height size 3"]]:
-    """Lay out the tensors named `slider.…` for the slider of the page, images from top to bottom.
+def slider_sheets(examples: Mapping[str, Mapping[str, Tensor]]) -> dict[str, UInt8[Tensor, "height width *colours"]]:
+    """Lay out the tensors named `slider.…` of each run for the slider of the page, images from top to bottom.
 
-    First the adversarial images, ε growing from left to right; then the directions, +1 red and −1 blue.
+    `RUN` are the adversarial images, ε growing from left to right; `RUN-direction` the directions, +1 red and −1 blue.
     """
-    named = _named(examples, "slider")
-    clean, direction = (named[name].squeeze(1) for name in ("clean", "direction"))
-    frames = torch.cat([moved(clean, direction, epsilon) for epsilon in named["epsilon"].tolist()], dim=2)
-    return (255 * frames.flatten(0, 1)).round().to(torch.uint8), SIGNS[direction.flatten(0, 1).long() + 1]
+    sheets = {}
+    for name, of_run in examples.items():
+        clean, direction, epsilons = (of_run[f"slider.{key}"] for key in ("clean", "direction", "epsilon"))
+        frames = [moved(clean, direction, epsilon).flatten(0, 2) for epsilon in epsilons.tolist()]
+        sheets[name] = (255 * torch.cat(frames, dim=1)).round().to(torch.uint8)
+        sheets[f"{name}-direction"] = SIGNS[direction.flatten(0, 2).long() + 1]
+    return sheets
 
 
 def _named(examples: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
@@ -76,7 +77,6 @@ def _named(examples: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
 def _hide_axes(grid: Iterable[Axes]) -> None:
     for axes in grid:
         axes.set(xticks=[], yticks=[])
-        axes.grid(visible=False)
         axes.spines[:].set_visible(False)
 
 

@@ -1,8 +1,9 @@
 """The templates of the pages, and the filters that they use: formulas, figures, images and numbers."""
 
 import re
-from base64 import b64encode
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from latex2mathml.converter import convert
@@ -24,7 +25,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"math": math, "inlined": inlined, "data_uri": data_uri, "power": power, "times": times}
+    made.filters |= {"math": math, "inlined": inlined, "power": power, "times": times, "number": number}
     return made
 
 
@@ -48,11 +49,6 @@ def inlined(svg: str, name: str, alt: str) -> Markup:
     return head.format(alt, float(box[2]) / 12, Markup(box[1])) + Markup(body)  # noqa: S704 - drawn by the pipeline
 
 
-def data_uri(png: bytes) -> str:
-    """Return a PNG file as a data URI."""
-    return f"data:image/png;base64,{b64encode(png).decode()}"
-
-
 def power(value: float) -> str:
     """Format a small number as a power of ten."""
     digits, _, exponent = f"{value:.1e}".partition("e")
@@ -62,3 +58,13 @@ def power(value: float) -> str:
 def times(rate: float | None) -> str:
     """Format a multiple of a threshold; None where no rate was found."""
     return "none" if rate is None else f"{rate:.3g} times"
+
+
+def number(value: float | None, form: str) -> str:
+    """Format a metric; None where there is none."""
+    return "–" if value is None else format(value, form)
+
+
+def divergence(metrics: Mapping[str, Any]) -> str:
+    """Return the words behind the name of a run that diverged."""
+    return f" (diverged in epoch {metrics['diverged_epoch']})" if metrics.get("diverged") else ""

@@ -1,5 +1,6 @@
 """The report as one self-contained HTML page, built from the results of a run."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ def report_page(results: ReportInputs) -> str:
     source, classes = results.data["source"], results.data["class_names"]
     page = templates().get_template("report.html")
     return page.render(
-        results._asdict(),
+        results._asdict() | {"sheets": {name: b64encode(png).decode() for name, png in results.sheets.items()}},
         claims=claims(source, results.theory, results.trained, results.attacked),
         warning=warning(source),
         images=title(source),

@@ -10,19 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from descent.report.colours import COLOURS, INK, PURPLE
+from descent.report.colours import INK, PURPLE
 from descent.report.study_results import LABELS, StudyResults, format_value
-from descent.report.style import (
-    ACCURACY,
-    DIABETES,
-    ENTROPY,
-    band,
-    data_label,
-    finished,
-    finished_robustness,
-    new_panel,
-    wrapped,
-)
+from descent.report.style import ACCURACY, ENTROPY, EPSILON, band, finished, new_panel, wrapped
 
 MOST_BANDS = 4
 # An accuracy lower than the first by more than this, or a loss higher by three times as much, is cut off, because it
@@ -63,22 +53,21 @@ def against_parameter(study: StudyResults, measures: Sequence[str]) -> Figure:
     """Draw measures, all losses or all accuracies, against the last parameter, with 95 % intervals of the mean."""
     last, accuracy = study.parameters[-1], measures[0].endswith("accuracy")
     axes = _panel(study, f"Test {'accuracy' if accuracy else 'loss'}, mean and its 95 % interval")
-    for colour, (label, part) in zip(cycle(COLOURS), study.series(study.summary), strict=False):
+    for index, (label, part) in enumerate(study.series(study.summary)):
         for number, (style, marker, measure) in enumerate(zip(("-", ":"), ("o", "s"), measures, strict=False)):
             mean, low, high = _interval(part, measure)
             places = np.arange(len(part))
             words = ", ".join(filter(None, [measure.partition("_")[0], label]))
             if last == "run":  # runs have no order, so no line connects them
                 spread, beside = (mean - low, high - mean), places + 0.2 * (number - 0.5)
-                axes.errorbar(beside, mean, spread, fmt=marker, ms=8, capsize=5, color=COLOURS[number], label=words)
+                axes.errorbar(beside, mean, spread, fmt=marker, ms=8, capsize=5, color=f"C{number}", label=words)
             else:
-                line: dict[str, Any] = {"linestyle": style, "marker": marker, "ms": 6, "color": colour, "label": words}
-                band(axes, places, mean, low, high, **line)
+                band(axes, places, mean, low, high, color=f"C{index}", ls=style, marker=marker, ms=6, label=words)
     _values(axes, study.summary, last)
     first = study.summary[f"{measures[0]}_mean"].iloc[0]
     bottom, top = axes.get_ylim()
     if accuracy:
-        return finished(axes, ylabel=ACCURACY, ylim=(max(bottom, first - FARTHEST), None), percent=True)
+        return finished(axes, ylabel=ACCURACY, ylim=(max(bottom, first - FARTHEST), None))
     return finished(axes, ylabel=ENTROPY, ylim=(None, min(top, first + FARTHEST * 3)))
 
 
@@ -91,7 +80,8 @@ def fgsm_accuracies(study: StudyResults) -> Figure:
         row = part[part[last] == value].head(1)
         ends = zip(*(pd.concat(_interval(row, f"accuracy_at_{name}")) for name in study.epsilons), strict=True)
         band(axes, epsilons, *ends, alpha=0.25, marker=marker, ms=6, label=_setting(last, value))
-    return finished_robustness(axes, study.metrics["classes"])
+    chance = 1 / study.metrics["classes"]
+    return finished(axes, chance=chance, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
 
 
 def overfitting_epochs(study: StudyResults) -> Figure:
@@ -101,15 +91,15 @@ def overfitting_epochs(study: StudyResults) -> Figure:
     latest = trials["overfitting_epoch"].max()
     top = 1.2 * (trials["epochs"].max() if pd.isna(latest) else latest)
     groups = list(study.series(trials))
-    for index, (colour, (label, part)) in enumerate(zip(cycle(COLOURS), groups, strict=False)):
+    for index, (label, part) in enumerate(groups):
         shift = 0.5 * ((index + 0.5) / len(groups) - 0.5)
         for place, (_, trials_of_value) in enumerate(part.groupby(last, sort=False)):
             found = trials_of_value["overfitting_epoch"].dropna()
             words = None if place else label or "a trial"
-            axes.plot([place + shift] * len(found), found, "o", ms=7, alpha=0.7, color=colour, label=words)
+            axes.plot([place + shift] * len(found), found, "o", ms=7, alpha=0.7, color=f"C{index}", label=words)
             if without := len(trials_of_value) - len(found):
                 height = (1.08 + 0.09 * index) * top
-                axes.annotate(str(without), (place, height), ha="center", fontsize=11, color=colour)
+                axes.annotate(str(without), (place, height), ha="center", fontsize=11, color=f"C{index}")
     axes.axhline(1.04 * top, color=INK, linewidth=1, linestyle=":")
     _values(axes, trials, last)
     end = (1.13 + 0.09 * len(groups)) * top
@@ -118,10 +108,11 @@ def overfitting_epochs(study: StudyResults) -> Figure:
 
 def excess_over_optimum(study: StudyResults) -> Figure:
     """Draw the excess loss of linear regressions against their learning rate, with the stability thresholds."""
-    axes = new_panel("Linear regression: above the optimum, median and range", DIABETES)
+    axes = _panel(study, "Linear regression: above the optimum, median and range")
     last, trials = study.parameters[-1], study.linear_trials
     one = trials["stability_threshold"].nunique() == 1
-    for colour, (label, part) in zip(cycle(COLOURS), study.series(trials), strict=False):
+    for index, (label, part) in enumerate(study.series(trials)):
+        colour = f"C{index}"
         ended = part[~part["diverged"]].groupby(last)["hovering_excess_over_least_squares"]
         ends = ended.agg(["median", "min", "max"])
         words = ", ".join(filter(None, [f"{part['seed'].nunique()} seeds", label]))
@@ -140,7 +131,7 @@ def excess_over_optimum(study: StudyResults) -> Figure:
 
 
 def _panel(study: StudyResults, title: str, series: str = "") -> Axes:
-    return new_panel(f"{title}, {series}" if series else title, data_label(study.metrics["source"]))
+    return new_panel(f"{title}, {series}" if series else title, study.metrics["source"])
 
 
 def _some(losses: pd.Series) -> list[Any]:

@@ -8,22 +8,9 @@ import pandas as pd
 
 from descent.report.markup import templates
 from descent.report.study_results import StudyResults, format_value
-from descent.report.tables import Table
+from descent.report.tables import TABLES, Table
 from descent.sources.published import warning
 
-# The columns of a study's table: heading, measure, format of its mean.
-CLASSIFIERS = (
-    ("final test loss", "final_test_loss", "{:.3f}"),
-    ("best test loss", "best_test_loss", "{:.3f}"),
-    ("final test accuracy", "final_test_accuracy", "{:.2%}"),
-    ("final training loss", "final_train_loss", "{:.3f}"),
-)
-REGRESSIONS = (
-    ("rate / (2/λmax)", "learning_rate_over_threshold", "{:.3f}"),
-    ("hovers above the optimum", "hovering_excess_over_least_squares", "{:.2%}"),
-    ("epochs that rise", "share_of_epochs_with_rising_train_loss", "{:.0%}"),
-    ("R²", "test_r2", "{:.3f}"),
-)
 # A larger mean comes from diverging losses, and a single trial determines it.
 LARGEST_MEAN = 1000
 
@@ -74,34 +61,34 @@ def _learning_rates(study: StudyResults) -> Iterator[tuple[str, list[Any], list[
 
 def summary_table(study: StudyResults) -> Table:
     """Lay out a row for each setting: means with half their 95 % intervals, and how many trials overfit or diverge."""
-    available = CLASSIFIERS if study.classifies else REGRESSIONS
+    available = TABLES["studies"]["classifiers" if study.classifies else "regressions"]
     measured = set(study.summary.dropna(axis="columns", how="all"))
-    columns = [column for column in available if f"{column[1]}_mean" in measured]
+    columns = {heading: column for heading, column in available.items() if f"{column[0]}_mean" in measured}
     last, counted = ("overfit", "overfitting_epoch_seeds") if study.classifies else ("diverge", "diverged")
     rows = [
         (
             *(format_value(row[name]) for name in study.parameters),
-            *(_mean(row, measure, number) for _, measure, number in columns),
+            *(_mean(row, *column) for column in columns.values()),
             f"{row[counted]:.0f} of {row['seeds']}",
         )
         for row in study.summary.to_dict("records")
     ]
-    return Table((*study.parameters, *(heading for heading, *_ in columns), last), rows)
+    return Table((*study.parameters, *columns, last), rows)
 
 
 def attack_table(study: StudyResults) -> Table:
     """Lay out the accuracy under FGSM, a row for each ε and a column for each setting; no row without an attack."""
     settings = study.summary.to_dict("records")
-    rows = [(name, *(_mean(row, f"accuracy_at_{name}", "{:.1%}") for row in settings)) for name in study.epsilons]
+    rows = [(name, *(_mean(row, f"accuracy_at_{name}", ".1%") for row in settings)) for name in study.epsilons]
     return Table(("ε", *map(study.setting, settings)), rows)
 
 
-def _mean(row: Mapping[Any, Any], measure: str, number: str) -> str:
+def _mean(row: Mapping[Any, Any], measure: str, form: str) -> str:
     """Format a mean with half its interval."""
     mean, high = row[f"{measure}_mean"], row[f"{measure}_high"]
     if pd.isna(mean):
         return "–"
     if mean > LARGEST_MEAN:
         return f"> {LARGEST_MEAN:,.0f}×"
-    spread = "" if pd.isna(high) or high == mean else f" ± {number.format(high - mean)}"
-    return f"{number.format(mean)}{spread}"
+    spread = "" if pd.isna(high) or high == mean else f" ± {high - mean:{form}}"
+    return f"{mean:{form}}{spread}"

@@ -47,11 +47,8 @@ class StudyResults(NamedTuple):
 
     def series(self, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         """Yield name and rows of each series; with a single parameter, all rows under an empty name."""
-        if len(self.parameters) == 1:
-            yield "", table
-            return
         *others, _ = self.parameters
-        for values, rows in table.groupby(others, sort=False):
+        for values, rows in table.groupby(others, sort=False) if others else [((), table)]:
             named = ((LABELS.get(name, name), format_value(value)) for name, value in zip(others, values, strict=True))
             yield ", ".join(map(" ".join, named)), rows
 

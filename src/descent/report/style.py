@@ -21,7 +21,8 @@ from descent.report.colours import INK
 from descent.report.markup import TEMPLATES
 from descent.sources.published import DRAWN, title
 
-DIABETES = "diabetes data of scikit-learn"
+# The data below the title of a figure, where the title of the images does not say it.
+DATA = {"diabetes": "diabetes data of scikit-learn", DRAWN: "DRAWN STAND-IN, NOT FASHION-MNIST"}
 EPSILON = "ε, largest change of a pixel (white is 1)"
 ACCURACY, ENTROPY = "share classified correctly", "cross-entropy (nats)"
 TITLE, LEGEND = 13.5, 11.5
@@ -29,43 +30,40 @@ TITLE, LEGEND = 13.5, 11.5
 MOST_LINES = 2
 
 
-def data_label(source: str) -> str:
-    """Name the images of a source for the subtitle of a figure."""
-    return "DRAWN STAND-IN, NOT FASHION-MNIST" if source == DRAWN else title(source)
+def new_figure(words: str, source: str | None, size: tuple[float, float]) -> Figure:
+    """Return an empty figure of this size in inches, with a title and the source of its data, `diabetes` or of images.
 
-
-def new_figure(title: str, data: str | None, size: tuple[float, float]) -> Figure:
-    """Return an empty figure with a title and its data, of this size in inches; a user's `matplotlibrc` is ignored."""
+    A user's `matplotlibrc` is ignored.
+    """
     mpl.rcParams.update(mpl.rcParamsDefault)
     mpl.rcParams.update(mpl.rc_params_from_file(TEMPLATES / "figures.mplstyle", use_default_template=False))
     figure = Figure(figsize=size, layout="constrained")
-    synthetic = data == data_label(DRAWN)
-    text = wrapped(title, size[0] - 0.3, TITLE)
-    figure.suptitle(
-        text if data is None else f"{text}\ndata: {data}",
-        color="#A00000" if synthetic else INK,
-        fontweight="bold" if synthetic else "normal",
-        fontsize=TITLE,
-    )
+    colour, weight = ("#A00000", "bold") if source == DRAWN else (INK, "normal")
+    data = f"\ndata: {DATA.get(source, title(source))}" if source else ""
+    figure.suptitle(wrapped(words, size[0] - 0.3, TITLE) + data, color=colour, fontweight=weight, fontsize=TITLE)
     return figure
 
 
-def new_panel(title: str, data: str | None) -> Axes:
-    """Return the axes of a new figure, of a width that is legible on a phone screen."""
-    return new_figure(title, data, (6.2, 4.8)).subplots()
+def new_panel(words: str, source: str | None, size: tuple[float, float] = (6.2, 4.8)) -> Axes:
+    """Return the axes of a new figure, by default of a width that is legible on a phone screen."""
+    return new_figure(words, source, size).subplots()
 
 
-def finished(axes: Axes, *, log: Sequence[float] = (), percent: bool = False, **settings: Any) -> Figure:  # noqa: ANN401
+def finished(axes: Axes, *, log: Sequence[float] = (), chance: float = 0, **settings: Any) -> Figure:  # noqa: ANN401
     """Return the figure of the axes with these `settings` (`Axes.set`), and a legend below if a line has a label.
 
-    `log` lists the multiples of the powers of ten that are labelled on a logarithmic y axis.
+    `log` lists the multiples of the powers of ten that are labelled on a logarithmic y axis. `chance` is the accuracy
+    to mark as chance level. Accuracies on the y axis are in per cent.
     """
+    if chance:
+        axes.axhline(chance, color=INK, linestyle=":", linewidth=1.5)
+        axes.annotate("guessing", (1, chance), (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
     if log:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=log))
         axes.yaxis.set_major_formatter(ScalarFormatter())
         axes.yaxis.set_minor_locator(NullLocator())
-    if percent:
+    if settings.get("ylabel") == ACCURACY:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set(**settings)
     figure, (handles, names) = cast(Figure, axes.figure), axes.get_legend_handles_labels()
@@ -106,13 +104,6 @@ def wrapped(text: str, inches: float, fontsize: float) -> str:
             lines = fill(line, characters)
         wrapped_lines.append(lines)
     return "\n".join(wrapped_lines)
-
-
-def finished_robustness(axes: Axes, classes: int) -> Figure:
-    """Return the figure of the axes with accuracies against ε, and mark chance level."""
-    axes.axhline(1 / classes, color=INK, linestyle=":", linewidth=1.5)
-    axes.annotate("guessing", (1, 1 / classes), (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
-    return finished(axes, percent=True, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
 
 
 def svg(figure: Figure) -> str:

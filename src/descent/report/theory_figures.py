@@ -8,14 +8,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from descent.report.colours import BLUE, INK, PAPER, PURPLE, VERMILION
-from descent.report.style import DIABETES, band, finished, new_figure, new_panel
+from descent.report.style import band, finished, new_panel
 
 SYMBOLS = {"neg": "−", "add": "+", "truediv": "÷", "mul": "×", "sub": "−"}
 
 
 def twins(losses: pd.DataFrame) -> Figure:
     """Draw the training losses of networks with parametrised ReLUs and of their ordinary twins: mean and range."""
-    axes = new_panel("Same function at the start, another descent", DIABETES)
+    axes = new_panel("Same function at the start, another descent", "diabetes")
     for name, rows in losses.groupby("series", sort=False):
         band(axes, rows["epoch"], rows["loss"], rows["low"], rows["high"], label=name)
     return finished(axes, xlabel="epoch", ylabel="training loss: mean, range", log=(1, 2, 3, 5))
@@ -26,7 +26,6 @@ def padding(errors: pd.DataFrame) -> Figure:
     axes = new_panel("Absorbed before a zero-padded convolution:\nmean error of each output pixel", None)
     grid = errors.pivot(index="row", columns="column", values="error").to_numpy()
     shown = axes.imshow(grid, cmap="viridis", interpolation="none", vmin=0)
-    axes.grid(visible=False)
     middle = len(grid) // 2
     words = f"{grid[middle, middle]:.1e}"
     axes.annotate(words, (middle, middle), ha="center", va="center", color="#fefefe")
@@ -36,8 +35,7 @@ def padding(errors: pd.DataFrame) -> Figure:
 
 def sigmoid_graph(nodes: pd.DataFrame, x: float) -> Figure:
     """Draw the graph that torch.fx traced, each node with its value and, beside it, its gradient."""
-    figure = new_figure(f"1/(1 + exp(−x)) as traced, at x = {x:g}", None, (6.2, 7.4))
-    axes = figure.subplots()
+    axes = new_panel(f"1/(1 + exp(−x)) as traced, at x = {x:g}", None, (6.2, 7.4))
     steps = nodes.fillna({"inputs": ""}).to_dict("records")
     graph = nx.DiGraph([(source, step["name"]) for step in steps for source in step["inputs"].split()])
     # Each node is below its inputs, and a constant just above where it is used.
@@ -59,7 +57,7 @@ def sigmoid_graph(nodes: pd.DataFrame, x: float) -> Figure:
     axes.margins(0.35, 0.1)
     axes.invert_yaxis()
     axes.set_axis_off()
-    return figure
+    return finished(axes)
 
 
 def sigmoid_gradient(gradients: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
@@ -79,7 +77,7 @@ def sigmoid_gradient(gradients: pd.DataFrame, metrics: Mapping[str, Any]) -> Fig
 
 def learning_rate(losses: pd.DataFrame, metrics: Mapping[str, Any], rates: Sequence[float]) -> Figure:
     """Draw the final loss against the learning rate, with the thresholds and the `rates` of the runs."""
-    axes = new_panel("Linear regression: loss at the end", DIABETES)
+    axes = new_panel("Linear regression: loss at the end", "diabetes")
     ceiling = 4 * metrics["learning_rate_loss_at_start"]
     for marker, (name, rows) in zip("os", losses.groupby("series", sort=False), strict=False):
         axes.plot(rows["learning_rate_over_threshold"], rows["loss"].clip(upper=ceiling), marker=marker, label=name)
@@ -94,7 +92,7 @@ def learning_rate(losses: pd.DataFrame, metrics: Mapping[str, Any], rates: Seque
 
 def broadcasting(losses: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
     """Draw the loss with broadcast shapes, which stays at the variance of the targets, and the correct loss."""
-    axes = new_panel("A slip of shapes", DIABETES)
+    axes = new_panel("A slip of shapes", "diabetes")
     styles = zip(("-", (0, (2, 3)), "-"), (3, 3, 2.2), strict=True)
     for (style, width), (name, rows) in zip(styles, losses.groupby("series", sort=False), strict=False):
         axes.plot(rows["step"], rows["loss"], linestyle=style, label=name, linewidth=width)
