@@ -98,7 +98,7 @@ def _download(url: str, output: str, _: object, *, bar: Any, silence: float) -> 
     session = requests.Session()
     session.auth = lambda request: request  # otherwise passwords of ~/.netrc are sent
     # Otherwise the body of a redirect is read, which may never end.
-    session.resolve_redirects = lambda *_, **__: iter(())  # type: ignore[method-assign]
+    session.resolve_redirects = lambda *_, **__: iter(())  # type: ignore[method-assign, assignment]
     headers = {"User-Agent": "descent", "Accept-Encoding": "identity"}
     for _ in range(REDIRECTS + 1):
         if not url.startswith(("http://", "https://")) or USER.search(url):
