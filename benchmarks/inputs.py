@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from torch import nn
 
 from descent.io.datasets import Dataset, load_dataset
-from descent.io.layout import PARAMS, RAW, dataset, weights
+from descent.io.layout import PARAMS, RAW, RunFiles, dataset
 from descent.io.params import load_params
 from descent.io.run_schema import Run
 from descent.io.schema import Params
@@ -36,7 +36,7 @@ def fresh(run: Run, seed: int = 0) -> nn.Sequential:
 
 def trained(name: str) -> nn.Sequential:
     """Read a classifier that `train` wrote."""
-    return load_model(weights(name), params().train[name].model, (1, 28, 28), len(FASHION_CLASSES))
+    return load_model(RunFiles(name).weights, params().train[name].model, (1, 28, 28), len(FASHION_CLASSES))
 
 
 @contextmanager

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 # Python takes kept bytecode for that of a source with the same size and second; DVC hashes the source.
-sys.dont_write_bytecode = True
+sys.dont_write_bytecode, sys.pycache_prefix = True, None
 
-from stages.program import ROOT, begin  # noqa: E402 - after the line above
+from stages.program import ROOT, begin, watch  # noqa: E402 - after the line above
 
+if "DVC_STAGE" in os.environ:
+    watch()
 # The library of this checkout, whatever is installed: DVC runs an experiment in a copy of the project.
 sys.path.insert(0, str(ROOT / "src"))
 if sys.argv[0] == "-m":  # so Python calls a program that it is still looking for

@@ -5,22 +5,7 @@ import logging
 import torch
 
 from descent.io.datasets import load_dataset
-from descent.io.layout import (
-    DATA_METRICS,
-    PARAMS,
-    adversarial_set,
-    attack_metrics,
-    attacked_classifier,
-    confusion,
-    dataset,
-    example_images,
-    fgsm_curve,
-    flip_quantiles,
-    pgd_curve,
-    probabilities,
-    train_metrics,
-    weights,
-)
+from descent.io.layout import PARAMS, RunFiles, dataset
 from descent.io.params import load_params
 from descent.io.results import load_metrics, save_metrics, save_table
 from descent.io.tensors import save_tensors
@@ -38,10 +23,9 @@ def main(name: str) -> None:
     architecture, bench = params.train[name].model, params.attack.bench
     make_deterministic(params.threads)
     keep_freed_memory()
-    recorded, trained = load_metrics(DATA_METRICS), load_metrics(train_metrics(name))
-    data = load_dataset(dataset("images"), recorded["sha256_images"])
-    inputs, outputs = data.test.x.shape[1:], len(data.classes)
-    model = load_model(weights(name), architecture, inputs, outputs, trained["sha256_model"])
+    files, data = RunFiles(name), load_dataset(dataset("images"))
+    trained, outputs = load_metrics(files.train_metrics), len(data.classes)
+    model = load_model(files.weights, architecture, data.test.x.shape[1:], outputs)
     if trained["diverged"]:
         words = "%s diverged in epoch %d; the weights of the epoch before are attacked"
         logging.warning(words, name, trained["diverged_epoch"])
@@ -49,21 +33,17 @@ def main(name: str) -> None:
 
     found = assess(model, data, bench, params.evaluation.batch_size, rng)
 
-    save_table(fgsm_curve(name), found.curves.fgsm)
-    save_table(pgd_curve(name), found.curves.pgd)
-    save_table(flip_quantiles(name), found.curves.flips, ("series", "quantile", "epsilon"))
-    save_table(probabilities(name), found.curves.probabilities)
-    save_table(confusion(name), found.confusion)
-    digests = {
-        "sha256_pictures": save_tensors(example_images(name), found.example_images),
-        "sha256_adversarial_set": save_adversarial_set(
-            adversarial_set(name), found.adversarial, data.test.y, bench.epsilon
-        ),
-        # `transfer` reads this file, so it depends on the attacked classifiers only, not on every run.
-        "sha256_classifier": save_classifier(attacked_classifier(name), model, architecture, outputs),
-    }
+    save_table(files.fgsm_curve, found.curves.fgsm)
+    save_table(files.pgd_curve, found.curves.pgd)
+    save_table(files.flip_quantiles, found.curves.flips, ("series", "quantile", "epsilon"))
+    save_table(files.probabilities, found.curves.probabilities)
+    save_table(files.confusion, found.confusion)
+    save_tensors(files.example_images, found.example_images)
+    save_adversarial_set(files.adversarial_set, found.adversarial, data.test.y, bench.epsilon)
+    # `transfer` reads this file, so it depends on the attacked classifiers only, not on every run.
+    save_classifier(files.attacked_classifier, model, architecture, outputs)
     diverged = {key: trained[key] for key in ("diverged", "diverged_epoch")}
-    save_metrics(attack_metrics(name), found.metrics | diverged | digests)
+    save_metrics(files.attack_metrics, found.metrics | diverged)
 
 
 if __name__ == "__main__":

@@ -1,35 +1,24 @@
 """params.yaml, metrics, curves, data/adversarial/, data/theory/ → plots/figures/*.svg, plots/sheets/*.png."""
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
-
 import pandas as pd
-from torch import Tensor
 
 from descent.io.files import save_text
 from descent.io.layout import (
     DATA_METRICS,
+    FIGURES,
     PARAMS,
+    SHEETS,
+    THEORY_CURVES,
     THEORY_METRICS,
+    THEORY_TABLES,
     TRANSFER_CURVE,
-    attack_metrics,
-    confusion,
-    example_images,
-    fgsm_curve,
-    figure,
-    flip_quantiles,
-    learning_curve,
-    pgd_curve,
-    sheet,
-    theory_curve,
-    theory_table,
-    train_metrics,
+    RunFiles,
 )
 from descent.io.params import load_params
 from descent.io.results import NAMED, load_metrics
 from descent.io.tensors import load_tensors
-from descent.report.all_figures import FigureInputs, all_figures, all_sheets
+from descent.report.figures import all_figures
+from descent.report.image_figures import slider_sheets
 from descent.report.style import save_pixels, svg
 from stages.program import stage
 
@@ -37,39 +26,30 @@ from stages.program import stage
 def main() -> None:
     """Draw every figure: theory, regressions, classifiers of each kind, robustness, and adversarial images."""
     params = load_params(PARAMS)
-    runs, attacked = params.train, params.attack.runs
-    results = FigureInputs(
-        runs=runs,
+    files = {name: RunFiles(name) for name in params.train}
+    attacked = {name: files[name] for name in params.attack.runs}
+    theory = [THEORY_TABLES / "padding.csv", THEORY_TABLES / "sigmoid-graph.csv", *THEORY_CURVES.glob("*.csv")]
+    examples = {name: load_tensors(each.example_images)[0] for name, each in attacked.items()}
+    figures = all_figures(
+        runs=params.train,
         epsilon=params.attack.bench.epsilon,
         data=load_metrics(DATA_METRICS),
         theory=load_metrics(THEORY_METRICS),
-        trained={name: load_metrics(train_metrics(name)) for name in runs},
-        theory_tables=load_tables(theory_table, ("padding", "sigmoid-graph"))
-        | load_tables(theory_curve, ("parametrised-relu", "sigmoid-gradient", "learning-rate", "broadcasting")),
-        curves=load_tables(learning_curve, runs),
-        fgsm=load_tables(fgsm_curve, attacked, **NAMED),
-        pgd=load_tables(pgd_curve, attacked, **NAMED),
-        flips=load_tables(flip_quantiles, attacked, **NAMED),
-        confusion=load_tables(confusion, attacked, **NAMED),
-        examples=load_examples(attacked),
+        trained={name: load_metrics(each.train_metrics) for name, each in files.items()},
+        theory_tables={path.stem: pd.read_csv(path) for path in theory},
+        curves={name: pd.read_csv(each.learning_curve) for name, each in files.items()},
+        fgsm={name: pd.read_csv(each.fgsm_curve, **NAMED) for name, each in attacked.items()},
+        pgd={name: pd.read_csv(each.pgd_curve, **NAMED) for name, each in attacked.items()},
+        flips={name: pd.read_csv(each.flip_quantiles, **NAMED) for name, each in attacked.items()},
+        confusion={name: pd.read_csv(each.confusion, **NAMED) for name, each in attacked.items()},
+        examples=examples,
         transfer=pd.read_csv(TRANSFER_CURVE, **NAMED),
     )
 
-    for name, drawn in all_figures(results).items():
-        save_text(figure(name), svg(drawn))
-    for name, pixels in all_sheets(results).items():
-        save_pixels(sheet(name), pixels)
-
-
-def load_tables(path: Callable[[str], Path], names: Iterable[str], **options: Any) -> dict[str, pd.DataFrame]:  # noqa: ANN401
-    """Read the tables of these names."""
-    return {name: pd.read_csv(path(name), **options) for name in names}
-
-
-def load_examples(names: Iterable[str]) -> dict[str, dict[str, Tensor]]:
-    """Read the adversarial examples of these runs; their metrics have the hashes."""
-    digests = {name: load_metrics(attack_metrics(name))["sha256_pictures"] for name in names}
-    return {name: load_tensors(example_images(name), digest)[0] for name, digest in digests.items()}
+    for name, drawn in figures.items():
+        save_text(FIGURES / f"{name}.svg", svg(drawn))
+    for name, pixels in slider_sheets(examples).items():
+        save_pixels(SHEETS / f"{name}.png", pixels)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Run a program: arguments, errors, signals, locks, progress bars, and the check of what DVC records.
 
-Imports only the standard library at first, so that a missing package is reported, and little of it, so that signals are
-handled soon.
+Imports only the standard library at first, so that a missing package is reported.
 """
 
 from __future__ import annotations  # so that an older Python gets as far as the message about its packages
@@ -11,11 +10,11 @@ import os
 import re
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
-from functools import reduce, wraps
+from functools import wraps
+from importlib.util import source_from_cache
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,17 +23,16 @@ if TYPE_CHECKING:
     import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-ENVIRONMENT = ROOT / ".venv"
 OURS = {"benchmarks", "descent", "stages", "tools"}
-PIPELINES = ("dvc.yaml", "studies/dvc.yaml", "export/dvc.yaml")
-CODE = re.compile(r"(src|stages)(/[^./][^/]*)+\.(py|html|css|js|md)|(params|studies)\.yaml")
-STARTED = time.time()
+PARAMETERS = ("params.yaml", "studies.yaml")
+ENVIRONMENTS = tuple(f"{prefix}/" for prefix in (sys.prefix, sys.base_prefix) if prefix.startswith(f"{ROOT}/"))
+READ: dict[str, tuple[int, int] | None] = {}  # files of the checkout, with their state when the program opened them
 ENDING = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal came that asks for the end."""
+    """SIGINT or SIGTERM was received."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -42,22 +40,15 @@ class Interrupted(KeyboardInterrupt):
 
 
 def begin() -> None:
-    """Let no error and no signal end in a traceback while a program imports what it needs.
+    """Report errors of imports in one line, and let a signal meanwhile end the process.
 
     A stage that DVC started gets SIGTERM when that DVC ends, even if it is killed.
     """
     sys.excepthook = _hook
     for number in ENDING:
-        signal.signal(number, _leave)
+        signal.signal(number, signal.SIG_DFL)
     if "DVC_STAGE" in os.environ:
         _end_with_parent()
-
-
-def follow() -> None:
-    """In a process that a stage starts: ignore Ctrl-C, which the stage handles, and end when the stage ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _end_with_parent()
 
 
 def command(main: Callable[..., None]) -> None:
@@ -69,9 +60,8 @@ def command(main: Callable[..., None]) -> None:
     try:
         signature(main).bind(*sys.argv[1:])
     except TypeError:
-        program, asked = Path(sys.argv[0]), signature(main).parameters.values()
-        names = [word.name.upper() if word.default is word.empty else f"[{word.name.upper()}]" for word in asked]
-        sys.exit(" ".join(["usage: python -m", f"{program.parent.name}.{program.stem}", *names]))
+        program, names = Path(sys.argv[0]), " ".join(signature(main).parameters).upper()
+        sys.exit(f"usage: python -m {program.parent.name}.{program.stem} {names}")
     try:
         for number in ENDING:
             signal.signal(number, _interrupt)
@@ -103,16 +93,12 @@ def message(error: BaseException) -> str | None:
         return f"ERROR: {error}"
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
         return "ERROR: not enough memory; a stage takes up to 1 GB, and `make repro JOBS=1` runs one at a time"
-    if not isinstance(error, ImportError) or (error.name or "").partition(".")[0] in OURS:
-        return None
-    if not isinstance(error, ModuleNotFoundError):
-        return f"ERROR: {error}; if memory is not short, `make clean` and then `make repro` reinstalls everything"
-    if Path(sys.prefix).resolve() == ENVIRONMENT:
-        return f"ERROR: {error}: {ENVIRONMENT} is incomplete; `make clean` and then `make repro` reinstalls everything"
-    return (
-        f"ERROR: {error}: {sys.executable} is not the project's Python; `source .venv/bin/activate` takes that "
-        "one, and `make repro` makes it first where there is none or the folder was renamed"
-    )
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] not in OURS:
+        return (
+            f"ERROR: {error} (in {sys.executable}); `source .venv/bin/activate` takes the project's Python, and "
+            "`make clean`, then `make repro` installs its packages again"
+        )
+    return None
 
 
 @contextmanager
@@ -138,58 +124,61 @@ def locked(name: str) -> Iterator[int]:
 
 @contextmanager
 def unchanged(address: str) -> Iterator[None]:
-    """Fail if the code and parameters that DVC will record are not those that the stage of this name ran with.
+    """Fail if DVC would record other code, parameters or data than the stage of this address ran with.
 
     Raises:
-        DataError: A file of code or a parameter of the stage changed, or the stage imported a file of the project that
-            is not among its dependencies.
+        DataError: A dependency is not what dvc.lock records as an output, or it changed after the stage read it; or the
+            stage read a file of the checkout that is not among its dependencies.
     """
+    from descent.io.dependencies import declared, locked_outputs, matches, md5
     from descent.io.errors import DataError
 
-    before = recorded(address)
-    files = [name for name in before if name.startswith(("src/", "stages/"))]
-    if edited := [file for file in files if os.stat(file).st_ctime > STARTED]:
-        raise DataError(f"{edited[0]} changed while {address} started; no result is recorded. Run it again")
+    inputs, outputs, before = declared(address)
+    for path, digest in locked_outputs().items():
+        if matches(path, inputs) and Path(path).exists() and md5(Path(path)) != digest:
+            raise DataError(f"{path} is not as dvc.lock records it; `dvc repro --force` makes it again")
     yield
-    after = recorded(address)
-    if changed := [name for name in before | after if before.get(name) != after.get(name)]:
+    after = declared(address).parameters
+    # Of a file with parameters, DVC records those that are listed, unless the whole file is.
+    files = [path for path in READ if matches(path, inputs) or path not in PARAMETERS and not matches(path, outputs)]
+    changed = [path for path in files if _state(path) != READ[path]]
+    if changed := changed + [name for name in before if before[name] != after.get(name)]:
         raise DataError(f"{changed[0]} changed while {address} ran; no result is recorded. Run it again")
-    if unlisted := [file for file in imported() if file not in after]:
+    if unlisted := [path for path in files if not matches(path, inputs) and not _only_a_docstring(path)]:
         raise DataError(
-            f"{unlisted[0]} is no dependency of {address}, which ran it, and DVC would not notice a change of it; "
-            "add its package to the deps of the stage in its dvc.yaml"
+            f"{unlisted[0]} is no dependency of {address}, which read it, and DVC would not notice a change of it; "
+            "add it to the deps of the stage in its dvc.yaml"
         )
 
 
-def imported() -> list[str]:
-    """Return the files of this checkout that the program imported, without those that only hold a docstring."""
-    modules = (file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)))
-    files = {Path(file) for file in modules if not re.search(r"/(site|dist)-packages/|\.so$", file)}
-    ours = (file for file in files if file.is_relative_to(ROOT) and not file.is_relative_to(sys.base_prefix))
-    code = (file for file in ours if re.sub(r'^"""[^"]*"""\s*$', "", file.read_text(encoding="utf-8")))
-    return sorted(file.relative_to(ROOT).as_posix() for file in code)
+def watch() -> None:
+    """Note, from now on, the state of each file of the checkout when the program opens it to read."""
+    sys.addaudithook(_note)
+    for name in ("stages", "stages.program"):  # read before
+        _note("open", (sys.modules[name].__file__, "r"))
 
 
-def recorded(address: str) -> dict[str, object]:
-    """Return a digest of each file of code and the value of each parameter that a stage depends on by its dvc.yaml."""
-    from ruamel.yaml import YAML
+def _note(event: str, args: tuple[Any, ...]) -> None:
+    if event != "open" or not isinstance(args[0], str) or args[1] != "r":
+        return
+    path = os.path.abspath(args[0])
+    if not path.startswith(f"{ROOT}/") or path.startswith(ENVIRONMENTS):
+        return
+    with suppress(OSError, ValueError):
+        path = os.path.relpath(source_from_cache(path) if path.endswith(".pyc") else path, ROOT)
+        if "/." not in f"/{path}" and not path.endswith(("dvc.yaml", "dvc.lock")) and path not in READ:
+            READ[path] = _state(path)
 
-    from descent.io.files import sha256
 
-    yaml = YAML(typ="safe")
-    kind, _, key = address.rpartition(":")[2].partition("@")
-    entries = (yaml.load(Path(pipeline).read_bytes())["stages"].get(kind) for pipeline in PIPELINES)
-    entry: dict[str, Any] = next(filter(None, entries), {})
-    entry = entry.get("do", entry)
-    code = [Path(path) for path in entry.get("deps", []) if re.match(r"src|stages|.*\.yaml", path)]
-    files = (file for path in code for file in (path, *path.rglob("*")) if CODE.fullmatch(file.as_posix()))
-    found: dict[str, object] = {file.as_posix(): sha256(file) for file in files if file.is_file()}
-    for each in entry.get("params", []):
-        source, names = next(iter(each.items())) if isinstance(each, dict) else ("params.yaml", [each])
-        values = yaml.load(Path(source).read_bytes())
-        for name in (re.sub(r"\$\{\w+\}", key, name) for name in names):
-            found[f"{source}: {name}"] = reduce(lambda section, part: section[part], name.split("."), values)
-    return found
+def _only_a_docstring(path: str) -> bool:
+    return path.endswith("__init__.py") and not re.sub(r'^"""[^"]*"""\s*$', "", Path(path).read_text(encoding="utf-8"))
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    with suppress(FileNotFoundError):
+        found = os.stat(path)
+        return found.st_mtime_ns, found.st_size
+    return None
 
 
 def chosen_device() -> torch.device:
@@ -235,12 +224,6 @@ def _hook(kind: type[BaseException], error: BaseException, traceback: TracebackT
         sys.__excepthook__(kind, error, traceback)
     else:
         sys.stderr.write(f"{words}\n")
-
-
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    # Not as an exception: it could come up within a library that is half loaded.
-    os.write(2, b"Interrupted before anything was done.\n")
-    os._exit(128 + number)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

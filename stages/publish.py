@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from descent.io.files import save_text
-from descent.io.layout import STUDIES, STUDY_PAGE, study_figure, study_results
+from descent.io.layout import STUDIES, STUDY_FIGURES, STUDY_PAGE, STUDY_RESULTS
 from descent.io.results import load_metrics
 from descent.report.study_figures import study_figures
 from descent.report.study_page import studies_page
@@ -23,13 +23,13 @@ def main() -> None:
     """Draw the figures of every study, and write the page with all of them."""
     studies, figures = list[StudyResults](), dict[str, str]()
     for name, study in load_studies(STUDIES).items():
-        folder = study_results(name)
+        folder = STUDY_RESULTS / name
         tables = [pd.read_csv(folder / f"{table}.csv", **WORDS) for table in ("curves", "trials", "summary")]
         results = StudyResults(name, study.varied, load_metrics(folder / "metrics.json"), *tables)
         studies.append(results)
         figures |= {f"{name}-{kind}": svg(figure) for kind, figure in study_figures(results).items()}
     for name, figure in figures.items():
-        save_text(study_figure(name), figure)
+        save_text(STUDY_FIGURES / f"{name}.svg", figure)
     save_text(STUDY_PAGE, studies_page(studies, figures))
 
 

@@ -3,18 +3,7 @@
 import pandas as pd
 
 from descent.io.files import save_text
-from descent.io.layout import (
-    DATA_METRICS,
-    PARAMS,
-    REPORT,
-    THEORY_METRICS,
-    TRANSFER_METRICS,
-    attack_metrics,
-    figure,
-    probabilities,
-    sheet,
-    train_metrics,
-)
+from descent.io.layout import DATA_METRICS, FIGURES, PARAMS, REPORT, SHEETS, THEORY_METRICS, TRANSFER_METRICS, RunFiles
 from descent.io.params import load_params
 from descent.io.results import NAMED, load_metrics
 from descent.report.page import ReportInputs, report_page
@@ -24,21 +13,22 @@ from stages.program import stage
 def main() -> None:
     """Write the page from what the other stages wrote to metrics/ and plots/; nothing is computed again."""
     params = load_params(PARAMS)
-    trained, attacked = params.train, params.attack.runs
-    tables = {name: pd.read_csv(probabilities(name), **NAMED) for name in attacked}
+    files = {name: RunFiles(name) for name in params.train}
+    attacked = {name: files[name] for name in params.attack.runs}
+    tables = {name: pd.read_csv(each.probabilities, **NAMED) for name, each in attacked.items()}
     results = ReportInputs(
         params=params.model_dump(),
         data=load_metrics(DATA_METRICS),
         theory=load_metrics(THEORY_METRICS),
-        trained={name: load_metrics(train_metrics(name)) for name in trained},
-        attacked={name: load_metrics(attack_metrics(name)) for name in attacked},
+        trained={name: load_metrics(each.train_metrics) for name, each in files.items()},
+        attacked={name: load_metrics(each.attack_metrics) for name, each in attacked.items()},
         transfer=load_metrics(TRANSFER_METRICS),
         probabilities={
             name: [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
             for name, table in tables.items()
         },
-        figures={path.stem: path.read_text(encoding="utf-8") for path in figure("*").parent.glob("*.svg")},
-        sheets={path.stem: path.read_bytes() for path in sheet("*").parent.glob("*.png")},
+        figures={path.stem: path.read_text(encoding="utf-8") for path in FIGURES.glob("*.svg")},
+        sheets={path.stem: path.read_bytes() for path in SHEETS.glob("*.png")},
     )
     save_text(REPORT, report_page(results))
 

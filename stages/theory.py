@@ -1,9 +1,9 @@
-"""params.yaml, metrics/data.json, data/diabetes.safetensors → metrics/theory.json, {plots,data}/theory/*.csv."""
+"""params.yaml, data/diabetes.safetensors → metrics/theory.json, {plots,data}/theory/*.csv."""
 
 from descent.io.datasets import load_dataset
-from descent.io.layout import DATA_METRICS, PARAMS, THEORY_METRICS, dataset, theory_curve, theory_table
+from descent.io.layout import PARAMS, THEORY_CURVES, THEORY_METRICS, THEORY_TABLES, dataset
 from descent.io.params import load_params
-from descent.io.results import load_metrics, save_metrics, save_table
+from descent.io.results import save_metrics, save_table
 from descent.models.machine import make_deterministic
 from descent.theory.broadcasting import broadcasting_evidence
 from descent.theory.equivalence import relu_evidence
@@ -17,8 +17,7 @@ def main() -> None:
     params = load_params(PARAMS)
     theory, seed = params.theory, params.seed
     make_deterministic(params.threads)
-    recorded = load_metrics(DATA_METRICS)
-    data = load_dataset(dataset("diabetes"), recorded["sha256_diabetes"]).train
+    data = load_dataset(dataset("diabetes")).train
 
     parts = {
         "parametrised_relu": relu_evidence(data, theory.parametrised_relu, seed),
@@ -32,10 +31,9 @@ def main() -> None:
         {f"{part}_{name}": number for part, shown in parts.items() for name, number in shown.numbers.items()},
     )
     for shown in parts.values():
-        for name, rows in shown.curves.items():
-            save_table(theory_curve(name), rows)
-        for name, rows in shown.tables.items():
-            save_table(theory_table(name), rows)
+        for folder, tables in ((THEORY_CURVES, shown.curves), (THEORY_TABLES, shown.tables)):
+            for name, rows in tables.items():
+                save_table(folder / f"{name}.csv", rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""params.yaml, metrics/data.json, data/DATA.safetensors → models/RUN.safetensors, metrics and curve of the run."""
+"""params.yaml, data/DATA.safetensors → models/RUN.safetensors, metrics and curve of the run."""
 
 import logging
 from collections.abc import Mapping
@@ -6,17 +6,10 @@ from collections.abc import Mapping
 import torch
 
 from descent.io.datasets import load_dataset
-from descent.io.layout import (
-    CHECKPOINTS,
-    DATA_METRICS,
-    PARAMS,
-    dataset,
-    learning_curve,
-    train_metrics,
-    weights,
-)
+from descent.io.files import sha256
+from descent.io.layout import CHECKPOINTS, PARAMS, RunFiles, dataset
 from descent.io.params import load_params
-from descent.io.results import Metric, load_metrics, save_metrics, save_table
+from descent.io.results import Metric, save_metrics, save_table
 from descent.io.tensors import save_tensors
 from descent.models.machine import keep_freed_memory, make_deterministic
 from descent.models.networks import count_weights
@@ -30,21 +23,20 @@ def main(name: str) -> None:
     """Train one of the runs listed under `train` in params.yaml, and measure it after each epoch."""
     params = load_params(PARAMS)
     run, evaluation, seed, threads = params.train[name], params.evaluation, params.seed, params.threads
-    digest = load_metrics(DATA_METRICS)[f"sha256_{run.data}"]
-    device = chosen_device()
+    files, device = RunFiles(name), chosen_device()
     make_deterministic(threads, device)
     keep_freed_memory()
-    data = load_dataset(dataset(run.data), digest)
+    data = load_dataset(dataset(run.data))
     on_device = data.to(device)
 
     state = initial_state(run, on_device, seed)
-    depends = [run.model_dump(), evaluation.model_dump(), seed, threads, digest, device.type]
+    depends = [run.model_dump(), evaluation.model_dump(), seed, threads, sha256(dataset(run.data)), device.type]
     code = stamp(depends, {"descent", "stages"})
     checkpoint = Checkpoint(CHECKPOINTS / f"train@{name}", code, state.tensors(), state.rng)
     with checkpoint, progress(name, "epoch", run.epochs, len(checkpoint.history)) as bar:
 
         def show(row: Mapping[str, float]) -> None:
-            save_table(learning_curve(name), checkpoint.history)  # to be watched meanwhile
+            save_table(files.learning_curve, checkpoint.history)  # to be watched meanwhile
             bar.set_postfix(train=f"{row['train_loss']:.4g}", test=f"{row['test_loss']:.4g}", refresh=False)
             bar.update()
 
@@ -52,13 +44,13 @@ def main(name: str) -> None:
         if diverged:
             logging.warning("train.%s diverged in epoch %d; its curve and weights end before that", name, diverged)
 
-        save_table(learning_curve(name), checkpoint.history)
+        save_table(files.learning_curve, checkpoint.history)
         results: dict[str, Metric] = {"diverged": bool(diverged), "diverged_epoch": diverged}
         results |= describe(run, checkpoint.history, data, evaluation)
         results |= {"weights": count_weights(state.model)}
         results |= {"torch": torch.__version__.partition("+")[0], "device": device.type}
-        results |= {"sha256_model": save_tensors(weights(name), state.model.state_dict())}
-        save_metrics(train_metrics(name), results)
+        save_tensors(files.weights, state.model.state_dict())
+        save_metrics(files.train_metrics, results)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,6 @@
 """params.yaml, metrics/attack/, data/attacked/, data/adversarial-sets/ → metrics/transfer.json, plots/transfer.csv."""
 
-from descent.io.layout import (
-    PARAMS,
-    TRANSFER_CURVE,
-    TRANSFER_METRICS,
-    adversarial_set,
-    attack_metrics,
-    attacked_classifier,
-)
+from descent.io.layout import PARAMS, TRANSFER_CURVE, TRANSFER_METRICS, RunFiles
 from descent.io.params import load_params
 from descent.io.results import load_metrics, save_metrics, save_table
 from descent.models.machine import keep_freed_memory, make_deterministic
@@ -23,14 +16,10 @@ def main() -> None:
     names = params.attack.runs
     make_deterministic(params.threads)
     keep_freed_memory()
-    attacked = {name: load_metrics(attack_metrics(name)) for name in names}
-    sets = {
-        name: load_adversarial_set(adversarial_set(name), attacked[name]["sha256_adversarial_set"]) for name in names
-    }
-    models = {
-        name: load_classifier(attacked_classifier(name), sets[name].x.shape[1:], attacked[name]["sha256_classifier"])
-        for name in names
-    }
+    files = {name: RunFiles(name) for name in names}
+    attacked = {name: load_metrics(each.attack_metrics) for name, each in files.items()}
+    sets = {name: load_adversarial_set(each.adversarial_set) for name, each in files.items()}
+    models = {name: load_classifier(each.attacked_classifier, sets[name].x.shape[1:]) for name, each in files.items()}
 
     rows = transfer_rows(models, sets, params.evaluation.batch_size)
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -19,12 +20,10 @@ def needs_chromium(test: Callable[..., None]) -> Callable[..., None]:
 
 
 class Watched:
-    """A page, and all that it asked for and complained of."""
+    """A page, the addresses that it asked for, and the errors that it reported."""
 
     def __init__(self, page: Page) -> None:
-        self.page = page
-        self.requests: list[str] = []
-        self.errors: list[str] = []
+        self.page, self.requests, self.errors = page, list[str](), list[str]()
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
@@ -37,13 +36,16 @@ class Watched:
 
 @contextmanager
 def browsing(
-    *, width: int = 1280, scripts: bool = True, scheme: Literal["light", "dark"] = "light"
+    path: Path | None = None, *, width: int = 1280, scripts: bool = True, scheme: Literal["light", "dark"] = "light"
 ) -> Iterator[Watched]:
-    """Open a page without a network."""
+    """Open a page, or a file in it, without a network."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(
             offline=True, java_script_enabled=scripts, color_scheme=scheme, viewport={"width": width, "height": 900}
         )
-        yield Watched(page)
+        watched = Watched(page)
+        if path:
+            page.goto(path.as_uri())
+        yield watched
         browser.close()

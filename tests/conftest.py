@@ -2,7 +2,9 @@
 
 import fcntl
 import os
-from collections.abc import Callable
+import shutil
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,23 +24,6 @@ make_deterministic(threads=1)
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.load_profile("same")
 
-pytest_plugins = ["tests.faults.table"]
-
-# Files with the longest tests: begun last, one of them would keep one worker while the other idles.
-LONGEST = (
-    "test_walkthroughs.py",
-    "test_benchmarks.py",
-    "test_pipeline.py",
-    "test_interruption.py",
-    "test_verify.py",
-    "test_study_pipeline.py",
-    "test_repro.py",
-    "test_reproducible.py",
-    "test_remote.py",
-)
-# Fixtures of a repository in which tests run stages and DVC.
-PIPELINES = {"committed", "miniature"}
-
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
@@ -47,20 +32,29 @@ def pytest_xdist_setupnodes() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what they need, and put those that run the pipeline first.
-
-    The first worker begins there and the second at the middle, with unit tests; whoever is done takes from the other.
-    """
+    """Mark tests that run the pipeline and put them first: started last, one would keep a worker while others idle."""
     for item in items:
-        if PIPELINES & set(getattr(item, "fixturenames", ())):
+        if {"committed", "miniature"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("pipeline")
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: (item.get_closest_marker("pipeline") is None, places.get(item.path.name, len(LONGEST))))
+    items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
 
 
 @pytest.fixture
 def rng() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def twenty_seconds() -> Iterator[None]:
+    """Fail a test that takes twenty seconds of the processor: a small file must not cost hours."""
+
+    def ring(*_: object) -> None:
+        raise TimeoutError("more than twenty seconds of the processor")
+
+    signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, 20)
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 @pytest.fixture(scope="session")
@@ -70,9 +64,7 @@ def params() -> Params:
 
 @pytest.fixture
 def params_file(tmp_path: Path) -> Path:
-    path = tmp_path / "params.yaml"
-    path.write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
-    return path
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path))
 
 
 @pytest.fixture
@@ -88,18 +80,17 @@ def data(tmp_path: Path, rng: torch.Generator) -> tuple[Path, str]:
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """Return what makes a workspace in the first worker that asks for it, and gives it to the others."""
+    """Return a function that makes a workspace in the first worker that asks for it, and returns it in the others."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
     def once(name: str, make: Callable[[Path], Workspace]) -> Workspace:
-        folder, said = shared / name, shared / f"{name}.said"
+        workspace, printed = Workspace(shared / name), shared / f"{name}.printed"
         with (shared / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not said.exists():
-                said.write_text(make(folder).first_run, encoding="utf-8")
-        workspace = Workspace(folder)
-        workspace.first_run = said.read_text(encoding="utf-8")
+            if not printed.exists():
+                printed.write_text(make(workspace.folder).first_run, encoding="utf-8")
+        workspace.first_run = printed.read_text(encoding="utf-8")
         return workspace
 
     return once
@@ -141,24 +132,18 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def first_run(folder: Path) -> Workspace:
     """Run the whole pipeline on a few drawn garments, and commit."""
     workspace = copied_code(folder)
+    epochs = dict.fromkeys(("regression_lr_1e_4", "regression_lr_1e_2", "mlp", "mlp_weight_decay"), 3)
     workspace.set(
         data__mirrors={"fashion-mnist": [NO_MIRROR]},
-        data__drawn__train=1000,
-        data__drawn__test=500,
+        data__drawn={"train": 1000, "test": 500},
         evaluation__train_subset=200,
-        train__regression_lr_1e_4__epochs=3,
-        train__regression_lr_1e_2__epochs=3,
-        train__mlp__epochs=3,
-        train__mlp_weight_decay__epochs=3,
+        **{f"train__{run}__epochs": count for run, count in epochs.items()},
         train__convnet__epochs=2,
         train__convnet_adversarial__epochs=2,
         attack__bench__epsilons=[0.0, 0.1, 0.5],
         attack__bench__tolerance=0.01,
         attack__bench__slider_steps=6,
-        attack__bench__pgd__images=50,
-        attack__bench__pgd__epsilons=[0.1, 0.5],
-        attack__bench__pgd__steps=3,
-        attack__bench__pgd__restarts=2,
+        attack__bench__pgd={"images": 50, "epsilons": [0.1, 0.5], "steps": 3, "step": 0.25, "restarts": 2},
         theory__parametrised_relu__networks=20,
         theory__parametrised_relu__seeds=2,
         theory__parametrised_relu__run__epochs=3,

@@ -1,4 +1,4 @@
-"""Repositories of one's own to try the real commands in."""
+"""Temporary repositories in which tests run the real commands."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -32,11 +33,8 @@ class Workspace:
         self.folder = folder
         self.first_run = ""
         # Without SHELL, as under cron or in CI, DVC takes /bin/sh, which may stay between it and the stage.
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name != "SHELL" and not name.startswith(("DESCENT_", "DVC_"))
-        }
+        kept = (name for name in os.environ if name != "SHELL" and not name.startswith(("DESCENT_", "DVC_")))
+        self.environment = {name: os.environ[name] for name in kept}
         self.environment |= {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "GIT_CONFIG_GLOBAL": os.devnull,
@@ -44,10 +42,7 @@ class Workspace:
         }
 
     def run(self, *command: str, status: int = 0, limit: Callable[[], object] | None = None, **environment: str) -> str:
-        """Run a command to its end, see that it ends with this status, and return all that it printed.
-
-        `limit` is called in the new process before the command: it takes away what the command is not to have.
-        """
+        """Run a command and return all that it prints; `limit` is called in the new process before the command."""
         done = subprocess.run(  # noqa: S603
             command,
             cwd=self.folder,
@@ -63,7 +58,7 @@ class Workspace:
         return done.stdout
 
     def start(self, *command: str) -> subprocess.Popen[str]:
-        """Start a command; its output is read by `communicate`."""
+        """Start a command in a session of its own; its output is read by `communicate`."""
         return subprocess.Popen(  # noqa: S603
             command,
             cwd=self.folder,
@@ -71,6 +66,7 @@ class Workspace:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
 
     def ran(self, *command: str) -> set[str]:
@@ -85,7 +81,7 @@ class Workspace:
     def set(self, **values: object) -> None:
         """Change values in params.yaml, given by their names with __ for the dots and _ for the dashes of runs."""
         path, yaml = self.folder / "params.yaml", YAML()
-        params = yaml.load(path.read_text(encoding="utf-8"))
+        params = yaml.load(path)
         for name, value in values.items():
             *parents, last = name.split("__")
             section = params
@@ -93,16 +89,14 @@ class Workspace:
                 section = section[parent if parent in section else parent.replace("_", "-")]
             assert last in section, name
             section[last] = value
-        with path.open("w", encoding="utf-8") as file:
-            yaml.dump(params, file)
+        yaml.dump(params, path)
 
     def set_study(self, name: str, **keys: object) -> None:
         """Give a study in studies.yaml two seeds, and other values of some keys."""
         path, yaml = self.folder / "studies.yaml", YAML()
-        studies = yaml.load(path.read_text(encoding="utf-8"))
+        studies = yaml.load(path)
         studies["studies"][name] |= {"seeds": 2} | keys
-        with path.open("w", encoding="utf-8") as file:
-            yaml.dump(studies, file)
+        yaml.dump(studies, path)
 
     def outcomes(self) -> dict[str, int]:
         """Return when the outcome of each trial was written, by name."""
@@ -126,14 +120,9 @@ def stages_run(said: str) -> set[str]:
 
 def copied_code(folder: Path) -> Workspace:
     """Copy the code as it stands, without any result, into a new repository."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.split("\0"):
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    for name in listed.split("\0"):
         if name and not name.startswith(RESULTS) and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
@@ -155,6 +144,6 @@ def copy(source: Workspace, folder: Path) -> Workspace:
     return Workspace(folder)
 
 
-def locks(workspace: Workspace) -> object:
-    """Return what DVC knows of all stages, in whatever order."""
-    return YAML(typ="safe").load((workspace.folder / "dvc.lock").read_text(encoding="utf-8"))
+def locks(workspace: Workspace) -> Any:  # noqa: ANN401
+    """Return the content of dvc.lock, in which the order of the stages varies."""
+    return YAML(typ="safe").load(workspace.folder / "dvc.lock")

@@ -1,6 +1,5 @@
 """An adversarial test set, of this project or another → whether it satisfies the rules."""
 
-import sys
 from pathlib import Path
 
 from descent.io.datasets import load_dataset
@@ -14,7 +13,7 @@ def main(file: str) -> None:
     """Compare a file with the test images of the folder `data`."""
     if broken := broken_rules(Path(file), load_dataset(dataset("images")).test):
         raise DescentError("\n".join(f"{file}: {line}" for line in broken))
-    sys.stdout.write(f"{file}: keeps to every rule\n")
+    print(f"{file}: keeps to every rule")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """params.yaml, metrics/ → the results as tables, on the terminal or between the marks of a README."""
 
-import sys
+import re
 from pathlib import Path
 
 from descent.io.files import save_text
-from descent.io.layout import DATA_METRICS, PARAMS, attack_metrics, train_metrics
+from descent.io.layout import DATA_METRICS, PARAMS, RunFiles
 from descent.io.params import load_params
 from descent.io.results import load_metrics
 from descent.report.tables import markdown_tables
@@ -13,39 +13,27 @@ from stages.program import command
 BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
 
 
-def collected() -> str:
-    """Read the metrics of every run and lay them out."""
-    params = load_params(PARAMS)
-    return markdown_tables(
-        load_metrics(DATA_METRICS),
-        {name: load_metrics(train_metrics(name)) for name in params.train},
-        {name: load_metrics(attack_metrics(name)) for name in params.attack.runs},
-    )
-
-
 def replaced(page: str, tables: str) -> str:
-    """Return `page` with the tables between its two marks.
-
-    Raises:
-        ValueError: A mark is missing.
-    """
-    before, _, rest = page.partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark:
+    """Return `page` with the tables between its two marks; without these marks it is a ValueError."""
+    text, count = re.subn(f"(?s){BEGIN}.*{END}", lambda _: f"{BEGIN}\n\n{tables}\n\n{END}", page)
+    if not count:
         raise ValueError(f"the page lacks the marks {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}"
+    return text
 
 
 def main(readme: str | None = None) -> None:
     """Print the tables, or write them into the file named."""
-    if readme is None:
-        sys.stdout.write(
-            f"\n{collected()}\n\nThe whole story: {Path('report/index.html').resolve().as_uri()}\n"
-            "Interactive curves: `make plots`, then dvc_plots/index.html\n"
-        )
+    params = load_params(PARAMS)
+    tables = markdown_tables(
+        load_metrics(DATA_METRICS),
+        {name: load_metrics(RunFiles(name).train_metrics) for name in params.train},
+        {name: load_metrics(RunFiles(name).attack_metrics) for name in params.attack.runs},
+    )
+    if readme:
+        save_text(Path(readme), replaced(Path(readme).read_text(encoding="utf-8"), tables))
         return
-    page = replaced(Path(readme).read_text(encoding="utf-8"), collected())
-    save_text(Path(readme), page)
+    print(f"\n{tables}\n\nThe whole story: {Path('report/index.html').resolve().as_uri()}")
+    print("Interactive curves: `make plots`, then dvc_plots/index.html")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """An exported classifier is the trained one: any number of images, the same classes, their names inside."""
 
 import json
+import re
 import runpy
 import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import torch
 from PIL import Image
 from ruamel.yaml import YAML
 
-from descent.export.card import Measured, model_card
+from descent.export.card import model_card
 from descent.export.onnx import compare, export, mean_border
 from descent.io.datasets import load_dataset
 from descent.io.results import load_metrics
@@ -29,53 +31,39 @@ from tests.imports import ROOT, imports
 from tests.walkthrough import follow
 from tests.workspace import Workspace, copy
 
-SPECS: list[MLP | ConvNet] = [
-    MLP(kind="mlp", hidden=[]),
-    MLP(kind="mlp", hidden=[9, 8]),
-    ConvNet(kind="convnet", channels=[4, 3], hidden=[7]),
-]
+SPECS: list[MLP | ConvNet] = [MLP(kind="mlp", hidden=[9, 8]), ConvNet(kind="convnet", channels=[4, 3], hidden=[7])]
+NAMES = [f"\u8863{name}" for name in CLASSES]  # in no encoding of one byte
 SCRIPT = ROOT / "export" / "classify.py"
 # Light on black, with no symmetry.
 SHOWN = np.zeros((28, 28), dtype=np.uint8)
 SHOWN[4:20, 6:25] = np.arange(16 * 19).reshape(16, 19) % 200 + 50
 GREY = Image.fromarray(SHOWN)
+TURNED = Image.Exif()
+TURNED[274] = 6  # of a camera that was held upright
+MODEL = build_model(SPECS[1], (1, 28, 28), len(CLASSES), seed=1).eval()
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_an_exported_classifier_says_what_the_model_says(
-    spec: MLP | ConvNet, tmp_path: Path, rng: torch.Generator
-) -> None:
-    model = build_model(spec, (1, 28, 28), len(CLASSES), seed=1).eval()
+def test_an_export_says_what_the_model_says(spec: MLP | ConvNet, tmp_path: Path, rng: torch.Generator) -> None:
+    model, other = (build_model(spec, (1, 28, 28), len(CLASSES), seed).eval() for seed in (1, 2))
     images = torch.randint(0, 256, (23, 1, 28, 28), generator=rng, dtype=torch.uint8)
     export(model, tmp_path / "a.onnx", (28, 28), CLASSES, 12.0, "of a test")
-    found = compare(model, tmp_path / "a.onnx", images / 255, batch_size=10)
+    found, others = (compare(either, tmp_path / "a.onnx", images / 255, batch_size=10) for either in (model, other))
     assert (found["images"], found["other_classes"]) == (23, 0)
-    assert found["largest_difference"] < 1e-5
-    other = build_model(spec, (1, 28, 28), len(CLASSES), seed=2).eval()
-    assert compare(other, tmp_path / "a.onnx", images / 255, batch_size=10)["largest_difference"] > 1e-3
-
+    assert found["largest_difference"] < 1e-5 < 1e-3 < others["largest_difference"]
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
     (probabilities,) = session.run(["probabilities"], {"images": images[:1, 0].numpy()})
-    with torch.no_grad():
-        expected = model(images[:1] / 255).softmax(dim=1)
-    assert torch.allclose(torch.from_numpy(probabilities), expected, atol=1e-6)
+    expected = model(images[:1] / 255).softmax(dim=1).detach()
+    torch.testing.assert_close(torch.from_numpy(probabilities), expected, rtol=0, atol=1e-6)
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(CLASSES)
 
 
-def test_an_export_is_the_same_bytes_and_tells_nothing_of_this_machine(tmp_path: Path) -> None:
-    model = build_model(SPECS[2], (1, 28, 28), len(CLASSES), seed=1).eval()
-    for name in "ab":
-        export(model, tmp_path / f"{name}.onnx", (28, 28), CLASSES, 12.0, "of a test")
-    content = (tmp_path / "a.onnx").read_bytes()
+def test_an_export_is_the_same_bytes_and_tells_nothing_of_this_machine(classifier: Path, tmp_path: Path) -> None:
+    export(MODEL, tmp_path / "b.onnx", (28, 28), NAMES, 12.0, "of a test")
+    content, made = classifier.read_bytes(), onnx.load(classifier)
     assert content == (tmp_path / "b.onnx").read_bytes()
-    assert str(ROOT).encode() not in content
-    assert sys.prefix.encode() not in content
-    onnx.checker.check_model(onnx.load(tmp_path / "a.onnx"), full_check=True)
-
-
-def test_the_ir_version_is_the_oldest_that_the_opset_allows(classifier: Path) -> None:
-    made = onnx.load(classifier)
-    assert made.ir_version == onnx.helper.find_min_ir_version_for(made.opset_import) == 9
+    assert not any(str(place).encode() in content for place in (ROOT, sys.prefix))
+    assert made.ir_version == onnx.helper.find_min_ir_version_for(made.opset_import) == 9  # the oldest for the opset
 
 
 def test_the_mean_border_is_that_of_the_four_edges() -> None:
@@ -90,13 +78,15 @@ def test_the_mean_border_is_that_of_the_four_edges() -> None:
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an exported classifier of images with a dark border."""
     path = tmp_path_factory.mktemp("export") / "a.onnx"
-    model = build_model(SPECS[2], (1, 28, 28), len(CLASSES), seed=1).eval()
-    export(model, path, (28, 28), CLASSES, 12.0, "of a test")
+    export(MODEL, path, (28, 28), NAMES, 12.0, "of a test")
     return path
 
 
+Classify = Callable[..., str]
+
+
 @pytest.fixture
-def classify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def classify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Classify:
     """Return a function that runs the script, and returns its output or its message when it refuses."""
 
     def run(*arguments: object) -> str:
@@ -110,159 +100,85 @@ def classify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return run
 
 
-def test_the_script_prints_the_most_probable_classes(classifier: Path, tmp_path: Path) -> None:
-    GREY.save(tmp_path / "a.png")
-    said = subprocess.run(
-        [sys.executable, SCRIPT, classifier, tmp_path / "a.png"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    model = build_model(SPECS[2], (1, 28, 28), len(CLASSES), seed=1).eval()
-    with torch.no_grad():
-        ranked = model(torch.from_numpy(SHOWN)[None, None] / 255)[0].argsort(descending=True)
-    assert [line.split("%")[1].strip() for line in said] == [CLASSES[place] for place in ranked[:3]]
-
-
-def test_the_script_needs_three_packages_and_names_a_missing_one(
-    classify: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_script_tells_usage_and_missing_packages(classify: Classify, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert classify("a.onnx").startswith("2 usage: classify.py [-h] [--invert] model picture\n")
     others = {module.partition(".")[0] for module in imports(SCRIPT)} - sys.stdlib_module_names
     assert others == {"PIL", "numpy", "onnxruntime"}
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert "pip install numpy onnxruntime pillow" in classify()
 
 
-def turned(orientation: int, transposition: Image.Transpose) -> tuple[Image.Image, dict[str, Any]]:
-    """Return the picture as a camera stores it that was held in another orientation."""
-    exif = Image.Exif()
-    exif[274] = orientation
-    return GREY.transpose(transposition), {"exif": exif}
-
-
 @pytest.mark.parametrize(
     ("picture", "options"),
     [
-        pytest.param(GREY.convert("RGB"), {}, id="RGB"),
-        pytest.param(GREY.convert("P"), {}, id="palette"),
-        pytest.param(GREY.convert("P"), {"transparency": b"\xff" * 256}, id="opaque palette"),
-        pytest.param(GREY.convert("LA"), {}, id="opaque LA"),
-        pytest.param(GREY.convert("RGBA"), {}, id="opaque RGBA"),
-        pytest.param(*turned(3, Image.Transpose.ROTATE_180), id="EXIF 3"),
-        pytest.param(*turned(6, Image.Transpose.ROTATE_90), id="EXIF 6"),
-        pytest.param(*turned(8, Image.Transpose.ROTATE_270), id="EXIF 8"),
+        *((GREY.convert(mode), {}) for mode in ("RGB", "P", "LA", "RGBA")),
+        (GREY.convert("P"), {"transparency": b"\xff" * 256}),
+        (GREY.transpose(Image.Transpose.ROTATE_90), {"exif": TURNED}),
+        (GREY.resize((280, 281)), {}),  # nearly square, as a picture can be that was cropped by hand
     ],
 )
 def test_the_output_does_not_depend_on_how_the_picture_is_stored(
-    picture: Image.Image, options: dict[str, Any], classifier: Path, classify: Callable[..., str], tmp_path: Path
+    picture: Image.Image, options: dict[str, Any], classifier: Path, classify: Classify, tmp_path: Path
 ) -> None:
     GREY.save(tmp_path / "grey.png")
     picture.save(tmp_path / "other.png", **options)
-    assert classify(classifier, tmp_path / "other.png") == classify(classifier, tmp_path / "grey.png")
+    other, grey = classify(classifier, tmp_path / "other.png"), classify(classifier, tmp_path / "grey.png")
+    assert other == grey or picture.size != GREY.size
+    assert re.findall("% +(.*)", other) == re.findall("% +(.*)", grey) != []
 
 
-def test_a_larger_picture_is_scaled_down(classifier: Path, classify: Callable[..., str], tmp_path: Path) -> None:
-    GREY.save(tmp_path / "grey.png")
-    GREY.resize((280, 281)).save(tmp_path / "large.png")  # nearly square, as a picture can be that was cropped by hand
-    ranked, expected = (
-        [line.split("%")[1] for line in classify(classifier, tmp_path / name).splitlines()]
-        for name in ("large.png", "grey.png")
-    )
-    assert ranked == expected
+TRANSPARENT, EIGHT_BITS = "transparent in places; flatten it on black first", "save it with 8 bits, as grey or RGB"
+EXIF = "Corrupt EXIF data. Expecting to read 12 bytes but only got 0."
+BOMB, HUGE = "more than 89,478,485 pixels; scale it down", bytes([0, 0, 78, 32] * 2)  # 20,000 × 20,000
 
 
-def with_alpha(mode: str, alpha: int) -> Image.Image:
-    """Return the picture with one pixel of another opacity."""
-    picture = GREY.convert(mode)
-    picture.putpixel((14, 14), (*picture.getpixel((14, 14))[:-1], alpha))  # type: ignore[index]
-    return picture
-
-
-def animated(path: Path) -> None:
-    """Write an animated PNG file."""
-    GREY.save(path, save_all=True, append_images=[GREY.rotate(90)])
-
-
-def headed(place: int, content: bytes) -> Callable[[Path], None]:
-    """Return what writes an RGB picture as PNG with other bytes at a place of its header."""
-
-    def write(path: Path) -> None:
-        GREY.convert("RGB").save(path)
-        changed = bytearray(path.read_bytes())
-        changed[place : place + len(content)] = content
-        changed[29:33] = zlib.crc32(changed[12:29]).to_bytes(4, "big")
-        path.write_bytes(changed)
-
-    return write
-
-
-def half(path: Path) -> None:
-    """Write half a PNG file."""
-    GREY.save(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def png(place: int = 16, content: bytes = b"") -> bytes:
+    """Return the picture as PNG in RGB, with other bytes at a place of its header."""
+    GREY.convert("RGB").save(written := BytesIO(), format="PNG")
+    changed = bytearray(written.getvalue())
+    changed[place : place + len(content)] = content
+    changed[29:33] = zlib.crc32(changed[12:29]).to_bytes(4, "big")
+    return bytes(changed)
 
 
 @pytest.mark.parametrize(
     ("write", "refusal"),
     [
-        (with_alpha("RGBA", 254).save, "transparent in places; flatten it on black first"),
-        (with_alpha("LA", 0).save, "transparent in places; flatten it on black first"),
-        (lambda path: GREY.convert("P").save(path, transparency=0), "transparent in places; flatten it on black first"),
-        (lambda path: GREY.save(path, transparency=0), "transparent in places; flatten it on black first"),
-        (Image.fromarray(SHOWN.astype(np.uint16)).save, "pixel type I;16; save it with 8 bits, as grey or RGB"),
-        (
-            lambda path: GREY.convert("CMYK").save(path, format="JPEG"),
-            "pixel type CMYK; save it with 8 bits, as grey or RGB",
-        ),
-        (animated, "animated; save one frame"),
-        (headed(24, bytes([16])), "pixel type RGB; save it with 8 bits, as grey or RGB"),
-        (headed(16, (20_000).to_bytes(4, "big") * 2), "more than 89,478,485 pixels; scale it down"),
+        (Image.merge("LA", (GREY, Image.new("L", GREY.size, 254))).save, TRANSPARENT),
+        (lambda path: GREY.convert("P").save(path, transparency=0), TRANSPARENT),
+        (Image.fromarray(SHOWN.astype(np.uint16)).save, f"pixel type I;16; {EIGHT_BITS}"),
+        (lambda path: path.write_bytes(png(24, bytes([16]))), f"pixel type RGB; {EIGHT_BITS}"),
+        (lambda path: GREY.save(path, save_all=True, append_images=[GREY.rotate(90)]), "animated; save one frame"),
+        (lambda path: path.write_bytes(png(16, HUGE)), BOMB),
         (GREY.resize((1, 1)).save, "1×1 pixels; expected 28×28 at least"),
         (GREY.resize((40, 30)).save, "40×30 pixels; expected the aspect ratio of 28×28: crop or pad it"),
         (Image.new("L", (28, 28)).save, "all pixels are equal; there is nothing to classify"),
         (lambda path: GREY.save(path, format="GIF"), "not a picture in one of the formats PNG, JPEG"),
-        (Path.touch, "not a picture in one of the formats PNG, JPEG"),
-        (
-            lambda path: GREY.save(path, exif=b"II*\0\x08\0\0\0\x09\0"),
-            "damaged (Corrupt EXIF data. Expecting to read 12 bytes but only got 0.)",
-        ),
-        (half, "damaged (image file is truncated)"),
-        (Path.mkdir, "Is a directory"),
+        (lambda path: GREY.save(path, exif=b"II*\0\x08\0\0\0\x09\0"), f"damaged ({EXIF})"),
+        (lambda path: path.write_bytes(png()[:60]), "damaged (image file is truncated)"),
         (lambda path: None, "No such file or directory"),
     ],
 )
 def test_a_picture_that_would_be_misread_is_refused(
-    write: Callable[[Path], object], refusal: str, classifier: Path, classify: Callable[..., str], tmp_path: Path
+    write: Callable[[Path], object], refusal: str, classifier: Path, classify: Classify, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.png"
     write(path)
     assert classify(classifier, path) == f"ERROR: {path}: {refusal} "
 
 
-def test_inverted_pictures_are_refused_without_the_option(
-    classifier: Path, classify: Callable[..., str], tmp_path: Path
-) -> None:
-    light, dark = tmp_path / "light-on-black.png", tmp_path / "dark-on-white.png"
+def test_inverted_pictures_are_refused_without_the_option(classifier: Path, classify: Classify, tmp_path: Path) -> None:
+    light, dark = tmp_path / "light-\udcff.png", tmp_path / "dark-on-white.png"  # a name that is not UTF-8
     GREY.save(light)
     Image.fromarray(255 - SHOWN).save(dark)
     border = "its border has a mean brightness of 255 of 255, that of the training images 12"
     assert f"{dark}: {border}; add --invert if light and dark" in classify(classifier, dark)
-    assert f"{light}: {border}; leave out --invert if light and dark" in classify("--invert", classifier, light)
+    assert f": {border}; leave out --invert if light and dark" in classify("--invert", classifier, light)
     assert classify("--invert", classifier, dark) == classify(classifier, light)
 
 
-def test_a_picture_can_have_a_name_that_is_not_utf8(
-    classifier: Path, classify: Callable[..., str], tmp_path: Path
-) -> None:
-    path = tmp_path / "\udcff.png"
-    GREY.save(path)
-    assert "%" in classify(classifier, path)
-
-
-@pytest.mark.parametrize("words", [(), ("a.onnx",), ("a.onnx", "a.png", "b.png"), ("--inverse", "a.onnx", "a.png")])
-def test_wrong_arguments_get_the_usage(words: tuple[str, ...], classify: Callable[..., str]) -> None:
-    assert classify(*words).startswith("2 usage: classify.py [-h] [--invert] model picture\n")
-
-
-def stripped(path: Path, classifier: Path) -> None:
-    """Write a classifier as it was before `border` was in the metadata."""
+def without_border(path: Path, classifier: Path) -> None:
+    """Write a classifier without `border` in its metadata."""
     made = onnx.load(classifier)
     del made.metadata_props[1:]
     onnx.save(made, path)
@@ -272,18 +188,12 @@ def stripped(path: Path, classifier: Path) -> None:
     ("write", "refusal"),
     [
         (lambda path, _: path.write_bytes(b"not ONNX"), "not an ONNX file that onnxruntime "),
-        (lambda path, _: path.touch(), "not an ONNX file that onnxruntime "),
-        (lambda path, _: path.mkdir(), "Is a directory"),
         (lambda path, _: None, "No such file or directory"),
-        (stripped, "its metadata lacks `classes` or `border`; write the file with `make export`"),
+        (without_border, "its metadata lacks `classes` or `border`; write the file with `make export`"),
     ],
 )
 def test_what_is_no_classifier_of_ours_is_refused(
-    write: Callable[[Path, Path], object],
-    refusal: str,
-    classifier: Path,
-    classify: Callable[..., str],
-    tmp_path: Path,
+    write: Callable[[Path, Path], object], refusal: str, classifier: Path, classify: Classify, tmp_path: Path
 ) -> None:
     path = tmp_path / "b.onnx"
     write(path, classifier)
@@ -292,29 +202,22 @@ def test_what_is_no_classifier_of_ours_is_refused(
     assert said.count("\n") == 0
 
 
-@pytest.mark.parametrize("name", ["mnist", "\u8863"])
-def test_names_of_classes_are_printed_in_any_encoding(name: str, classifier: Path, tmp_path: Path) -> None:
-    made = onnx.load(classifier)
-    made.metadata_props[0].value = json.dumps([name] * len(CLASSES))
-    onnx.save(made, tmp_path / "b.onnx")
+def test_the_script_prints_the_most_probable_classes_in_any_encoding(classifier: Path, tmp_path: Path) -> None:
     GREY.save(tmp_path / "a.png")
-    said = subprocess.run(
-        [sys.executable, SCRIPT, tmp_path / "b.onnx", tmp_path / "a.png"],
-        env={"PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert said.split()[1] == name.encode("ascii", "backslashreplace").decode()
+    command = [sys.executable, *map(str, (SCRIPT, classifier, tmp_path / "a.png"))]
+    done = subprocess.run(command, env={"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=True)
+    ranked = MODEL(torch.from_numpy(SHOWN)[None, None] / 255)[0].argsort(descending=True)
+    assert re.findall("% +(.*)", done.stdout) == [rf"\u8863{CLASSES[place]}" for place in ranked[:3]]
 
 
 @pytest.mark.slow
 def test_the_page_on_export(miniature: Workspace, tmp_path: Path) -> None:
-    workspace, others, origin = copy(miniature, tmp_path / "here"), tmp_path / "there", tmp_path / "origin"
+    workspace, others, origin = copy(miniature, tmp_path / "here"), Workspace(tmp_path / "there"), tmp_path / "origin"
+    others.folder.mkdir()
     subprocess.run(["git", "clone", "--quiet", "--bare", str(workspace.folder), str(origin)], check=True)
     workspace.run("git", "remote", "add", "origin", str(origin))
     GREY.save(workspace.folder / "garment.png")
-    page = ROOT / "docs" / "export.md"
+    page, address = ROOT / "docs" / "export.md", ("https://example.com/descent.git", str(origin))
 
     def keep(typed: str) -> None:
         if typed == "make export":
@@ -322,31 +225,27 @@ def test_the_page_on_export(miniature: Workspace, tmp_path: Path) -> None:
             workspace.run("git", "push", "--quiet", "origin", "main")
 
     printed = follow(workspace, page, skip=lambda typed: typed.startswith("dvc"), after=keep)
-    others.mkdir()
-    address = ("https://example.com/descent.git", str(origin))
-    got = follow(
-        Workspace(others),
-        page,
-        skip=lambda typed: not typed.startswith("dvc"),
-        edit=lambda typed: typed.replace(*address),
-    )
-
+    got = follow(others, page, skip=lambda it: not it.startswith("dvc"), edit=lambda it: it.replace(*address))
     assert (len(printed), len(got)) == (4, 1)
     said = printed["python export/classify.py export/convnet.onnx garment.png"].splitlines()
     assert [line.split("%")[1].strip() in CLASSES for line in said] == [True] * 3
     train, *_ = load_dataset(workspace.folder / "data" / "images.safetensors")
-    session = onnxruntime.InferenceSession(others / "convnet.onnx")
+    session = onnxruntime.InferenceSession(others.folder / "convnet.onnx")
     assert session.get_modelmeta().custom_metadata_map["border"] == f"{mean_border(train.x):.1f}"
-    assert (others / "convnet.onnx").read_bytes() == (workspace.folder / "export" / "convnet.onnx").read_bytes()
+    assert (others.folder / "convnet.onnx").read_bytes() == (workspace.folder / "export/convnet.onnx").read_bytes()
     card = (workspace.folder / "export" / "convnet.md").read_text(encoding="utf-8")
     assert "drawn garments, not Fashion-MNIST: 1,000 images for training and 500 for the test" in card
 
 
 def test_every_attacked_classifier_is_an_artifact(params: Params) -> None:
-    pipeline = YAML(typ="safe").load((ROOT / "export" / "dvc.yaml").read_text(encoding="utf-8"))
-    assert {name: entry["path"] for name, entry in pipeline["artifacts"].items()} == {
-        name: f"{name}.onnx" for name in params.attack.runs
-    }
+    artifacts = YAML(typ="safe").load((ROOT / "export" / "dvc.yaml").read_text(encoding="utf-8"))["artifacts"]
+    expected = {run: f"{run}.onnx" for run in params.attack.runs}
+    assert {name: made["path"] for name, made in artifacts.items()} == expected
+
+
+def measured(name: str) -> dict[str, dict[str, Any]]:
+    paths = {"data": "metrics/data", "trained": f"metrics/train/{name}", "attacked": f"metrics/attack/{name}"}
+    return {key: load_metrics(ROOT / f"{path}.json") for key, path in (paths | {"exported": f"export/{name}"}).items()}
 
 
 @pytest.mark.parametrize(
@@ -359,35 +258,19 @@ def test_every_attacked_classifier_is_an_artifact(params: Params) -> None:
         ("folder", None, "The licence of the images is not known: add `license`"),
     ],
 )
-def test_the_licence_on_the_card_follows_the_images(
-    params: Params, source: str, identifier: str | None, credit: str
-) -> None:
-    data, trained, attacked, exported = (
-        load_metrics(ROOT / path)
-        for path in ("metrics/data.json", "metrics/train/mlp.json", "metrics/attack/mlp.json", "export/mlp.json")
-    )
-    measured = Measured(data | {"source": source}, trained, attacked, exported)
-    card = model_card("mlp", params.train["mlp"], params.evaluation, params.attack.bench, measured)
+def test_the_licence_follows_the_images(params: Params, source: str, identifier: str | None, credit: str) -> None:
+    known = measured("mlp")
+    known["data"] |= {"source": source}
+    card = model_card("mlp", params.train["mlp"], params.evaluation, params.attack.bench, known)
     assert YAML(typ="safe").load(card.split("---\n")[1]).get("license") == identifier
     assert credit in card
     assert ("licence of the images is not known" in card) == (identifier is None)
 
 
 @pytest.mark.parametrize("name", ["mlp", "mlp-weight-decay", "convnet", "convnet-adversarial"])
-def test_the_cards_are_those_of_the_committed_metrics(committed: Workspace, params: Params, name: str) -> None:
-    read = [
-        load_metrics(committed.folder / path)
-        for path in (
-            "metrics/data.json",
-            f"metrics/train/{name}.json",
-            f"metrics/attack/{name}.json",
-            f"export/{name}.json",
-        )
-    ]
-    assert read[-1]["other_classes"] == 0
-    assert read[-1]["largest_difference"] < 1e-3
-    card = (committed.folder / "export" / f"{name}.md").read_text(encoding="utf-8")
-    assert card == model_card(name, params.train[name], params.evaluation, params.attack.bench, Measured(*read))
-    head = YAML(typ="safe").load(card.split("---\n")[1])
-    (result,) = head["model-index"][0]["results"]
-    assert result["metrics"] == [{"type": "accuracy", "value": read[1]["final_test_accuracy"]}]
+def test_the_cards_are_those_of_the_committed_metrics(params: Params, name: str) -> None:
+    known = measured(name)
+    assert known["exported"]["other_classes"] == 0
+    assert known["exported"]["largest_difference"] < 1e-3
+    card = (ROOT / "export" / f"{name}.md").read_text(encoding="utf-8")
+    assert card == model_card(name, params.train[name], params.evaluation, params.attack.bench, known)

@@ -1,1 +1,1 @@
-"""Every way of breaking the project that was tried, and what must come of it: the table is docs/faults.md."""
+"""Every way of breaking the project that was tried, and what must come of it."""

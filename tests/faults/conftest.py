@@ -1,24 +1,12 @@
-"""The pipeline run with everything else different, and what several tests of faults need."""
+"""The pipeline run with everything else different."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.workspace import Once, Workspace, cloned
-
-
-def in_its_place(make: Callable[[Path], object]) -> Callable[[Path], object]:
-    """Remove a file, and make something else there."""
-
-    def damage(path: Path) -> None:
-        path.unlink()
-        make(path)
-
-    return damage
-
 
 # Python tells its own hooks of these; what a process did and to what goes into a file of its own.
 RECORDER = """
@@ -52,6 +40,9 @@ class Elsewhere(NamedTuple):
 def elsewhere(miniature: Workspace, once: Once) -> Elsewhere:
     """Run the miniature again: another folder, user, home, language, time zone, hash seed, threads; and listen."""
     hooks, heard = (miniature.folder.parent / name for name in ("hooks", "heard"))
+    threads = {"MKL_NUM_THREADS": "2", "OMP_DYNAMIC": "TRUE", "OMP_NUM_THREADS": "2"}
+    user = {"HOME": "/proc/no-home", "LOGNAME": "somebody", "USER": "somebody", "TZ": "Pacific/Kiritimati"}
+    language = {"LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8", "PYTHONHASHSEED": "4242"}
 
     def run(folder: Path) -> Workspace:
         hooks.mkdir()
@@ -59,20 +50,7 @@ def elsewhere(miniature: Workspace, once: Once) -> Elsewhere:
         (hooks / "sitecustomize.py").write_text(RECORDER, encoding="utf-8")
         workspace = cloned(miniature.folder, folder)
         (workspace.folder / "dvc.lock").unlink()
-        workspace.environment |= {
-            "HOME": "/proc/no-home",
-            "LANG": "tr_TR.UTF-8",
-            "LC_ALL": "tr_TR.UTF-8",
-            "LOGNAME": "somebody",
-            "MKL_NUM_THREADS": "2",
-            "OMP_DYNAMIC": "TRUE",
-            "OMP_NUM_THREADS": "2",
-            "PYTHONHASHSEED": "4242",
-            "PYTHONPATH": str(hooks),
-            "RECORD_IN": str(heard),
-            "TZ": "Pacific/Kiritimati",
-            "USER": "somebody",
-        }
+        workspace.environment |= threads | user | language | {"PYTHONPATH": str(hooks), "RECORD_IN": str(heard)}
         workspace.first_run = workspace.run("dvc", "repro")
         return workspace
 

@@ -14,8 +14,7 @@ STARTED = """
 import sys, stages, torch
 from descent.models.machine import make_deterministic
 make_deterministic(1)
-assert torch.are_deterministic_algorithms_enabled()
-assert torch.get_num_threads() == 1
+assert torch.are_deterministic_algorithms_enabled() and torch.get_num_threads() == 1
 loaded = {"torch._inductor", "torch._dynamo"} & sys.modules.keys()
 assert not loaded, loaded
 """
@@ -58,22 +57,11 @@ def test_on_a_gpu_what_has_no_other_way_is_a_warning() -> None:
     assert not torch.is_deterministic_algorithms_warn_only_enabled()
 
 
-def test_here_an_operation_that_depends_on_timing_is_refused() -> None:
-    # One of the few on a CPU: it adds up in whatever order its threads come.
-    with pytest.raises(RuntimeError, match="does not have a deterministic implementation"):
-        torch.nn.functional.max_unpool2d(torch.rand(1, 1, 2, 2), torch.zeros(1, 1, 2, 2, dtype=torch.int64), [2])
-
-
-def faults(how: str) -> int:
-    """Return how many pages ten steps had to ask the system for."""
+@pytest.mark.parametrize(("how", "least", "most"), [("kept", 0, 100), ("given back", 1000, 10**9)])
+def test_a_step_asks_the_system_for_no_memory_that_it_had_before(how: str, least: int, most: int) -> None:
     command = [sys.executable, "-c", FAULTS, how]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
-    return int(done.stdout)
-
-
-def test_a_step_asks_the_system_for_no_memory_that_it_had_before() -> None:
-    assert faults("kept") < 100
-    assert faults("given back") > 1000  # without it there would be nothing to show
+    assert least <= int(done.stdout) <= most  # pages
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

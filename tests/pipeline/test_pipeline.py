@@ -1,6 +1,7 @@
 """The real commands on a miniature of the pipeline, in a repository of its own."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,78 +22,39 @@ STAGES = {
 }
 
 
-def test_a_first_run_makes_every_output_and_says_that_the_data_is_drawn(miniature: Workspace) -> None:
+def test_a_first_run_says_that_the_data_is_drawn_and_leaves_no_partial_file(miniature: Workspace) -> None:
     made = miniature.outputs()
-    assert {
-        *(f"models/{stage.removeprefix('train@')}.safetensors" for stage in STAGES if stage.startswith("train@")),
-        *(f"data/adversarial/{stage.removeprefix('attack@')}.safetensors" for stage in STAGES if "attack" in stage),
-        *(f"plots/figures/{name}.svg" for name in ("regression-loss", "mlp-loss", "convnet-accuracy", "bag")),
-        *(f"plots/sheets/{name}.png" for name in CLASSIFIERS),
-        *(f"plots/{kind}/{name}.csv" for kind in ("attack", "pgd", "flips", "probabilities") for name in CLASSIFIERS),
-        *(f"data/{kind}/{name}.safetensors" for kind in ("adversarial-sets", "attacked") for name in CLASSIFIERS),
-        "metrics/transfer.json",
-        "metrics/theory.json",
-        "report/index.html",
-    } <= made.keys()
+    assert b"Drawn stand-in data, not Fashion-MNIST" in made["report/index.html"]
     assert json.loads(made["metrics/data.json"])["source"] == "drawn"
     assert "Going on with DRAWN GARMENTS" in miniature.first_run
-    assert b"Drawn stand-in data, not Fashion-MNIST" in made["report/index.html"]
-    assert made["plots/curves/mlp.csv"].splitlines()[0] == (b"epoch,train_loss,test_loss,train_accuracy,test_accuracy")
+    header, *epochs = made["plots/curves/mlp.csv"].splitlines()
+    assert (header, len(epochs)) == (b"epoch,train_loss,test_loss,train_accuracy,test_accuracy", 3)
     assert made["plots/curves/regression-lr-1e-4.csv"].splitlines()[0] == b"epoch,train_loss,test_loss"
-    assert len(made["plots/curves/mlp.csv"].splitlines()) == 1 + 3
     assert not [name for name in made if name.endswith(".part")]
-
-
-def test_a_progress_bar_is_silent_when_nobody_watches(miniature: Workspace) -> None:
+    # A progress bar is shown on a terminal only.
     assert "epoch/s" not in miniature.first_run
     assert "\r" not in miniature.first_run
 
 
-def test_a_second_run_does_nothing(miniature: Workspace, tmp_path: Path) -> None:
-    workspace = copy(miniature, tmp_path / "again")
-    assert "Data and pipelines are up to date." in workspace.run("dvc", "repro")
-    assert workspace.run("git", "status", "--porcelain") == ""
-
-
-def test_an_experiment_reruns_what_depends_on_its_parameter_and_every_diff_shows_it(
-    miniature: Workspace, tmp_path: Path
-) -> None:
+def test_an_experiment_reruns_dependent_stages_and_every_diff_shows_it(miniature: Workspace, tmp_path: Path) -> None:
     lab = copy(miniature, tmp_path / "lab")
     decay = "train.mlp-weight-decay.weight_decay"
 
     said = lab.run("dvc", "exp", "run", "--name", "decay", "--set-param", f"{decay}=0.01")
 
-    assert stages_run(said) == {
-        "validate",
-        "train@mlp-weight-decay",
-        "attack@mlp-weight-decay",
-        "transfer",
-        "figures",
-        "report",
-    }
+    run = "mlp-weight-decay"
+    assert stages_run(said) == {"validate", f"train@{run}", f"attack@{run}", "transfer", "figures", "report"}
     changed = [line for line in lab.run("git", "diff", "-U0", "params.yaml").splitlines() if line[:1] in "+-"]
     assert changed[2:] == ["-    weight_decay: 0.001", "+    weight_decay: 0.01"]
     params = json.loads(lab.run("dvc", "params", "diff", "--json"))
     assert params == {"params.yaml": {decay: {"old": 0.001, "new": 0.01, "diff": pytest.approx(0.009)}}}
     metrics = json.loads(lab.run("dvc", "metrics", "diff", "--json"))
-    assert metrics.keys() == {
-        "metrics/train/mlp-weight-decay.json",
-        "metrics/attack/mlp-weight-decay.json",
-        "metrics/transfer.json",
-    }
-    assert metrics["metrics/train/mlp-weight-decay.json"]["final_train_loss"]["diff"] > 0
+    trained = f"metrics/train/{run}.json"
+    assert metrics.keys() == {trained, f"metrics/attack/{run}.json", "metrics/transfer.json"}
+    assert metrics[trained]["final_train_loss"]["diff"] > 0
     header, *rows = (line.split(",") for line in lab.run("dvc", "exp", "show", "--csv").splitlines())
     values = {row[header.index("Experiment")] or row[header.index("rev")]: row for row in rows}
     assert {name: values[name][header.index(decay)] for name in ("decay", "main")} == {"decay": "0.01", "main": "0.001"}
-
-    # One page has both, whichever of them is in the work tree.
-    changed_row = f'<th scope="row">params.yaml: {decay}</th>'
-    lab.run("python", "-m", "tools.compare", "main")
-    page = (lab.folder / "report" / "compare.html").read_text(encoding="utf-8")
-    assert f"{changed_row}<td>0.001</td><td>0.01</td>" in page
-    assert "metrics/train/mlp-weight-decay.json" in page
-    assert "metrics/train/mlp.json" not in page  # nothing of it differs
-    assert page.count("<figure>") == 2 * 1 + 4 * 2 + 4
 
     lab.commit("More weight decay")
     # A newcomer's clone has neither cache nor remote, and sees the same.
@@ -101,65 +63,31 @@ def test_an_experiment_reruns_what_depends_on_its_parameter_and_every_diff_shows
     assert json.loads(newcomer.run("dvc", "metrics", "diff", "HEAD~1", "--json")) == metrics
     plots = json.loads(newcomer.run("dvc", "plots", "diff", "HEAD~1", "--json"))["data"]
     overlay = json.dumps(plots["MLP: loss with and without weight decay"])
-    assert '"rev": "HEAD~1"' in overlay
-    assert '"rev": "workspace"' in overlay
+    assert set(re.findall(r'"rev": "(.*?)"', overlay)) == {"HEAD~1", "workspace"}
     assert stages_run(newcomer.run("dvc", "repro", "--dry", "--allow-missing")) == set()
 
 
 @pytest.mark.slow
-def test_without_a_mirror_and_without_a_fallback_the_error_says_what_to_do(
-    miniature: Workspace, tmp_path: Path
-) -> None:
-    workspace = cloned(miniature.folder, tmp_path / "strict")
-    workspace.set(data__fallback="none")
-
-    said = workspace.run("python", "-m", "stages.download", status=1, DESCENT_MIRROR="/nowhere")
-
-    assert "ERROR: no mirror delivered train-images-idx3-ubyte.gz" in said
-    assert "file:///nowhere/train-images-idx3-ubyte.gz: " in said
-    assert "Set DESCENT_MIRROR to a folder or address that has the file" in said
-    assert "Traceback" not in said
-    assert not list((workspace.folder / "data" / "raw").glob("*"))
-
-
-def test_a_mistake_in_params_stops_a_stage_in_one_line(miniature: Workspace, tmp_path: Path) -> None:
-    workspace = cloned(miniature.folder, tmp_path / "mistaken")
-    path = workspace.folder / "params.yaml"
-    path.write_text(path.read_text(encoding="utf-8").replace("learning_rate: 0.002", "learning_rate: -1"), "utf-8")
-
-    said = workspace.run("python", "-m", "stages.train", "convnet", status=1)
-
-    assert said.startswith("ERROR: params.yaml:")
-    assert "train.convnet.learning_rate: Input should be greater than 0 (got -1)" in said
-    assert len(said.splitlines()) == 1
-
-
-@pytest.mark.slow
-def test_a_run_that_diverges_is_a_result_and_all_that_depends_on_it_says_so(
-    miniature: Workspace, tmp_path: Path
-) -> None:
+def test_a_diverged_run_is_a_result_and_all_that_depends_on_it_says_so(miniature: Workspace, tmp_path: Path) -> None:
     workspace = copy(miniature, tmp_path / "diverging")
     workspace.set(train__regression_lr_1e_2__learning_rate=1.0, train__regression_lr_1e_2__epochs=50)
     workspace.set(train__convnet__optimizer="sgd", train__convnet__learning_rate=1e6)
 
     said = workspace.run("dvc", "repro")
 
-    assert "WARNING: train.regression-lr-1e-2 diverged in epoch 2; its curve and weights end before that\n" in said
-    assert "WARNING: train.convnet diverged in epoch 1; its curve and weights end before that\n" in said
-    assert "WARNING: convnet diverged in epoch 1; the weights of the epoch before are attacked\n" in said
     made = workspace.outputs()
+    page = made["report/index.html"].decode()
     for path, epoch in (("train/regression-lr-1e-2", 2), ("train/convnet", 1), ("attack/convnet", 1)):
+        name = path.removeprefix("attack/").replace("/", ".")
+        assert f"WARNING: {name} diverged in epoch {epoch}; " in said
         metrics = json.loads(made[f"metrics/{path}.json"])
         assert (metrics["diverged"], metrics["diverged_epoch"]) == (True, epoch)
-    assert json.loads(made["metrics/transfer.json"])["diverged"] == "convnet"
-    assert [line.split(b",")[0] for line in made["plots/curves/convnet.csv"].splitlines()] == [b"epoch", b"0"]
-    assert [line.split(b",")[0] for line in made["plots/curves/regression-lr-1e-2.csv"].splitlines()] == [
-        b"epoch",
-        b"1",
-    ]
-    page = made["report/index.html"].decode()
-    assert "regression-lr-1e-2 (diverged in epoch 2)" in page
+        run = path.partition("/")[2]
+        assert f"{run} (diverged in epoch {epoch})" in page
+        epochs = [line.partition(b",")[0].decode() for line in made[f"plots/curves/{run}.csv"].splitlines()]
+        assert epochs == ["epoch", str(epoch - 1)]
     assert page.count("convnet (diverged in epoch 1)") >= 2  # trained, attacked
+    assert json.loads(made["metrics/transfer.json"])["diverged"] == "convnet"
     assert ".ckpt" not in workspace.run("git", "status", "--porcelain")
     assert not list((workspace.folder / ".ckpt").glob("train@convnet"))
     workspace.run("dvc", "plots", "show")

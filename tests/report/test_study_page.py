@@ -1,6 +1,8 @@
 """The page of the studies says what their trials measured, each model and each batch size by itself."""
 
 import re
+from collections.abc import Callable
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from descent.io.results import save_table
 from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
 from descent.report.study_figures import study_figures
-from descent.report.study_page import studies_page, summary_table
+from descent.report.study_page import paragraphs, studies_page, summary_table
 from descent.report.study_results import StudyResults
 from descent.report.style import svg
 from descent.studies.grid import Study, settings
@@ -20,33 +22,36 @@ from descent.studies.summary import curve_rows, summary_rows, trial_rows
 from descent.studies.trials import perform
 from stages.publish import WORDS
 
+BENT = {"model": MLP(kind="mlp", hidden=[3])}
+Found = Callable[[dict[str, Run], dict[str, list[Any]]], StudyResults]
 
-def found(
-    data: tuple[Path, str], params: Params, runs: dict[str, Run], grid: dict[str, list[Any]], name: str = "s"
-) -> StudyResults:
-    """Perform a study of two seeds and read its tables as `publish` does."""
+
+@pytest.fixture
+def found(data: tuple[Path, str], params: Params) -> Found:
+    """Return a function that performs a study of two seeds and reads its tables as `publish` does."""
     folder, digest = data
-    study = Study(data="diabetes", runs=list(runs), seeds=2, grid=grid, epsilons=[])
-    chosen = settings(name, study, runs)
-    planned = planned_trials(chosen, range(2), params.evaluation, 1, digest)
-    outcomes = Outcomes(folder.parent / "outcomes")
 
     def engine(missing: Any) -> Any:  # noqa: ANN401
         yield from ((key, perform(trial, folder, folder.parent / "kept")) for key, trial in missing.items())
 
-    outcomes.complete(outcomes.missing(planned), engine, lambda: None)
-    written = {"curves": curve_rows(planned, outcomes), "trials": trial_rows(planned, outcomes)}
-    written |= {"summary": iter(summary_rows(planned, outcomes))}
-    tables = []
-    for kind, content in written.items():
-        save_table(path := folder.parent / f"{kind}.csv", content)
-        tables.append(pd.read_csv(path, **WORDS))
-    metrics = {"source": "diabetes", "classes": None, "runs": ", ".join(runs), "settings": len(chosen)}
-    return StudyResults(name, study.varied, metrics | {"seeds": 2, "trials": len(planned), "diverged": 0}, *tables)
+    def found(runs: dict[str, Run], grid: dict[str, list[Any]]) -> StudyResults:
+        study = Study(data="diabetes", runs=list(runs), seeds=2, grid=grid, epsilons=[])
+        chosen = settings("s", study, runs)
+        planned = planned_trials(chosen, range(2), params.evaluation, 1, digest)
+        outcomes = Outcomes(folder.parent / "outcomes", {})
+        outcomes.complete(outcomes.missing(planned), engine, lambda: None)
+        written = {"curves": curve_rows(planned, outcomes), "trials": trial_rows(planned, outcomes)}
+        written |= {"summary": iter(summary_rows(planned, outcomes))}
+        for kind, content in written.items():
+            save_table(folder.parent / f"{kind}.csv", content)
+        tables = [pd.read_csv(folder.parent / f"{kind}.csv", **WORDS) for kind in written]
+        metrics = {"source": "diabetes", "classes": None, "runs": ", ".join(runs), "settings": len(chosen)}
+        return StudyResults("s", study.varied, metrics | {"seeds": 2, "trials": len(planned), "diverged": 0}, *tables)
+
+    return found
 
 
 def words(study: StudyResults) -> str:
-    """Return what the page of one study says."""
     figures = {f"{study.name}-{name}": svg(figure) for name, figure in study_figures(study).items()}
     return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", studies_page([study], figures).partition("<main")[2]))
 
@@ -56,61 +61,90 @@ def linear(params: Params) -> Run:
     return params.train["regression-lr-1e-2"].model_copy(update={"epochs": 4})
 
 
-@pytest.fixture
-def bent(linear: Run) -> Run:
-    return linear.model_copy(update={"model": MLP(kind="mlp", hidden=[3])})
-
-
-def test_each_batch_size_has_the_threshold_of_its_own(data: tuple[Path, str], params: Params, linear: Run) -> None:
-    study = found(data, params, {"r": linear}, {"batch_size": [4, 8], "learning_rate": [0.001, 0.002]})
+def test_each_batch_size_has_the_threshold_of_its_own(found: Found, linear: Run) -> None:
+    study = found({"r": linear}, {"batch_size": [4, 8], "learning_rate": [0.001, 0.002]})
     limits = study.trials.groupby("batch_size")["stability_threshold"].first()
     assert limits[4] == pytest.approx(2 * limits[8], rel=1e-4)
     (axes,) = study_figures(study)["threshold"].axes
-    labels = [str(line.get_label()) for line in axes.lines]
-    assert [label for label in labels if "λmax" in label] == [
-        f"batch size {size}: 2/λmax = {limits[size]:.4f}" for size in (4, 8)
-    ]
-    said = words(study)
+    labels, said = [str(line.get_label()) for line in axes.lines], words(study)
+    assert sum("λmax" in label for label in labels) == 2
     for size in (4, 8):
+        assert f"batch size {size}: 2/λmax = {limits[size]:.4f}" in labels
         assert re.search(rf"With batch size {size}: over the second half .* 2/λmax, is {limits[size]:.4f}", said)
 
 
-def test_one_threshold_is_told_once(data: tuple[Path, str], params: Params, linear: Run) -> None:
-    study = found(data, params, {"r": linear}, {"learning_rate": [0.001, 0.002]})
-    assert words(study).count("2/λmax, is") == 1
-    (axes,) = study_figures(study)["threshold"].axes
-    assert sum("λmax" in str(line.get_label()) for line in axes.lines) == 1
-
-
-@pytest.mark.parametrize("first", ["bent", "straight"])
-def test_another_model_beside_linear_regressions_has_no_threshold(
-    data: tuple[Path, str], params: Params, linear: Run, bent: Run, first: str
-) -> None:
-    runs = dict(sorted({"bent": bent, "straight": linear}.items(), reverse=first == "straight"))
-    study = found(data, params, runs, {"learning_rate": [0.001, 0.002]})
+def test_another_model_beside_a_linear_regression_has_no_threshold(found: Found, linear: Run) -> None:
+    study = found({"bent": linear.model_copy(update=BENT), "straight": linear}, {"learning_rate": [0.001, 0.002]})
     assert study.trials.set_index("run")["stability_threshold"].isna().to_dict() == {"bent": True, "straight": False}
     (axes,) = study_figures(study)["threshold"].axes
-    assert not any("bent" in str(line.get_label()) for line in axes.lines)
+    labels = [str(line.get_label()) for line in axes.lines]
+    assert not any("bent" in label for label in labels)
+    assert words(study).count("2/λmax, is") == sum("λmax" in label for label in labels) == 1
     cells = {(row[0], row[1]): row for row in summary_table(study).rows}
     assert [cells["bent", rate][2:4] for rate in ("0.001", "0.002")] == [("–", "–")] * 2
     assert "–" not in cells["straight", "0.001"][2:4]
-    assert "2/λmax, is" in words(study)
 
 
-def test_a_study_of_another_model_alone_has_its_table_and_no_threshold(
-    data: tuple[Path, str], params: Params, bent: Run
-) -> None:
-    study = found(data, params, {"bent": bent}, {"learning_rate": [0.001, 0.002]})
+def test_a_study_of_another_model_alone_has_its_table_and_no_threshold(found: Found, linear: Run) -> None:
+    study = found({"bent": linear.model_copy(update=BENT)}, {"learning_rate": [0.001, 0.002]})
     assert study_figures(study) == {}
     assert summary_table(study).header == ("learning_rate", "epochs that rise", "R²", "diverge")
     assert "λmax" not in words(study)
 
 
-def test_names_that_look_like_numbers_come_back_as_they_are(
-    data: tuple[Path, str], params: Params, linear: Run
-) -> None:
+def test_names_that_look_like_numbers_come_back_as_they_are(found: Found, linear: Run) -> None:
     names = ("0x10", "1-2", "none", "na")
     runs = {name: linear.model_copy(update={"batch_size": 4 + place}) for place, name in enumerate(names)}
-    study = found(data, params, runs, {"schedule": ["constant", "linear"]})
+    study = found(runs, {"schedule": ["constant", "linear"]})
     assert list(study.summary["run"].unique()) == list(runs)
     assert [row[0] for row in summary_table(study).rows[::2]] == list(runs)
+
+
+EPOCHS = pd.DataFrame({"weight_decay": [0.0, 0.0, 0.1], "overfitting_epoch": [12.0, 17.0, nan]})
+
+
+def setting(decay: float, loss: float, accuracy: float, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return a row of the summary, made up; differences are from 0.5 and 0.8."""
+    made: dict[str, Any] = {"weight_decay": decay, "seeds": 2, "overfitting_epoch_seeds": 2}
+    for measure, mean, first in (("final_test_loss", loss, 0.5), ("final_test_accuracy", accuracy, 0.8)):
+        difference = mean - first
+        made |= {f"{measure}_mean": mean, f"{measure}_difference": difference}
+        made |= {f"{measure}_difference_low": difference - 0.01, f"{measure}_difference_high": difference + 0.01}
+    return made | changes
+
+
+def study(*settings: dict[str, Any]) -> StudyResults:
+    curves = pd.DataFrame({"test_accuracy": [0.5]})
+    return StudyResults("decay", ["weight_decay"], {}, curves, EPOCHS, pd.DataFrame(settings))
+
+
+NO_INTERVAL = {f"final_test_{m}_difference_{end}": nan for m in ("loss", "accuracy") for end in ("low", "high")}
+
+
+BEST = setting(0.1, 0.4, 0.9, overfitting_epoch_seeds=0)
+
+
+@pytest.mark.parametrize(
+    ("second", "expected", "paired"),
+    [
+        (BEST, "at 0.500 on average; 2 of 2 trials overfit, from epoch 14.5 in the median (12 to 17).", 2),
+        (BEST, "lowest with weight_decay = 0.1, at 0.400: a paired difference of −0.100 (−0.110 to −0.090).", 2),
+        (BEST, "= 0.1, 90.00 % against 80.00 %, a paired difference of 10.00 points (9.00 to 11.00).", 2),
+        (BEST, "No trial overfits with weight_decay = 0.1.", 2),
+        (setting(0.1, 0.6, 0.7), "With every setting some trial overfits.", 0),  # the first is not compared with itself
+        (setting(0.1, 0.4, 0.9, **NO_INTERVAL), "at 0.400. The test accuracy", 0),
+    ],
+)
+def test_the_best_settings_are_compared_with_the_first(second: dict[str, Any], expected: str, paired: int) -> None:
+    (said,) = paragraphs(study(setting(0.0, 0.5, 0.8), second))
+    assert expected in said
+    assert said.count("paired") == paired
+
+
+def test_the_attack_that_tells_settings_apart_most_is_reported() -> None:
+    first = setting(0.0, 0.5, 0.8, **{"accuracy_at_0_mean": 0.9, "accuracy_at_0.1_mean": 0.2})
+    second = setting(0.1, 0.4, 0.9, **{"accuracy_at_0_mean": 0.8, "accuracy_at_0.1_mean": 0.6})
+    _, said = paragraphs(study(first, second))
+    assert "most at ε = 0.1: with weight_decay = 0.1, 60.0 % of the test images" in said
+    assert said.endswith("with weight_decay = 0, 20.0 %.")
+    assert paragraphs(study(setting(0.0, nan, nan))) == []  # all trials diverged

@@ -19,33 +19,16 @@ MLP_SPEC = MLP(kind="mlp", hidden=[5])
 @pytest.mark.parametrize("classes", [2, 50])
 def test_a_classifier_needs_no_other_file(tmp_path: Path, spec: Model, classes: int) -> None:
     model, path = build_model(spec, SHAPE, classes, seed=0).eval(), tmp_path / "model.safetensors"
-    digest = save_classifier(path, model, spec, classes)
-    x = torch.rand(4, *SHAPE)
-    assert torch.equal(load_classifier(path, SHAPE, digest)(x), model(x))
-    assert save_classifier(path, model, spec, classes) == digest
+    save_classifier(path, model, spec, classes)
+    content, x = path.read_bytes(), torch.rand(4, *SHAPE)
+    assert torch.equal(load_classifier(path, SHAPE)(x), model(x))
+    save_classifier(path, model, spec, classes)
+    assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        {},
-        {"classifier": "no JSON"},
-        {"classifier": '{"classes": 3}'},
-        {"classifier": '{"classes": 0, "spec": {"kind": "linear"}}'},
-        {"classifier": '{"classes": 3, "spec": {"kind": "forest"}}'},
-    ],
-)
+@pytest.mark.parametrize("words", [{}, {"classifier": "no JSON"}, {"classifier": '{"classes": 3}'}])
 def test_a_file_that_does_not_describe_its_weights_is_refused(tmp_path: Path, words: dict[str, str]) -> None:
     path = tmp_path / "model.safetensors"
     save_tensors(path, dict(build_model(MLP_SPEC, SHAPE, 3, seed=0).state_dict()), words)
     with pytest.raises(DataError, match="does not say what classifier it holds"):
         load_classifier(path, SHAPE)
-
-
-def test_weights_of_another_model_than_described_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-    save_classifier(path, build_model(MLP_SPEC, SHAPE, 3, seed=0), MLP_SPEC, classes=4)
-    with pytest.raises(DataError, match="holds the weights of another model"):
-        load_classifier(path, SHAPE)
-    with pytest.raises(DataError, match="expected SHA-256"):
-        load_classifier(path, SHAPE, "0" * 64)

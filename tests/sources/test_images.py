@@ -1,23 +1,34 @@
-"""Verified images are kept, restored or downloaded, and garments are drawn for Fashion-MNIST only."""
+"""Images are kept, downloaded, drawn or packed, and read again as they were."""
 
-import hashlib
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+import gzip
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import torch
+from tqdm import tqdm
 
 from descent.io.errors import DataError, DownloadError
 from descent.io.files import sha256
 from descent.io.layout import SOURCE
-from descent.io.schema import Drawn
-from descent.sources.download import Progress
-from descent.sources.images import ImageSettings, Surroundings, obtain_images, own_mirrors
-from descent.sources.published import DRAWN, FILES, FOLDER, PUBLISHED
-from tests.sources.test_pictures import fill
+from descent.io.schema import Drawn, Params, PublishedImages
+from descent.sources.garments import draw_garments
+from descent.sources.images import ImageSettings, obtain_images
+from descent.sources.published import DRAWN, FASHION_CLASSES, FILES, FOLDER, OTHERS, PUBLISHED, title, warning
+from descent.sources.raw import read_raw
+from descent.sources.vision import torchvision
+from tests.sources.test_pictures import fill, in_its_place
 
 SETTINGS = ImageSettings(images="fashion-mnist", mirrors={}, fallback="drawn", drawn=Drawn(train=20, test=20))
+
+
+def idx(array: torch.Tensor) -> bytes:
+    """Return a gzipped IDX file: two zeros, the type, the number of dimensions, each of them, and the bytes."""
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return gzip.compress(bytes([0, 0, 8, array.ndim]) + sizes + array.numpy().tobytes(), mtime=0)
 
 
 @pytest.fixture
@@ -25,61 +36,78 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with four small files, which count as the published ones of every set."""
     folder = tmp_path / "mirror"
     folder.mkdir()
-    for part, file in FILES.items():
-        (folder / file).write_text(part, encoding="utf-8")
-    sha = {part: sha256(folder / file) for part, file in FILES.items()}
-    md5 = {part: hashlib.md5(part.encode(), usedforsecurity=False).hexdigest() for part in FILES}
-    published = {name: each._replace(sha256=sha, md5=md5) for name, each in PUBLISHED.items()}
-    monkeypatch.setattr("descent.sources.images.PUBLISHED", published)
+    for part, tensor in draw_garments(12, 10, seed=0).items():
+        (folder / FILES[part]).write_bytes(idx(tensor))
+    digests = {part: sha256(folder / file) for part, file in FILES.items()}
+    for name, published in PUBLISHED.items():
+        monkeypatch.setitem(PUBLISHED, name, published._replace(sha256=digests))
     return folder
 
 
-def prepared(
-    own_mirror: Path | None = None, cache: Path | None = None, hashed: set[Path] | None = None
-) -> tuple[Surroundings, list[str]]:
-    """Return surroundings, and the names of the files whose download it is told of."""
+def obtained(
+    raw: Path,
+    own_mirror: Path | None = None,
+    pictures: Path = Path(),  # noqa: B008 - it cannot be changed
+    **changes: Any,  # noqa: ANN401 - each setting has its own type
+) -> tuple[dict[str, str], list[str]]:
+    """Obtain images; return what is recorded of them, and the names of the files that were downloaded."""
     downloads: list[str] = []
 
     @contextmanager
-    def listed(name: str) -> Iterator[Progress]:
+    def progress(name: str, unit: str) -> Iterator["tqdm[Any]"]:
         downloads.append(name)
-        yield lambda received, total: None
-
-    def progress_bar(name: str) -> AbstractContextManager[Progress]:
-        return listed(name)
+        yield tqdm(disable=True)
 
     own = str(own_mirror) if own_mirror else None
-    return Surroundings(own, lambda: cache, lambda folder: hashed or set(), progress_bar), downloads
+    return obtain_images(SETTINGS._replace(**changes), 0, raw, pictures, own, progress), downloads
 
 
 def test_only_missing_and_wrong_files_are_downloaded(tmp_path: Path, mirror: Path) -> None:
     raw, names = tmp_path / "raw", list(FILES.values())
-    surroundings, downloads = prepared(mirror)
-    assert obtain_images(SETTINGS, 0, raw, tmp_path, surroundings)[0] == "fashion-mnist"
-    assert downloads == names
+    assert obtained(raw, mirror) == ({"source": "fashion-mnist"}, names)
     (raw / names[1]).unlink()
     (raw / names[3]).write_text("damaged", encoding="utf-8")
-    obtain_images(SETTINGS, 0, raw, tmp_path, surroundings)
-    assert downloads[4:] == [names[1], names[3]]
+    (raw / OTHERS).touch()
+    assert obtained(raw, mirror)[1] == [names[1], names[3]]
     assert {path.name: sha256(path) for path in raw.iterdir()} == {name: sha256(mirror / name) for name in names}
 
 
-def test_the_cache_restores_files_without_a_download(tmp_path: Path, mirror: Path) -> None:
-    cache = tmp_path / "cache"
-    for part, file in FILES.items():
-        md5 = hashlib.md5(part.encode(), usedforsecurity=False).hexdigest()
-        (cache / md5[:2]).mkdir(parents=True, exist_ok=True)
-        (cache / md5[:2] / md5[2:]).write_bytes((mirror / file).read_bytes())
-    surroundings, downloads = prepared(cache=cache)
-    obtain_images(SETTINGS, 0, tmp_path / "raw", tmp_path, surroundings)
-    assert downloads == []
-    assert len(list((tmp_path / "raw").iterdir())) == 4
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_files_are_read_as_they_are(tmp_path: Path, mirror: Path, name: str) -> None:
+    recorded, _ = obtained(tmp_path / "raw", mirror, images=name)
+    tensors, classes = read_raw(tmp_path / "raw", recorded)
+    torch.testing.assert_close(tensors, draw_garments(12, 10, seed=0))
+    assert classes == list(PUBLISHED[name].classes)
 
 
 def test_garments_are_drawn_where_no_mirror_delivers(tmp_path: Path, mirror: Path) -> None:
-    source, classes = obtain_images(SETTINGS, 0, tmp_path / "raw", tmp_path, prepared()[0])
-    assert (source, len(classes)) == (DRAWN, 10)
-    assert {path.name for path in (tmp_path / "raw").iterdir()} == set(FILES.values())
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / FILES["train_labels"]).touch()
+    recorded, _ = obtained(raw)
+    assert recorded == {"source": DRAWN, "sha256": sha256(raw / OTHERS)}
+    assert [path.name for path in raw.iterdir()] == [OTHERS]
+    tensors, classes = read_raw(raw, recorded)
+    torch.testing.assert_close(tensors, draw_garments(20, 20, seed=0))
+    assert classes == list(FASHION_CLASSES)
+
+
+def flip(path: Path) -> None:
+    """Flip one bit of the last byte."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, flip, in_its_place(Path.mkdir), in_its_place(os.mkfifo)])
+@pytest.mark.parametrize(("images", "file"), [("fashion-mnist", FILES["train_images"]), ("folder", OTHERS)])
+def test_a_damaged_file_is_refused_by_its_name(
+    tmp_path: Path, mirror: Path, images: str, file: str, damage: Callable[[Path], object]
+) -> None:
+    raw = tmp_path / "raw"
+    recorded, _ = obtained(raw, mirror, fill(tmp_path / "images"), images=images)
+    damage(raw / file)
+    with pytest.raises(DataError, match=f"^{raw / file}: .*`dvc repro"):
+        read_raw(raw, recorded)
 
 
 @pytest.mark.parametrize(
@@ -98,40 +126,54 @@ def test_garments_are_refused_with_a_remedy(
     if kept:
         raw.mkdir()
         (raw / FILES["test_labels"]).write_bytes((mirror / FILES["test_labels"]).read_bytes())
-    surroundings, _ = prepared(tmp_path / "nowhere" if own else None)
     with pytest.raises(DownloadError, match=f"Set DESCENT_MIRROR to .*{remedy}"):
-        obtain_images(SETTINGS._replace(**update), 0, raw, tmp_path, surroundings)
-    assert not (raw / FILES["train_images"]).exists()
+        obtained(raw, tmp_path / "nowhere" if own else None, **update)
+    assert {path.name for path in raw.glob("*")} == ({FILES["test_labels"]} if kept else set())
 
 
-def test_other_files_in_the_output_are_refused_where_dvc_hashes_them(tmp_path: Path, mirror: Path) -> None:
+def test_other_files_in_the_output_and_a_link_in_its_place_are_refused(tmp_path: Path, mirror: Path) -> None:
     raw = tmp_path / "raw"
     raw.mkdir()
     (raw / SOURCE.name).touch()
-    (raw / "thesis.tex").touch()
-    obtain_images(SETTINGS, 0, raw, tmp_path, prepared(mirror, hashed={raw / SOURCE.name})[0])
-    with pytest.raises(DataError, match=r"thesis.tex: no file of this stage; move it elsewhere"):
-        obtain_images(SETTINGS, 0, raw, tmp_path, prepared(mirror, hashed={raw / "thesis.tex"})[0])
+    (raw / ".DS_Store").touch()
+    obtained(raw, mirror)
+    (raw / "thesis").mkdir()
+    with pytest.raises(DataError, match=r"raw/thesis: no file of this stage; move it elsewhere"):
+        obtained(raw, mirror)
+    (tmp_path / "link").symlink_to(raw)
+    with pytest.raises(DataError, match=r"link is a link, and this stage writes there"):
+        obtained(tmp_path / "link", mirror)
 
 
-def test_the_root_of_torchvisions_data_sets_stands_before_the_named_folder(tmp_path: Path) -> None:
-    assert own_mirrors(None, "MNIST") == []
-    assert own_mirrors("https://example.org", "MNIST") == ["https://example.org"]
-    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
-    assert own_mirrors(str(tmp_path), "MNIST") == [str(tmp_path / "MNIST" / "raw"), str(tmp_path)]
+def test_the_root_of_torchvisions_data_sets_is_a_mirror(tmp_path: Path, mirror: Path) -> None:
+    below = tmp_path / "root" / "MNIST" / "raw"
+    below.parent.mkdir(parents=True)
+    mirror.rename(below)
+    assert obtained(tmp_path / "raw", tmp_path / "root", images="mnist")[0] == {"source": "mnist"}
 
 
-def test_a_folder_of_pictures_is_packed_and_what_dvc_does_not_know_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_of_pictures_is_packed(tmp_path: Path, mirror: Path) -> None:
     raw, pictures = tmp_path / "raw", fill(tmp_path / "images")
-    surroundings, _ = prepared(hashed={path.resolve() for path in pictures.rglob("*.png")})
-    settings = SETTINGS._replace(images="folder")
-    assert obtain_images(settings, 0, raw, pictures, surroundings) == (FOLDER, ["apple", "pear"])
-    assert {path.name for path in raw.iterdir()} == set(FILES.values())
-    assert "not yet known to DVC" in caplog.text
-    caplog.clear()
-    for part in ("train", "test"):
-        (pictures / f"{part}.dvc").touch()
-    obtain_images(settings, 0, raw, pictures, prepared(hashed={*pictures.rglob("*.png")})[0])
-    assert caplog.text == ""
+    obtained(raw, mirror)
+    recorded, _ = obtained(raw, pictures=pictures, images="folder")
+    assert recorded == {"source": FOLDER, "sha256": sha256(raw / OTHERS)}
+    assert [path.name for path in raw.iterdir()] == [OTHERS]
+    tensors, classes = read_raw(raw, recorded)
+    assert classes == ["apple", "pear"]
+    assert tensors["train_images"].shape == (6, 10, 12)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_names_and_classes_are_torchvisions(name: str, params: Params) -> None:
+    theirs = getattr(torchvision.datasets, PUBLISHED[name].folder)
+    assert sorted(FILES.values()) == sorted(file for file, _ in theirs.resources)
+    # torchvision calls the digits "0 - zero" and so on
+    assert list(PUBLISHED[name].classes) == [words.partition(" - ")[0] for words in theirs.classes]
+    assert PUBLISHED[name].sha256.keys() == FILES.keys()
+    assert all(len(digest) == 64 for digest in PUBLISHED[name].sha256.values())
+    assert set(params.data.mirrors) == set(PUBLISHED) == {*get_args(PublishedImages)}
+
+
+def test_only_fashion_mnist_needs_no_warning() -> None:
+    assert [warning(source) is None for source in (*PUBLISHED, DRAWN, FOLDER)] == [True, False, False, False, False]
+    assert [title(source) for source in ("mnist", FOLDER)] == ["MNIST", "images of a folder"]

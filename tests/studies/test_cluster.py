@@ -1,215 +1,126 @@
-"""Trials go to every node that can perform them, and an imitation of Ray shows what becomes of each.
+"""A cluster of nodes with addresses and folders of their own gives the bytes of this machine, whatever befalls it."""
 
-test_cluster_nodes.py does the same with a real cluster.
-"""
-
+import os
+import shutil
 import signal
+import socket
+import subprocess
 import sys
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from time import monotonic, sleep
 
+import dask
 import pytest
 
 from descent.io.schema import Params
-from descent.studies import cluster
-from descent.studies.cluster import ATTEMPTS, ClusterError, on_cluster
-from descent.studies.engine import Failure
+from descent.studies.engine import ClusterError, on_workers
 from descent.studies.trials import Trial, key, perform
 from tests.imports import ROOT
 
-ADDRESS = "127.0.0.1:6379"
+pytestmark = pytest.mark.slow
 
 
-class RayError(Exception):
-    """A worker or a node is gone."""
+class Cluster:
+    """A scheduler, and nodes in sessions of their own; a node that is silent for some seconds is given up."""
 
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.nodes = folder, dict[int, subprocess.Popen[bytes]]()
+        for name in ("ours", "strange"):
+            command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=descent"]
+            files = ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.pem")]
+            subprocess.run([*command, *files], check=True, capture_output=True)
+        with socket.create_server(("127.0.0.2", 0)) as free:
+            self.address = f"tls://127.0.0.2:{free.getsockname()[1]}"
+        port = self.address.rpartition(":")[2]
+        self._start(2, ROOT, "scheduler", "--protocol", "tls", "--host", "127.0.0.2", "--port", port)
 
-class RayTaskError(RayError):
-    """A trial raised an exception."""
+    def join(self, number: int, code: Path = ROOT) -> None:
+        """Start a node with the code of a checkout."""
+        scratch = ["--local-directory", str(self.folder / str(number)), "--nthreads", "1", "--memory-limit", "0"]
+        self._start(number, code, "worker", self.address, "--host", f"127.0.0.{number}", *scratch)
 
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
+    def _start(self, number: int, code: Path, *arguments: str) -> None:
+        certificate, secret = str(self.folder / "ours.pem"), str(self.folder / "ours.key")
+        tls = ["--tls-ca-file", certificate, "--tls-cert", certificate, "--tls-key", secret]
+        options = [*tls, "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+        with (self.folder / f"said-{number}").open("w") as said:
+            self.nodes[number] = subprocess.Popen(
+                [sys.executable, "-m", "dask", *arguments, *options],
+                cwd=code,
+                env=os.environ | {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s"},
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
-
-class Reference(NamedTuple):
-    """A trial that was given to a node."""
-
-    node: str
-    name: str
-    number: int
-
-
-class Ray:
-    """Imitates Ray: each node has a function that performs a trial, given its name."""
-
-    exceptions = SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
-
-    def __init__(self, cores: int = 1, **nodes: Callable[[str], bytes]) -> None:
-        self.cores, self.alive, self.given = cores, nodes, list[Reference]()
-
-    def nodes(self) -> list[dict[str, Any]]:
-        """Return the nodes."""
-        return [{"NodeID": node, "Alive": True, "Resources": {"CPU": float(self.cores)}} for node in self.alive]
-
-    def put(self, content: bytes) -> bytes:
-        """Return the content itself as its reference."""
-        return content
-
-    def remote(self, **_: object) -> Callable[[object], object]:
-        """Return what makes a function remote."""
-        return lambda _: SimpleNamespace(options=self.options)
-
-    def options(self, scheduling_strategy: str) -> object:
-        """Return what gives a trial to this node."""
-
-        def give(name: str, *_: object) -> Reference:
-            self.given.append(Reference(scheduling_strategy, name, len(self.given)))
-            return self.given[-1]
-
-        return SimpleNamespace(remote=give)
-
-    def wait(self, references: list[Reference], timeout: float) -> tuple[list[Reference], list[Reference]]:
-        """Let the newest trial be finished."""
-        return references[-1:], references[:-1]
-
-    def get(self, reference: Reference) -> bytes:
-        """Return what the node gives."""
-        return self.alive[reference.node](reference.name)
-
-    def shutdown(self) -> None:
-        """Give nothing more."""
-        self.alive = {}
-
-
-Run = Callable[[Ray], dict[str, list[bytes | Failure]]]
+    def signal(self, number: int, what: signal.Signals) -> None:
+        """Send a signal to all processes of a node."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.nodes[number].pid, what)
 
 
 @pytest.fixture
-def trials(params: Params, data: tuple[Path, str]) -> Mapping[str, Trial]:
-    """Plan five short regressions on a few rows of data."""
-    run = params.train["regression-lr-1e-2"].model_copy(update={"epochs": 2})
-    planned = [Trial(run, seed, params.evaluation, 1, data[1]) for seed in range(5)]
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    started = Cluster(tmp_path)
+    yield started
+    for number, process in started.nodes.items():
+        started.signal(number, signal.SIGKILL)
+        process.wait()
+
+
+def certificates(cluster: Cluster, name: str) -> dask.config.set:
+    """Configure the certificates of the client."""
+    ours, its = cluster.folder / "ours.pem", cluster.folder / name
+    client = {"cert": str(its.with_suffix(".pem")), "key": str(its.with_suffix(".key"))}
+    return dask.config.set({"distributed.comm.tls.ca-file": str(ours), "distributed.comm.tls.client": client})
+
+
+@pytest.fixture
+def trials(params: Params, data: tuple[Path, str]) -> dict[str, Trial]:
+    """Plan regressions of half a second."""
+    run = params.train["regression-lr-1e-2"].model_copy(update={"epochs": 2000})
+    planned = [Trial(run, seed, params.evaluation, 1, data[1]) for seed in range(24)]
     return {key(trial): trial for trial in planned}
 
 
-@pytest.fixture
-def run(trials: Mapping[str, Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return what performs the trials on nodes, and all that each trial gave, by name."""
-    strategies = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda node, soft: node)
-    for name in ("ray", "ray.util"):
-        monkeypatch.setitem(sys.modules, name, SimpleNamespace())
-    monkeypatch.setitem(sys.modules, "ray.util.scheduling_strategies", strategies)
-
-    def run(ray: Ray) -> dict[str, list[bytes | Failure]]:
-        monkeypatch.setattr(cluster, "_connected", lambda address: ray)
-        found: dict[str, list[bytes | Failure]] = {name: [] for name in trials}
-        for name, result in on_cluster(trials, ADDRESS, tmp_path / "data"):
-            found[name].append(result)
-        return found
-
-    return run
-
-
-def raising(error: Exception) -> Callable[[str], bytes]:
-    """Return a node on which every trial raises an error."""
-
-    def node(name: str) -> bytes:
-        raise error
-
-    return node
-
-
-def test_every_trial_is_performed_once_on_as_many_cores_as_there_are(run: Run, trials: Mapping[str, Trial]) -> None:
-    ray = Ray(cores=2, a=str.encode, b=str.encode)
-    assert run(ray) == {name: [name.encode()] for name in trials}
-    assert Counter(given.node for given in ray.given[:4]) == {"a": 2, "b": 2}
-    assert len(ray.given) == len(trials)
-
-
-def test_trials_of_a_dead_node_are_performed_by_the_others(run: Run, trials: Mapping[str, Trial]) -> None:
-    def last_breath(name: str) -> bytes:
-        del ray.alive["b"]
-        return name.encode()
-
-    ray = Ray(cores=2, a=str.encode, b=last_breath)
-    assert run(ray) == {name: [name.encode()] for name in trials}
-    assert len(ray.given) == len(trials) + 1  # the other trial of node b
-
-
-def test_a_trial_whose_worker_crashes_is_tried_again_and_in_the_end_given_up(
-    run: Run, trials: Mapping[str, Trial]
+def test_nothing_is_lost_where_nodes_are_killed_cut_off_of_other_code_or_late(
+    cluster: Cluster, trials: dict[str, Trial], data: tuple[Path, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    crashes = Counter[str]()
-    fatal, unlucky, *_ = trials
-
-    def node(name: str) -> bytes:
-        crashes[name] += 1
-        if name == fatal or (name == unlucky and crashes[name] < ATTEMPTS):
-            raise RayError
-        return name.encode()
-
-    found = run(Ray(a=node))
-    assert found.pop(fatal) == [Failure(f"its worker or node crashed {ATTEMPTS} times (RayError)")]
-    assert found == {name: [name.encode()] for name in trials if name != fatal}
-    assert crashes[fatal] == crashes[unlucky] == ATTEMPTS
-
-
-def test_a_trial_that_raises_is_a_failure_with_its_reason(run: Run, trials: Mapping[str, Trial]) -> None:
-    found = run(Ray(a=raising(RayTaskError(ValueError("no such thing")))))
-    assert found == {name: [Failure("ValueError: no such thing")] for name in trials}
-
-
-def test_a_node_with_other_code_gets_no_more_trials(run: Run, trials: Mapping[str, Trial]) -> None:
-    ray = Ray(a=str.encode, b=raising(RayTaskError(ClusterError("on b is other code"))))
-    assert run(ray) == {name: [name.encode()] for name in trials}
-    assert [given.node for given in ray.given].count("b") == 1
+    for part in ("src", "stages"):
+        shutil.copytree(ROOT / part, tmp_path / "other" / part)
+    with (tmp_path / "other" / "src" / "descent" / "training" / "loop.py").open("a") as code:
+        code.write("UNUSED = 0\n")
+    for number in (3, 4):
+        cluster.join(number)
+    cluster.join(5, tmp_path / "other")
+    found = list[tuple[str, object]]()
+    with certificates(cluster, "ours"):
+        for name, result in on_workers(trials, data[0], tmp_path / "kept", cluster.address):
+            found.append((name, result))
+            if len(found) == 4:
+                cluster.join(6)
+                cluster.signal(3, signal.SIGKILL)
+                cluster.signal(4, signal.SIGSTOP)
+    assert sorted(name for name, _ in found) == sorted(trials)
+    assert dict(found) == {name: perform(trial, data[0], tmp_path / "alone") for name, trial in trials.items()}
+    warnings = [record.getMessage() for record in caplog.records]
+    assert ["tls://127.0.0.5" in warning and "other code" in warning for warning in warnings] == [True]
+    assert not (tmp_path / "kept").exists()
 
 
-def test_without_a_node_that_can_perform_trials_every_reason_is_given(run: Run) -> None:
-    with pytest.raises(ClusterError, match="no node can perform trials of 1 threads\nImportError: No module") as error:
-        run(Ray(a=raising(RayTaskError(ImportError("No module named descent")))))
-    assert str(error.value).startswith(f"DESCENT_CLUSTER={ADDRESS}: ")
-
-
-def test_a_trial_on_a_node_gives_the_bytes_of_this_machine(trials: Mapping[str, Trial], tmp_path: Path) -> None:
-    name, trial = next(iter(trials.items()))
-    content = (tmp_path / "data" / "diabetes.safetensors").read_bytes()
-    expected = perform(trial, tmp_path / "data", tmp_path / "kept")
-    for _ in range(2):  # the second finds the data in place
-        assert cluster._perform(name, trial, "diabetes.safetensors", content) == expected
-    with pytest.raises(ClusterError, match="has other code, another torch or another processor than this machine"):
-        cluster._perform("of other code", trial, "diabetes.safetensors", content)
-
-
-def test_a_driver_gives_the_nodes_its_environment_and_keeps_its_signal_handler(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {}
-
-    def init(address: str, **options: object) -> None:
-        asked.update(options, address=address)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray sets its own
-
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
-    monkeypatch.setenv("MKL_CBWR", "AVX2")
-    before = signal.getsignal(signal.SIGTERM)
-    cluster._join(ADDRESS, quiet=False)
-    assert signal.getsignal(signal.SIGTERM) == before
-    assert asked["address"] == ADDRESS
-    environment = asked["runtime_env"]["env_vars"]
-    assert environment["MKL_CBWR"] == "AVX2"
-    assert environment["PYTHONPATH"] == f"${{PYTHONPATH}}:{ROOT / 'src'}"  # where a node finds the library
-
-
-def test_no_trial_needs_no_cluster(tmp_path: Path) -> None:
-    assert list(on_cluster({}, "nowhere", tmp_path)) == []
-
-
-def test_without_ray_the_error_says_how_to_install_it(
-    trials: Mapping[str, Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_wrong_address_or_certificate_is_an_error_within_15_seconds(
+    cluster: Cluster, trials: dict[str, Trial], data: tuple[Path, str], tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ClusterError, match=r"Ray is not installed; `.*pip install .* ray`"):
-        list(on_cluster(trials, ADDRESS, tmp_path))
+    host, port = cluster.address.removeprefix("tls://").split(":")
+    while socket.socket().connect_ex((host, int(port))):
+        sleep(0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        nobody = f"tls://127.0.0.1:{silent.getsockname()[1]}"
+        for address, name in ((nobody, "ours"), (cluster.address, "strange")):
+            started = monotonic()
+            refused = pytest.raises(ClusterError, match=f"^DESCENT_CLUSTER={address}: no answer")
+            with certificates(cluster, name), refused:
+                list(on_workers(trials, data[0], tmp_path, address))
+            assert monotonic() - started < 15

@@ -6,18 +6,15 @@ from typing import Any
 
 import pytest
 
-from descent.io.datasets import load_dataset
 from descent.io.errors import DataError
 from descent.io.results import save_table
 from descent.io.run_schema import Run
 from descent.io.schema import Params
 from descent.studies.engine import Failure
 from descent.studies.grid import Study, settings
-from descent.studies.outcomes import Outcomes, Plan, planned_trials
+from descent.studies.outcomes import Outcomes, Plan, planned_trials, record, recorded
 from descent.studies.summary import curve_rows, trial_rows
-from descent.studies.trials import Trial, parsed, perform
-from descent.training.checkpoint import Checkpoint
-from descent.training.runs import initial_state, train
+from descent.studies.trials import Trial, key, parsed, perform
 
 
 @pytest.fixture
@@ -25,9 +22,14 @@ def run(params: Params) -> Run:
     return params.train["regression-lr-1e-2"].model_copy(update={"epochs": 6})
 
 
+def study_of(*rates: float, seeds: int = 3) -> Study:
+    """Return a study of learning rates."""
+    return Study(data="diabetes", runs=["r"], seeds=seeds, grid={"learning_rate": list(rates)}, epsilons=[])
+
+
 def planned(run: Run, params: Params, digest: str, *rates: float, seeds: int = 3) -> Plan:
     """Plan a study of learning rates."""
-    study = Study(data="diabetes", runs=["r"], seeds=seeds, grid={"learning_rate": list(rates)}, epsilons=[])
+    study = study_of(*rates, seeds=seeds)
     return planned_trials(settings("s", study, {"r": run}), range(seeds), params.evaluation, 1, digest)
 
 
@@ -46,26 +48,11 @@ class Engine:
 
 
 def completed(plan: Plan, engine: Engine) -> tuple[Outcomes, dict[str, Failure]]:
-    """Complete a study."""
-    outcomes, progress = Outcomes(engine.data.parent / "outcomes"), list[str]()
+    outcomes, progress = Outcomes(engine.data.parent / "outcomes", {}), list[str]()
     missing = outcomes.missing(plan)
     failed = outcomes.complete(missing, engine, lambda: progress.append("one more"))
     assert len(progress) == len(missing)
     return outcomes, failed
-
-
-def test_a_trial_has_the_bytes_of_the_run(data: tuple[Path, str], run: Run, params: Params, tmp_path: Path) -> None:
-    folder, digest = data
-    plan = planned(run, params, digest, 0.01, seeds=1)
-    outcomes, _ = completed(plan, Engine(folder))
-    save_table(tmp_path / "trial.csv", outcomes.read(next(iter(plan))).history)
-
-    dataset = load_dataset(folder / "diabetes.safetensors", digest)
-    state = initial_state(run, dataset, seed=0)
-    with Checkpoint(tmp_path / "c", "", state.tensors(), state.rng) as checkpoint:
-        train(state, dataset, run, params.evaluation, checkpoint, lambda row: None)
-        save_table(tmp_path / "run.csv", checkpoint.history)
-    assert (tmp_path / "trial.csv").read_bytes() == (tmp_path / "run.csv").read_bytes()
 
 
 def test_a_study_that_grows_performs_only_what_is_new(data: tuple[Path, str], run: Run, params: Params) -> None:
@@ -84,9 +71,7 @@ def test_a_study_that_grows_performs_only_what_is_new(data: tuple[Path, str], ru
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"trial": "other", "metrics": {}, "history": []}'])
-def test_an_outcome_that_is_damaged_or_another_trials_is_made_anew(
-    data: tuple[Path, str], run: Run, params: Params, content: bytes
-) -> None:
+def test_a_damaged_outcome_is_made_anew(data: tuple[Path, str], run: Run, params: Params, content: bytes) -> None:
     folder, digest = data
     plan = planned(run, params, digest, 0.01, seeds=2)
     outcomes, _ = completed(plan, Engine(folder))
@@ -101,6 +86,23 @@ def test_an_outcome_that_is_damaged_or_another_trials_is_made_anew(
     assert outcomes.read(damaged) == parsed(damaged, whole)
 
 
+def test_a_finished_study_is_read_from_its_tables(data: tuple[Path, str], run: Run, params: Params) -> None:
+    plan, tables = planned(run, params, data[1], 0.01, 0.02, seeds=2), data[0].parent / "tables"
+    outcomes, _ = completed(plan, Engine(data[0]))
+    assert recorded(tables) == {}
+    record(tables, plan, outcomes)
+    save_table(tables / "curves.csv", curve_rows(plan, outcomes))
+    again = Outcomes(tables / "none", recorded(tables))
+    assert again.missing(plan) == {}
+    assert [again.read(name).metrics for name in plan] == [outcomes.read(name).metrics for name in plan]
+    curves = (tables / "curves.csv").read_text(encoding="utf-8")
+    save_table(tables / "curves.csv", curve_rows(plan, again))
+    assert (tables / "curves.csv").read_text(encoding="utf-8") == curves
+    (tables / "curves.csv").write_text(curves.rstrip("\n").rpartition("\n")[0], encoding="utf-8")
+    with pytest.raises(DataError, match=f"^{tables}: .* more or fewer rows .*; `git checkout"):
+        recorded(tables)
+
+
 def test_a_trial_that_fails_stops_no_other_and_is_tried_again(data: tuple[Path, str], run: Run, params: Params) -> None:
     folder, digest = data
     plan = planned(run, params, digest, 0.01)
@@ -110,11 +112,9 @@ def test_a_trial_that_fails_stops_no_other_and_is_tried_again(data: tuple[Path, 
     assert (again.performed, failed) == ([(0.01, 1)], {})
 
 
-@pytest.mark.parametrize("changed", ["run", "seed", "evaluation", "threads", "sha256_data", "epsilons"])
-def test_a_trials_name_changes_with_all_that_it_depends_on(run: Run, params: Params, changed: str) -> None:
-    plan = planned(run, params, "d", 0.01, seeds=1)
-    ((name, (setting, trial)),) = plan.items()
-    other: dict[str, Any] = {
+def test_a_trials_name_changes_with_all_that_it_depends_on(run: Run, params: Params) -> None:
+    ((setting, trial),) = planned(run, params, "d", 0.01, seeds=1).values()
+    others: dict[str, Any] = {
         "run": run.model_copy(update={"epochs": 7}),
         "seed": 1,
         "evaluation": params.evaluation.model_copy(update={"batch_size": 7}),
@@ -122,8 +122,8 @@ def test_a_trials_name_changes_with_all_that_it_depends_on(run: Run, params: Par
         "sha256_data": "e",
         "epsilons": [0.1],
     }
-    moved = trial._replace(**{changed: other[changed]})
-    (again,) = planned_trials([setting], [0], trial.evaluation, 1, "d")
-    assert again == name
-    (renamed,) = planned_trials([setting._replace(run=moved.run)], [moved.seed], *moved[2:])
-    assert renamed != name
+    assert others.keys() == set(trial._fields)
+    names = [*planned_trials([setting], [0], *trial[2:])]
+    assert names == [key(trial)]
+    names += [key(trial._replace(**{changed: other})) for changed, other in others.items()]
+    assert len(set(names)) == 7

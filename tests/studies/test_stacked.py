@@ -1,7 +1,4 @@
-"""Runs that are trained in one stack, and the trials of a study that are, end where each ends alone.
-
-On the CPU, where both can be had.
-"""
+"""Runs and trials that are trained in one stack end where each ends alone; on the CPU, where both can be had."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,48 +19,38 @@ from descent.studies.stacked import (
     fit_stacked,
     on_stack,
     stack_name,
-    stacked_batches,
     stacked_gradient,
     stacked_weights,
 )
 from descent.studies.trials import Outcome, Trial, key, outcome, parsed, perform
-from descent.training.loop import batches, fit
+from descent.training.loop import fit
 
 SEEDS = (0, 1, 5)
 CPU = torch.device("cpu")
 
 
-def images(rng: torch.Generator) -> Split:
-    """Return images that a class can be learned from, and as many as leave a smaller last batch.
+def split(run: Run, rng: torch.Generator) -> Split:
+    """Return data that can be learned from, and as much as leaves a smaller last batch.
 
     In float64, for Adam makes as large a step of a gradient that is rounding as of any other.
     """
+    if run.data == "diabetes":
+        x = torch.randn(150, 10, generator=rng, dtype=torch.float64)
+        return Split(x, x.sum(dim=1, keepdim=True) + 1)
     y = torch.randint(10, (150,), generator=rng)
     return Split((torch.rand(150, 1, 28, 28, generator=rng, dtype=torch.float64) + y.view(-1, 1, 1, 1) / 10) / 2, y)
 
 
-def patients(rng: torch.Generator) -> Split:
-    """Return numbers and a linear function of them."""
-    x = torch.randn(150, 10, generator=rng, dtype=torch.float64)
-    return Split(x, x.sum(dim=1, keepdim=True) + 1)
-
-
-DATA = {"images": images, "diabetes": patients}
-
-
 def generators() -> list[torch.Generator]:
-    """Return one for each seed."""
     return [torch.Generator().manual_seed(seed) for seed in SEEDS]
 
 
 def fresh(run: Run, data: Split) -> list[nn.Sequential]:
-    """Return one model for each seed."""
     outputs = 1 if run.data == "diabetes" else 10
     return [build_model(run.model, data.x.shape[1:], outputs, seed).to(data.x.dtype) for seed in SEEDS]
 
 
 def weights(model: nn.Module) -> list[Tensor]:
-    """Return the weights of a model."""
     return [parameter.detach() for parameter in model.parameters()]
 
 
@@ -72,7 +59,7 @@ def weights(model: nn.Module) -> list[Tensor]:
 )
 def test_a_stack_equals_separate_runs(name: str, params: Params, rng: torch.Generator) -> None:
     run = params.train[name].model_copy(update={"epochs": 3})
-    data = DATA[run.data](rng)
+    data = split(run, rng)
     alone, stacked = fresh(run, data), fresh(run, data)
     before = [weight.clone() for weight in weights(stacked[0])]
 
@@ -90,22 +77,11 @@ def test_a_stack_equals_separate_runs(name: str, params: Params, rng: torch.Gene
     assert not torch.allclose(weights(stacked[0])[0], weights(stacked[1])[0], atol=1e-3) or name.startswith("regr")
 
 
-def test_a_stack_draws_for_each_model_what_it_would_draw_alone(rng: torch.Generator) -> None:
-    data = images(rng)
-    stacked = list(stacked_batches(data, 64, generators()))
-    assert [tuple(x.shape) for x, _ in stacked] == [(3, 64, 1, 28, 28), (3, 64, 1, 28, 28), (3, 22, 1, 28, 28)]
-    for number, generator in enumerate(generators()):
-        for (x, y), alone in zip(stacked, batches(data, 64, generator), strict=True):
-            assert torch.equal(x[number], alone.x)
-            assert torch.equal(y[number], alone.y)
-
-
 def test_an_adversary_is_refused_before_anything_is_trained(params: Params, rng: torch.Generator) -> None:
     run = params.train["convnet-adversarial"]
-    data = images(rng)
-    models = fresh(run, data)
+    data = split(run, rng)
     with pytest.raises(ValueError, match="a stacked run has no adversary"):
-        next(fit_stacked(models, data, run, generators()))
+        next(fit_stacked(fresh(run, data), data, run, generators()))
 
 
 def test_gradients_lie_in_memory_as_the_weights_do(rng: torch.Generator) -> None:
@@ -121,8 +97,8 @@ def test_gradients_lie_in_memory_as_the_weights_do(rng: torch.Generator) -> None
 
     models = [Product(), Product()]
     stack = stacked_weights(models)
-    gradient = stacked_gradient(models[0], list(stack), TASKS["diabetes"].loss, "mean")
-    for part in gradient(list(stack.values()), torch.rand(2, 7, 4, generator=rng), torch.rand(2, 7, 2, generator=rng)):
+    gradient = stacked_gradient(models[0], TASKS["diabetes"].loss, "mean")
+    for part in gradient(stack, torch.rand(2, 7, 4, generator=rng), torch.rand(2, 7, 2, generator=rng)):
         assert part.is_contiguous()
 
 
@@ -132,79 +108,51 @@ class Made(NamedTuple):
     folder: Path
     digests: Mapping[str, str]
 
+    def trials(self, params: Params, *runs: Run, seeds: int = 3) -> dict[str, Trial]:
+        """Plan a few seeds of each run; those of classifiers are attacked."""
+        epsilons = {"images": [0.0, 0.1], "diabetes": []}
+        rest = [(params.evaluation, 1, self.digests[run.data], epsilons[run.data]) for run in runs]
+        planned = [Trial(run, seed, *each) for run, each in zip(runs, rest, strict=True) for seed in range(seeds)]
+        return {key(trial): trial for trial in planned}
+
+    def performed(self, planned: Mapping[str, Trial]) -> list[Outcome]:
+        """Perform trials in stacks, and see that each outcome differs from that of the trial alone by rounding only."""
+        results, outcomes = dict(on_stack(planned, self.folder, CPU)), list[Outcome]()
+        assert results.keys() == planned.keys()
+        for name, result in results.items():
+            assert isinstance(result, bytes)
+            one, other = parsed(name, result), parsed(name, perform(planned[name], self.folder, self.folder / "kept"))
+            for row, expected in zip([one.metrics, *one.history], [other.metrics, *other.history], strict=True):
+                assert row == {
+                    column: value if value is None else pytest.approx(value, rel=1e-3, abs=1e-4)
+                    for column, value in expected.items()
+                }
+            outcomes.append(one)
+        return outcomes
+
 
 @pytest.fixture
 def made(tmp_path: Path, rng: torch.Generator) -> Made:
-    images, patients = dict[str, torch.Tensor](), dict[str, torch.Tensor]()
+    images, patients = dict[str, Tensor](), dict[str, Tensor]()
     for part, count in (("train", 60), ("test", 20)):
         images[f"{part}_images"] = torch.randint(256, (count, 12, 12), generator=rng, dtype=torch.uint8)
         images[f"{part}_labels"] = torch.randint(3, (count,), generator=rng, dtype=torch.uint8)
         patients[f"{part}_x"] = torch.randn(count, 5, generator=rng, dtype=torch.float64)
         patients[f"{part}_y"] = torch.randn(count, 1, generator=rng, dtype=torch.float64)
-    data = tmp_path / "data"
-    return Made(
-        data,
-        {
-            "images": save_tensors(data / "images.safetensors", images, {"classes": '["a", "b", "c"]'}),
-            "diabetes": save_tensors(data / "diabetes.safetensors", patients),
-        },
-    )
-
-
-def trials(made: Made, params: Params, *runs: Run, seeds: int = 3) -> dict[str, Trial]:
-    """Plan a few seeds of each run; those of classifiers are attacked."""
-    planned = [
-        Trial(run, seed, params.evaluation, 1, made.digests[run.data], [0.0, 0.1] if run.data == "images" else [])
-        for run in runs
-        for seed in range(seeds)
-    ]
-    return {key(trial): trial for trial in planned}
-
-
-def performed_in_stacks(planned: Mapping[str, Trial], made: Made) -> dict[str, Outcome]:
-    """Perform trials in stacks."""
-    outcomes = {}
-    for name, result in on_stack(planned, made.folder, CPU):
-        assert isinstance(result, bytes)
-        outcomes[name] = parsed(name, result)
-    assert outcomes.keys() == planned.keys()
-    return outcomes
-
-
-def performed_alone(name: str, trial: Trial, made: Made) -> Outcome:
-    """Perform one by itself."""
-    return parsed(name, perform(trial, made.folder, made.folder.parent / "kept"))
-
-
-def assert_equal_up_to_rounding(one: Outcome, other: Outcome) -> None:
-    """Check that two outcomes differ by rounding only."""
-    for row, expected in zip([one.metrics, *one.history], [other.metrics, *other.history], strict=True):
-        assert row.keys() == expected.keys()
-        for name, value in expected.items():
-            assert row[name] is None if value is None else row[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+    digest = save_tensors(tmp_path / "images.safetensors", images, {"classes": '["a", "b", "c"]'})
+    return Made(tmp_path, {"images": digest, "diabetes": save_tensors(tmp_path / "diabetes.safetensors", patients)})
 
 
 def test_every_seed_of_a_stack_gives_what_it_gives_alone(made: Made, params: Params) -> None:
     few = {"epochs": 4, "batch_size": 16}
-    planned = trials(
-        made,
-        params,
-        params.train["mlp"].model_copy(update=few),
-        params.train["mlp-weight-decay"].model_copy(update=few),
-        params.train["regression-lr-1e-2"].model_copy(update=few),
-    )
-    outcomes = performed_in_stacks(planned, made)
-    for name, trial in planned.items():
-        assert_equal_up_to_rounding(outcomes[name], performed_alone(name, trial, made))
-    losses = {outcome.metrics["final_test_loss"] for outcome in outcomes.values()}
-    assert len(losses) == len(planned)
-    attacked = next(iter(outcomes.values())).metrics
+    runs = [params.train[name].model_copy(update=few) for name in ("mlp", "mlp-weight-decay", "regression-lr-1e-2")]
+    outcomes = made.performed(made.trials(params, *runs))
+    assert len({each.metrics["final_test_loss"] for each in outcomes}) == len(outcomes)
+    attacked = outcomes[0].metrics
     assert 0 <= attacked["accuracy_at_0.1"] <= attacked["accuracy_at_0"] <= 1
 
 
-def test_a_seed_that_diverges_ends_where_it_does_alone_and_holds_up_no_other(
-    made: Made, params: Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_seed_that_diverges_stops_no_other(made: Made, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = list[tuple[float, float]]()
 
     def noted(
@@ -216,47 +164,35 @@ def test_a_seed_that_diverges_ends_where_it_does_alone_and_holds_up_no_other(
 
     monkeypatch.setattr("descent.studies.stacked.outcome", noted)
     run = params.train["regression-lr-1e-2"].model_copy(update={"learning_rate": 0.2, "epochs": 60, "batch_size": 7})
-    planned = trials(made, params, run, seeds=4)
-    outcomes = performed_in_stacks(planned, made)
-    ends = [outcome.metrics["diverged_epoch"] for outcome in outcomes.values()]
-    assert len(set(ends)) > 1
+    outcomes = made.performed(made.trials(params, run, seeds=4))
+    assert len({each.metrics["diverged_epoch"] for each in outcomes}) > 1
+    assert len(ended) == 4
     for loss, told in ended:  # the weights are those of the last row
         assert loss == pytest.approx(told)
-    for name, trial in planned.items():
-        assert_equal_up_to_rounding(outcomes[name], performed_alone(name, trial, made))
 
 
 def test_an_adversarial_run_is_trained_by_itself(made: Made, params: Params) -> None:
-    run = params.train["convnet-adversarial"].model_copy(
-        update={"epochs": 2, "batch_size": 16, "model": MLP(kind="mlp", hidden=[8])}
-    )
-    planned = trials(made, params, run, seeds=2)
-    outcomes = performed_in_stacks(planned, made)
-    for name, trial in planned.items():
-        assert outcomes[name] == performed_alone(name, trial, made)
+    few = {"epochs": 2, "batch_size": 16, "model": MLP(kind="mlp", hidden=[8])}
+    run = params.train["convnet-adversarial"].model_copy(update=few)
+    assert len(made.performed(made.trials(params, run, seeds=2))) == 2
 
 
 def test_what_fails_fails_for_its_setting_only(made: Made, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     few = {"epochs": 2, "batch_size": 16}
     wide, narrow = (params.train[name].model_copy(update=few) for name in ("mlp", "mlp-weight-decay"))
 
-    def without_memory(
-        models: Sequence[nn.Module], data: Split, run: Run, rngs: Sequence[torch.Generator]
-    ) -> Iterator[int]:
+    def without_memory(models: Sequence[nn.Module], data: Split, run: Run, rngs: object) -> Iterator[int]:
         if run == wide:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB.\nMore words")
-        return fit_stacked(models, data, run, rngs)
+        return iter([])
 
     monkeypatch.setattr("descent.studies.stacked.fit_stacked", without_memory)
-    planned = trials(made, params, wide, narrow)
-    results = dict(on_stack(planned, made.folder, CPU))
-    for name, trial in planned.items():
-        if trial.run == wide:
-            assert results[name] == Failure("CUDA out of memory. Tried to allocate 3 GiB.")
-        else:
-            assert isinstance(results[name], bytes)
+    planned = made.trials(params, wide, narrow)
+    monkeypatch.setattr("descent.studies.stacked.outcome", lambda name, *_: name.encode())
+    failed = Failure("CUDA out of memory. Tried to allocate 3 GiB.")
+    expected = {name: failed if trial.run == wide else name.encode() for name, trial in planned.items()}
+    assert dict(on_stack(planned, made.folder, CPU)) == expected
 
 
 def test_where_it_was_computed_is_part_of_the_folders_name() -> None:
     assert stack_name(CPU).startswith("cpu-")
-    assert stack_name(CPU) == stack_name(CPU)

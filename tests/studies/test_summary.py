@@ -1,6 +1,5 @@
 """The summary of a study is what scipy says: paired by seed, without the trials that diverged."""
 
-from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,41 +9,15 @@ from scipy import stats
 
 from descent.io.run_schema import Run
 from descent.io.schema import Params
-from descent.studies.engine import Failure
-from descent.studies.grid import Study, settings
-from descent.studies.outcomes import Outcomes, Plan, planned_trials
 from descent.studies.summary import interval, study_metrics, summary_rows, trial_rows
-from descent.studies.trials import Trial, perform
+from tests.studies.test_outcomes import Engine, completed, planned, run, study_of
+
+__all__ = ["run"]
 
 
-def study_of(*rates: float, seeds: int) -> Study:
-    """Return a study of learning rates."""
-    return Study(data="diabetes", runs=["r"], seeds=seeds, grid={"learning_rate": list(rates)}, epsilons=[])
-
-
-def performed(study: Study, run: Run, params: Params, data: tuple[Path, str]) -> tuple[Plan, Outcomes]:
-    """Perform the trials of a study."""
-    folder, digest = data
-    plan = planned_trials(settings("s", study, {"r": run}), range(study.seeds), params.evaluation, 1, digest)
-    outcomes = Outcomes(folder.parent / "outcomes")
-    kept = folder.parent / "kept"
-
-    def engine(missing: Mapping[str, Trial]) -> Generator[tuple[str, bytes | Failure]]:
-        yield from ((name, perform(trial, folder, kept)) for name, trial in missing.items())
-
-    outcomes.complete(outcomes.missing(plan), engine, lambda: None)
-    return plan, outcomes
-
-
-@pytest.fixture
-def run(params: Params) -> Run:
-    return params.train["regression-lr-1e-2"].model_copy(update={"epochs": 6})
-
-
-def test_the_summary_is_what_scipy_says_paired_by_seed_and_without_what_diverged(
-    data: tuple[Path, str], run: Run, params: Params
-) -> None:
-    plan, outcomes = performed(study_of(0.001, 0.01, 1e5, seeds=5), run, params, data)
+def test_the_summary_of_a_study_is_what_scipy_says(data: tuple[Path, str], run: Run, params: Params) -> None:
+    plan = planned(run, params, data[1], 0.001, 0.01, 1e5, seeds=5)
+    outcomes, _ = completed(plan, Engine(data[0]))
     table = pd.DataFrame(trial_rows(plan, outcomes))
     first, second, last = summary_rows(plan, outcomes)
     measure = "final_train_loss"
@@ -69,14 +42,10 @@ def test_one_value_has_no_interval() -> None:
 
 
 def test_the_metrics_of_a_study_count_its_trials(data: tuple[Path, str], run: Run, params: Params) -> None:
-    study = study_of(0.01, 1e5, seeds=3)
-    plan, outcomes = performed(study, run, params, data)
+    study, plan = study_of(0.01, 1e5), planned(run, params, data[1], 0.01, 1e5)
+    outcomes, _ = completed(plan, Engine(data[0]))
     metrics = study_metrics(study, plan, summary_rows(plan, outcomes), {"source": "drawn", "classes": 10}, "cpu")
-    assert metrics == {
-        "runs": "r",
-        "source": "diabetes",
-        "classes": None,
-        "device": "cpu",
+    assert metrics == {"runs": "r", "source": "diabetes", "classes": None, "device": "cpu"} | {
         "settings": 2,
         "seeds": 3,
         "trials": 6,

@@ -10,52 +10,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from descent.io.run_schema import MLP, ConvNet, Linear
+from descent.io.run_schema import MLP, ConvNet, Linear, Model
 from descent.models.evaluation import squared_error
 from descent.models.networks import build_model
 from descent.training.gradients import cross_entropy_gradient, dense_layers, gradient_of
 
 
 def autograd(model: nn.Module, loss: Callable[..., Tensor], reduction: str, x: Tensor, y: Tensor) -> list[Tensor]:
-    """Return PyTorch's own gradient."""
     return list(torch.autograd.grad(loss(model(x), y, reduction=reduction), list(model.parameters())))
 
 
-@given(
-    hidden=st.lists(st.integers(1, 40), max_size=3),
-    n=st.integers(2, 130),  # of one image through a layer of one unit, some processors round otherwise
-    reduction=st.sampled_from(["mean", "sum"]),
-    dtype=st.sampled_from([torch.float32, torch.float64]),
-    seed=st.integers(0, 1000),
-)
-def test_dense_networks_get_the_bits_of_autograd(
-    hidden: list[int], n: int, reduction: str, dtype: torch.dtype, seed: int
-) -> None:
-    model = build_model(MLP(kind="mlp", hidden=hidden), (1, 5, 6), 10, seed).to(dtype)
-    rng = torch.Generator().manual_seed(seed)
-    x = 10 * torch.randn(n, 1, 5, 6, generator=rng, dtype=dtype)
+REDUCTIONS, DTYPES = st.sampled_from(["mean", "sum"]), st.sampled_from([torch.float32, torch.float64])
+SIZES = st.integers(2, 130)  # of one image through a layer of one unit, some processors round otherwise
+
+
+@given(st.lists(st.integers(1, 40), max_size=3), SIZES, REDUCTIONS, DTYPES, st.integers(0, 1000))
+def test_the_gradients_are_autograds(hidden: list[int], n: int, reduction: str, dtype: torch.dtype, seed: int) -> None:
+    model, rng = build_model(MLP(kind="mlp", hidden=hidden), (1, 5, 6), 10, seed).to(dtype), torch.Generator()
+    x = 10 * torch.randn(n, 1, 5, 6, generator=rng.manual_seed(seed), dtype=dtype)
     y = torch.randint(10, (n,), generator=rng)
-
     ours = gradient_of(model, F.cross_entropy, reduction)(x, y)
-
     for own, other in zip(ours, autograd(model, F.cross_entropy, reduction, x, y), strict=True):
         assert torch.equal(own, other)
         assert own.stride() == other.stride()
 
 
-def test_the_mlp_of_the_write_up_gets_the_bits_of_autograd(rng: torch.Generator) -> None:
-    model = build_model(MLP(kind="mlp", hidden=[100]), (1, 28, 28), 10, 0)
-    for n in (64, 32):
-        x, y = torch.rand(n, 1, 28, 28, generator=rng), torch.randint(10, (n,), generator=rng)
-        ours = gradient_of(model, F.cross_entropy, "mean")(x, y)
-        for own, other in zip(ours, autograd(model, F.cross_entropy, "mean", x, y), strict=True):
-            assert torch.equal(own, other)
-
-
 @pytest.mark.parametrize(
     ("spec", "loss", "written_out"),
     [
-        (MLP(kind="mlp", hidden=[5]), F.cross_entropy, True),
+        (MLP(kind="mlp", hidden=[100]), F.cross_entropy, True),  # that of the write-up
         (Linear(kind="linear"), F.cross_entropy, True),
         (ConvNet(kind="convnet", channels=[2], hidden=[5]), F.cross_entropy, False),
         (MLP(kind="mlp", hidden=[5]), squared_error, False),
@@ -63,41 +46,24 @@ def test_the_mlp_of_the_write_up_gets_the_bits_of_autograd(rng: torch.Generator)
 )
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_every_model_gets_its_gradient_and_dense_ones_the_written_out(
-    spec: MLP | ConvNet | Linear,
-    loss: Callable[..., Tensor],
-    written_out: bool,
-    reduction: str,
-    rng: torch.Generator,
+    spec: Model, loss: Callable[..., Tensor], written_out: bool, reduction: str, rng: torch.Generator
 ) -> None:
-    model = build_model(spec, (1, 8, 8), 4, 0)
-    x = torch.rand(6, 1, 8, 8, generator=rng)
-    y = torch.randint(4, (6,), generator=rng) if loss is F.cross_entropy else torch.rand(6, 4, generator=rng)
+    model, x = build_model(spec, (1, 28, 28), 10, 0), torch.rand(64, 1, 28, 28, generator=rng)
+    y = torch.randint(10, (64,), generator=rng) if loss is F.cross_entropy else torch.rand(64, 10, generator=rng)
     with patch("descent.training.gradients.cross_entropy_gradient", wraps=cross_entropy_gradient) as ours:
-        found = gradient_of(model, loss, reduction)(x, y)
+        gradient = gradient_of(model, loss, reduction)
+        for _ in range(2):  # two batches do not add up
+            for own, other in zip(gradient(x, y), autograd(model, loss, reduction, x, y), strict=True):
+                assert torch.equal(own, other)
     assert ours.called == written_out
-    for own, other in zip(found, autograd(model, loss, reduction, x, y), strict=True):
-        torch.testing.assert_close(own, other, rtol=0, atol=0)
+
+
+FLAT, TWO = nn.Flatten(), nn.Linear(4, 2)
 
 
 @pytest.mark.parametrize(
-    "model",
-    [
-        nn.Sequential(nn.Linear(4, 2)),  # flattens nothing
-        nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Linear(2, 2)),
-        nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.ReLU()),
-        nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Tanh(), nn.Linear(2, 2)),
-        nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.ReLU(), nn.Dropout(), nn.Linear(2, 2)),
-        nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False)),
-    ],
+    "layers",
+    [[TWO], [FLAT, TWO, TWO], [FLAT, TWO, nn.ReLU()], [FLAT, TWO, nn.Tanh(), TWO], [FLAT, nn.Linear(4, 2, bias=False)]],
 )
-def test_no_other_network_passes_for_a_dense_one(model: nn.Sequential) -> None:
-    assert dense_layers(model) == []
-
-
-def test_two_batches_do_not_add_up(rng: torch.Generator) -> None:
-    model = build_model(ConvNet(kind="convnet", channels=[2], hidden=[]), (1, 8, 8), 4, 0)
-    x, y = torch.rand(6, 1, 8, 8, generator=rng), torch.randint(4, (6,), generator=rng)
-    gradient = gradient_of(model, F.cross_entropy, "mean")
-    first = [part.clone() for part in gradient(x, y)]
-    for once, again in zip(first, gradient(x, y), strict=True):
-        assert torch.equal(once, again)
+def test_no_other_network_passes_for_a_dense_one(layers: list[nn.Module]) -> None:
+    assert dense_layers(nn.Sequential(*layers)) == []

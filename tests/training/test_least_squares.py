@@ -20,6 +20,5 @@ def test_the_stability_threshold_comes_from_the_largest_eigenvalue_that_autograd
     def batch_loss(w: torch.Tensor) -> torch.Tensor:
         return 16 * (x @ w[:4] + w[4]).square().mean()  # summed over an average batch of 16
 
-    hessian = torch.autograd.functional.hessian(batch_loss, torch.zeros(5).double())
-    largest = torch.linalg.eigvalsh(hessian)[-1].item()
-    assert stability_threshold(x, batch_size=16) == pytest.approx(2 / largest)
+    largest = torch.linalg.eigvalsh(torch.autograd.functional.hessian(batch_loss, torch.zeros(5).double()))[-1]
+    assert stability_threshold(x, batch_size=16) == pytest.approx(2 / largest.item())

@@ -7,117 +7,38 @@ import torch
 from torch import Tensor, nn
 
 from descent.io.datasets import Split
-from descent.io.run_schema import MLP, Linear, Run
+from descent.io.run_schema import Run
 from descent.models.evaluation import TASKS, accuracy, evaluate, measure, predict, squared_error
 from descent.models.networks import linear
 from descent.training.least_squares import least_squares_loss, stability_threshold
 from descent.training.loop import batches, descent_step, fit, learning_rates
 from descent.training.optimizers import OPTIMIZERS
-
-
-def run(**changes: object) -> Run:
-    """Return gradient descent on the whole data, one step an epoch, with some settings changed."""
-    settings = {
-        "data": "diabetes",
-        "model": Linear(kind="linear"),
-        "optimizer": "sgd",
-        "learning_rate": 0.1,
-        "schedule": "constant",
-        "weight_decay": 0.0,
-        "reduction": "mean",
-        "batch_size": 1000,
-        "epochs": 1,
-        "adversary": "none",
-    }
-    return Run.model_validate(settings | changes)
+from tests.training.known import run
 
 
 @pytest.fixture
 def data(rng: torch.Generator) -> Split:
-    x = torch.randn(40, 3, generator=rng, dtype=torch.float64)
-    return Split(
-        x,
-        x @ torch.tensor([[1.0], [-2.0], [0.5]], dtype=torch.float64)
-        + 3
-        + 0.1 * torch.randn(40, 1, generator=rng, dtype=torch.float64),
-    )
+    x, noise = torch.randn(40, 3, generator=rng).double(), torch.randn(40, 1, generator=rng).double()
+    return Split(x, x @ torch.tensor([[1.0], [-2.0], [0.5]]).double() + 3 + 0.1 * noise)
 
 
-def trained(data: Split, settings: Run, model: nn.Module | None = None, seed: int = 0) -> nn.Module:
-    """Train to the end."""
-    model = model or linear(data.x.shape[1], 1).double()
-    assert list(fit(model, data, settings, torch.Generator().manual_seed(seed))) == [*range(1, settings.epochs + 1)]
+def trained(data: Split, settings: Run) -> nn.Module:
+    model = linear(data.x.shape[1], 1).double()
+    assert list(fit(model, data, settings, torch.Generator().manual_seed(0))) == [*range(1, settings.epochs + 1)]
     return model
 
 
-def loss(model: nn.Module, data: Split) -> float:
-    """Return the mean squared error."""
-    return evaluate(model, data, TASKS["diabetes"], 1000)["loss"]
-
-
-@pytest.mark.parametrize(("share", "converges"), [(0.5, True), (0.99, True), (1.01, False)])
+@pytest.mark.parametrize(("share", "converges"), [(0.5, True), (0.9, True), (1.01, False)])
 def test_gradient_descent_converges_exactly_below_2_over_lambda_max(data: Split, share: float, converges: bool) -> None:
-    rate = share * stability_threshold(data.x)
-
-    reached = loss(trained(data, run(learning_rate=rate, epochs=1000)), data)
-
-    optimum = least_squares_loss(*data)
+    model = trained(data, run(learning_rate=share * stability_threshold(data.x), epochs=300))
+    reached, optimum = evaluate(model, data, TASKS["diabetes"], 1000)["loss"], least_squares_loss(*data)
     assert reached == pytest.approx(optimum, rel=1e-9) if converges else reached > 100 * optimum
-
-
-def test_a_run_follows_the_closed_form_of_gradient_descent(data: Split) -> None:
-    design = torch.cat([data.x, torch.ones(40, 1, dtype=torch.float64)], dim=1)
-    hessian, optimum = 2 / 40 * design.T @ design, torch.linalg.lstsq(design, data.y).solution
-    factor = torch.eye(4, dtype=torch.float64) - 0.1 * hessian
-    expected = optimum - torch.linalg.matrix_power(factor, 7) @ optimum  # from w₀ = 0
-
-    model = trained(data, run(epochs=7))
-
-    reached = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
-    torch.testing.assert_close(reached, expected.flatten(), rtol=0, atol=1e-10)
 
 
 def test_a_summed_loss_equals_a_mean_one_at_as_many_times_the_rate(data: Split) -> None:
     summed = trained(data, run(reduction="sum", learning_rate=0.001, batch_size=8, epochs=3))
     averaged = trained(data, run(reduction="mean", learning_rate=0.008, batch_size=8, epochs=3))
     torch.testing.assert_close(summed.state_dict(), averaged.state_dict())
-
-
-def test_coupled_weight_decay_equals_a_penalty_under_adam(data: Split) -> None:
-    decay, settings = 0.1, run(optimizer="adam", weight_decay=0.1, batch_size=8, epochs=5)
-    model = trained(data, settings)
-
-    penalised = linear(3, 1).double()
-    optimizer = torch.optim.Adam(penalised.parameters(), lr=0.1)
-    rng = torch.Generator().manual_seed(0)
-    for _ in range(settings.epochs):
-        for x, y in batches(data, 8, rng):
-            penalty = decay / 2 * sum((p.square().sum() for p in penalised.parameters()), torch.zeros(()))
-            optimizer.zero_grad()
-            (squared_error(penalised(x), y) + penalty).backward()
-            optimizer.step()
-
-    torch.testing.assert_close(model.state_dict(), penalised.state_dict(), rtol=1e-9, atol=1e-9)
-
-
-def test_a_linear_schedule_takes_each_step_at_the_rate_that_is_left() -> None:
-    class Step(nn.Module):
-        """A model whose loss has the gradient 1 everywhere."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.w = nn.Parameter(torch.zeros(1))
-
-        def forward(self, x: Tensor) -> Tensor:
-            return x + self.w - self.w.detach() + 0.5
-
-    data = Split(torch.zeros(4, 1), torch.zeros(4, 1))
-    model = Step()
-    steps = [
-        model.w.item() for _ in fit(model, data, run(schedule="linear", learning_rate=1.0, epochs=4), torch.Generator())
-    ]
-    # The gradient of mean (0.5)² is 1; of four steps the rates are 1, 3/4, 1/2 and 1/4.
-    assert steps == [-1.0, -1.75, -2.25, -2.5]
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear"])
@@ -154,66 +75,42 @@ def test_the_loop_takes_the_step_that_it_is_given_and_no_other(data: Split) -> N
 
 def test_the_loop_draws_every_example_once_in_an_order_that_the_seed_decides(rng: torch.Generator) -> None:
     data = Split(torch.arange(10.0)[:, None], torch.arange(10)[:, None])
-    drawn = list(batches(data, 4, rng))
-    again = list(batches(data, 4, torch.Generator().manual_seed(0)))
-
+    drawn, again = list(batches(data, 4, rng)), list(batches(data, 4, torch.Generator().manual_seed(0)))
     assert [len(x) for x, _ in drawn] == [4, 4, 2]
     assert sorted(torch.cat([y for _, y in drawn]).flatten().tolist()) == [*range(10)]
-    assert all(torch.equal(x.long(), y) for x, y in drawn)
-    assert all(torch.equal(a.x, b.x) for a, b in zip(drawn, again, strict=True))
+    assert all(torch.equal(a.x.long(), b.y) for a, b in zip(drawn, again, strict=True))
 
 
-def test_a_broadcasting_slip_is_refused() -> None:
+def test_predictions_are_made_in_evaluation_mode_and_measured_by_part(data: Split) -> None:
+    model, x = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 2)).train(), torch.rand(10, 4)
+    torch.testing.assert_close(predict(model, x, 3), predict(model, x, 10))
+    assert not predict(model, x, 3).requires_grad
+    measured = measure(linear(3, 1).double(), {"train": data, "test": data}, TASKS["diabetes"], 7)
+    assert list(measured) == ["train_loss", "test_loss"]
+    assert measured["train_loss"] == pytest.approx(data.y.square().mean().item())
+    logits = torch.tensor([[0.0, 1.0], [2.0, 1.0], [0.0, 3.0], [5.0, 4.0]])
+    assert accuracy(logits, torch.tensor([1, 0, 0, 0])).item() == 0.75
     with pytest.raises(ValueError, match=r"prediction \(5, 1\) and target \(5,\) differ in shape"):
         squared_error(torch.zeros(5, 1), torch.zeros(5))
 
 
-def test_accuracy_is_the_share_of_largest_logits() -> None:
-    logits = torch.tensor([[0.0, 1.0], [2.0, 1.0], [0.0, 3.0], [5.0, 4.0]])
-    assert accuracy(logits, torch.tensor([1, 0, 0, 0])).item() == 0.75
-
-
-def test_predictions_are_made_in_evaluation_mode_whatever_the_batch() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 2)).train()
-    x = torch.rand(10, 4)
-    torch.testing.assert_close(predict(model, x, 3), predict(model, x, 10))
-    assert not predict(model, x, 3).requires_grad
-
-
-def test_measures_are_named_after_their_part(data: Split) -> None:
-    measured = measure(linear(3, 1).double(), {"train": data, "test": data}, TASKS["diabetes"], 7)
-    assert list(measured) == ["train_loss", "test_loss"]
-    assert measured["train_loss"] == pytest.approx(data.y.square().mean().item())
-    assert list(TASKS["images"].metrics) == ["accuracy"]
-
-
 def test_an_adversary_attacks_each_batch_within_its_bound_before_the_model_learns_from_it(rng: torch.Generator) -> None:
     images = Split(torch.rand(40, 1, 6, 6, generator=rng), torch.randint(10, (40,), generator=rng))
-    attacked = run(
-        data="images",
-        model=MLP(kind="mlp", hidden=[5]),
-        batch_size=16,
-        epochs=2,
-        adversary={"epsilon": 0.1, "step": 0.125},
-    )
-    seen: list[Tensor] = []
+    seen, adversary = list[Tensor](), {"epsilon": 0.1, "step": 0.125}
 
-    def weights(adversary: bool) -> Tensor:
+    def weights(**changes: object) -> Tensor:
         torch.manual_seed(0)
         # Not a dense network, whose gradient is computed without calling it.
         model = nn.Sequential(nn.Flatten(), nn.Identity(), nn.Linear(36, 10))
         model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
-        settings = attacked if adversary else attacked.model_copy(update={"adversary": "none"})
-        for _ in fit(model, images, settings, torch.Generator().manual_seed(0)):
-            pass
+        settings = run(data="images", batch_size=16, epochs=2, **changes)
+        assert list(fit(model, images, settings, torch.Generator().manual_seed(0))) == [1, 2]
         return next(model.parameters()).detach()
 
-    robust = weights(adversary=True)
+    robust = weights(adversary=adversary)
     assert len(seen) == 2 * 3 * 2  # epochs, batches; the start of the attack and what it led to
-    started, learned = seen[0::2], seen[1::2]
-    nearest = torch.cdist(learned[0].flatten(1), images.x.flatten(1), p=torch.inf).min(dim=1)
-    assert nearest.values.max() <= 0.1 + 1e-6
-    assert nearest.values.min() > 0.05
-    assert not torch.equal(started[0], learned[0])
-    assert not torch.equal(robust, weights(adversary=False))
-    assert torch.equal(robust, weights(adversary=True))
+    nearest = torch.cdist(seen[1].flatten(1), images.x.flatten(1), p=torch.inf).min(dim=1).values
+    assert 0.05 < nearest.min() <= nearest.max() <= 0.1 + 1e-6
+    assert not torch.equal(seen[0], seen[1])
+    assert not torch.equal(robust, weights())
+    assert torch.equal(robust, weights(adversary=adversary))

@@ -1,20 +1,21 @@
 """A run that was interrupted ends with the bits of one that was not; one that diverges keeps what came before."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from descent.io.datasets import Dataset, Split
-from descent.io.run_schema import MLP, Adversary, ConvNet, Evaluation, Linear, Run
-from descent.models.machine import denormals_as_zero
+from descent.io.run_schema import MLP, Adversary, ConvNet, Evaluation, Run
 from descent.training.checkpoint import Checkpoint, stamp
 from descent.training.loop import fit
 from descent.training.optimizers import OPTIMIZERS
 from descent.training.runs import State, fast_step, initial_state, train
+from tests.training.known import run
 
 EVALUATION = Evaluation(train_subset=20, batch_size=16, overfitting_window=1, overfitting_rise=0.1)
 
@@ -23,109 +24,79 @@ class Killed(BaseException):
     """Comes from nowhere, like a signal."""
 
 
-def run_of(model: Linear | MLP | ConvNet, **changes: object) -> Run:
-    """Describe a short run."""
-    return Run(
-        data="diabetes" if model.kind == "linear" else "images",
-        model=model,
-        optimizer="sgd" if model.kind == "linear" else "adam",
-        learning_rate=0.01,
-        schedule="linear",
-        weight_decay=0.01,
-        reduction="mean",
-        batch_size=7,
-        epochs=4,
-        adversary="none",
-    ).model_copy(update=changes)
-
-
+SHORT = {"learning_rate": 0.01, "schedule": "linear", "weight_decay": 0.01, "batch_size": 7, "epochs": 4}
+IMAGES = SHORT | {"data": "images", "optimizer": "adam", "model": MLP(kind="mlp", hidden=[12])}
 RUNS = {
-    "linear": run_of(Linear(kind="linear")),
-    "mlp": run_of(MLP(kind="mlp", hidden=[12])),
-    "convnet": run_of(ConvNet(kind="convnet", channels=[4, 6], hidden=[8])),
-    "adversarial": run_of(MLP(kind="mlp", hidden=[12]), adversary=Adversary(epsilon=0.1, step=0.125)),
+    "linear": run(**SHORT),
+    "mlp": run(**IMAGES),
+    "convnet": run(**IMAGES | {"model": ConvNet(kind="convnet", channels=[4, 6], hidden=[8])}),
+    "adversarial": run(**IMAGES, adversary=Adversary(epsilon=0.1, step=0.125)),
 }
 
 
-def data_of(run: Run) -> Dataset:
-    """Make a little data for a run."""
+def data_of(settings: Run) -> Dataset:
     rng = torch.Generator().manual_seed(5)
-    if run.data == "diabetes":
+    if settings.data == "diabetes":
         x, y = torch.randn(30, 4, generator=rng).double(), torch.randn(30, 1, generator=rng).double()
     else:
         x, y = torch.rand(30, 1, 14, 14, generator=rng), torch.randint(10, (30,), generator=rng)
-    classes = () if run.data == "diabetes" else tuple("0123456789")
-    return Dataset(Split(x[:24], y[:24]), Split(x[24:], y[24:]), classes)
+    return Dataset(Split(x[:24], y[:24]), Split(x[24:], y[24:]), "" if settings.data == "diabetes" else "0123456789")
 
 
-def trained(path: Path, run: Run, kill_after: int = 0, stamped: str = "s") -> tuple[nn.Module, list[dict[str, float]]]:
+def trained(
+    path: Path, settings: Run, kill_after: int = 0, stamped: str = "s", state: State | None = None
+) -> tuple[nn.Module, list[dict[str, float]]]:
     """Train, or be killed after so many epochs."""
-    data, seen = data_of(run), list[Mapping[str, float]]()
-    state = initial_state(run, data, seed=1)
+    data = data_of(settings)
+    state = state or initial_state(settings, data, seed=1)
 
     def progress(row: Mapping[str, float]) -> None:
-        seen.append(row)
-        if len(seen) == kill_after:
+        if len(checkpoint.history) - done == kill_after:
             raise Killed
 
     with Checkpoint(path, stamped, state.tensors(), state.rng) as checkpoint:
-        train(state, data, run, EVALUATION, checkpoint, progress)
+        done = len(checkpoint.history)
+        train(state, data, settings, EVALUATION, checkpoint, progress)
     return state.model, checkpoint.history
 
 
-def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    """Whether two models have the same bits."""
-    return all(torch.equal(one[name], other[name]) for name in one.keys() | other.keys())
-
-
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_killed_twice_ends_with_the_bits_of_one_that_was_not(name: str, tmp_path: Path) -> None:
+def test_a_run_killed_twice_ends_with_the_same_bits(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     model, history = trained(tmp_path / "whole", RUNS[name])
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
-
     for epochs in (1, 2):
         with pytest.raises(Killed):
             trained(tmp_path / "killed", RUNS[name], kill_after=epochs)
     resumed, rows = trained(tmp_path / "killed", RUNS[name])
-
+    keeps, going_on = "keeps %d finished epochs, and the next run goes on from there", "going on after epoch %d"
+    said = [keeps % 1, going_on % 1, keeps % 3, going_on % 3]
+    assert caplog.messages == [f"{tmp_path / 'killed'}: {words}" for words in said]
     assert rows == history
-    assert same(model.state_dict(), resumed.state_dict())
+    torch.testing.assert_close(resumed.state_dict(), model.state_dict(), rtol=0, atol=0)
     assert not list(tmp_path.iterdir())  # deleted on success
 
 
-def test_what_is_kept_is_said_and_so_is_where_a_run_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(Killed):
-        trained(tmp_path / "kept", RUNS["mlp"], kill_after=2)
-    assert caplog.messages == [f"{tmp_path / 'kept'}: keeps 2 finished epochs, and the next run goes on from there"]
-    trained(tmp_path / "kept", RUNS["mlp"])
-    assert caplog.messages[1:] == [f"{tmp_path / 'kept'}: going on after epoch 2"]
-
-
-@pytest.mark.parametrize("place", [0, 70, 200, -1])
-def test_a_kept_state_with_a_changed_byte_is_not_used(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: int
+@pytest.mark.parametrize(
+    ("stamped", "place", "message"),
+    [("other", None, "of other parameters, data or code"), *(("s", place, "damaged") for place in (0, 70, 200, -1))],
+)
+def test_a_kept_state_of_other_parameters_or_with_a_changed_byte_is_not_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, stamped: str, place: int | None, message: str
 ) -> None:
     whole, history = trained(tmp_path / "whole", RUNS["mlp"])
     with pytest.raises(Killed):
-        trained(tmp_path / "kept", RUNS["mlp"], kill_after=2)
+        trained(tmp_path / "kept", RUNS["mlp"], kill_after=2, stamped=stamped)
     content = bytearray((tmp_path / "kept").read_bytes())
-    content[place] ^= 1
+    if place is not None:
+        content[place] ^= 1
     (tmp_path / "kept").write_bytes(content)
     caplog.clear()
-
     model, rows = trained(tmp_path / "kept", RUNS["mlp"])
-
-    assert caplog.messages == [f"{tmp_path / 'kept'}: damaged, and not used; training begins anew"]
+    assert caplog.messages == [f"{tmp_path / 'kept'}: {message}, and not used; training begins anew"]
     assert rows == history
-    assert same(model.state_dict(), whole.state_dict())
-
-
-def test_a_kept_state_of_other_parameters_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(Killed):
-        trained(tmp_path / "kept", RUNS["mlp"], kill_after=2, stamped="other")
-    caplog.clear()
-    trained(tmp_path / "kept", RUNS["mlp"])
-    assert "of other parameters, data or code, and not used" in caplog.text
+    torch.testing.assert_close(model.state_dict(), whole.state_dict(), rtol=0, atol=0)
 
 
 def test_a_stamp_changes_with_what_it_is_of_and_with_the_code(tmp_path: Path) -> None:
@@ -137,14 +108,12 @@ def test_a_stamp_changes_with_what_it_is_of_and_with_the_code(tmp_path: Path) ->
 
 @pytest.mark.parametrize(("rate", "last"), [(1e80, 0), (1e30, 1)])
 def test_a_run_that_diverges_is_left_at_its_last_finite_epoch(tmp_path: Path, rate: float, last: int) -> None:
-    run = run_of(
-        Linear(kind="linear"), learning_rate=rate, schedule="constant", weight_decay=0.0, epochs=9, batch_size=24
-    )
-    data = data_of(run)
-    state = initial_state(run, data, seed=3)
+    # Beyond what the parameters allow, so that it takes one epoch or two.
+    settings = run(epochs=9, batch_size=24).model_copy(update={"learning_rate": rate})
+    data = data_of(settings)
+    state = initial_state(settings, data, seed=3)
     with Checkpoint(tmp_path / "kept", "s", state.tensors(), state.rng) as checkpoint:
-        epoch = train(state, data, run, EVALUATION, checkpoint, lambda row: None)
-    assert epoch == last + 1
+        assert train(state, data, settings, EVALUATION, checkpoint, lambda row: None) == last + 1
     assert [row["epoch"] for row in checkpoint.history] == list(range(min(last, 1), last + 1))
     assert all(abs(value) <= 1e100 for row in checkpoint.history for value in row.values())
     mean = (state.model(data.test.x) - data.test.y).square().mean().item()
@@ -153,11 +122,11 @@ def test_a_run_that_diverges_is_left_at_its_last_finite_epoch(tmp_path: Path, ra
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_tensors_of_a_state_are_those_that_training_changes(optimizer: str) -> None:
-    run = run_of(MLP(kind="mlp", hidden=[12]), optimizer=optimizer, epochs=1)
-    state = initial_state(run, data_of(run), seed=1)
+    settings = run(**IMAGES | {"optimizer": optimizer, "epochs": 1})
+    state = initial_state(settings, data_of(settings), seed=1)
     tensors = state.tensors()
     before = {name: tensor.clone() for name, tensor in tensors.items()}
-    assert list(fit(state.model, data_of(run).train, run, state.rng, fast_step(state, run))) == [1]
+    assert list(fit(state.model, data_of(settings).train, settings, state.rng, fast_step(state, settings))) == [1]
     assert tensors.keys() == state.model.state_dict().keys() | state.optimizer.state.keys()
     assert not any(torch.equal(tensor, before[name]) for name, tensor in tensors.items())
     for tensor in tensors.values():
@@ -165,47 +134,23 @@ def test_the_tensors_of_a_state_are_those_that_training_changes(optimizer: str) 
     assert all((tensor == 7).all() for tensor in (*state.model.parameters(), *state.optimizer.state.values()))
 
 
-class OnGPU(nn.Module):
-    """Imitates a model on a GPU: says so, and does no more."""
-
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Yield one parameter that has a device."""
-        yield SimpleNamespace(device=torch.device("cuda"))  # type: ignore[misc]
-
-
 @pytest.mark.parametrize(
-    ("model", "name", "recorded"),
-    [(OnGPU(), "mlp", True), (OnGPU(), "adversarial", False), (nn.Linear(1, 1), "mlp", False)],
+    ("device", "name", "recorded"), [("cuda", "mlp", True), ("cuda", "adversarial", False), ("cpu", "mlp", False)]
 )
-def test_a_step_is_recorded_on_a_gpu_and_without_an_adversary(
-    monkeypatch: pytest.MonkeyPatch, model: nn.Module, name: str, recorded: bool
-) -> None:
-    def replayed(step: object) -> object:
-        return launch
-
-    def launch(x: Tensor, y: Tensor, rate: float) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr("descent.training.runs.replayed", replayed)
+def test_a_gpu_records_plain_steps(monkeypatch: pytest.MonkeyPatch, device: str, name: str, recorded: bool) -> None:
+    model, launch = nn.Linear(1, 1), Mock()
+    monkeypatch.setattr(model, "parameters", lambda: iter([SimpleNamespace(device=torch.device(device))]))
+    monkeypatch.setattr("descent.training.runs.replayed", lambda step: launch)
     state = State(model, OPTIMIZERS["sgd"]([torch.zeros(1)], 0.0), torch.Generator())
     assert (fast_step(state, RUNS[name]) is launch) == recorded
 
 
-def test_weights_below_the_range_of_float32_are_0_while_training_and_nowhere_else() -> None:
-    seen = list[float]()
-    with denormals_as_zero():
-        seen.append((torch.tensor(1e-30) * torch.tensor(1e-10)).item())
-    seen.append((torch.tensor(1e-30) * torch.tensor(1e-10)).item())
-    assert seen == [0.0, pytest.approx(1e-40, rel=1e-3)]
-
-
-def test_training_leaves_no_weight_below_the_range_of_float32(tmp_path: Path) -> None:
-    run = run_of(MLP(kind="mlp", hidden=[12]), weight_decay=0.0, epochs=1)
-    data = data_of(run)
-    state = initial_state(run, data, seed=0)
+def test_weights_below_the_range_of_float32_are_0_after_training_and_nowhere_else(tmp_path: Path) -> None:
+    settings = run(**IMAGES | {"weight_decay": 0.0, "epochs": 1})
+    state = initial_state(settings, data_of(settings), seed=0)
     with torch.no_grad():
         next(state.model.parameters()).fill_(1e-40)
-    with Checkpoint(tmp_path / "kept", "s", state.tensors(), state.rng) as checkpoint:
-        train(state, data, run, EVALUATION, checkpoint, lambda row: None)
+    trained(tmp_path / "kept", settings, state=state)
     weights = next(state.model.parameters()).abs()
     assert not ((weights > 0) & (weights < torch.finfo(torch.float32).tiny)).any()
+    assert (torch.tensor(1e-30) * torch.tensor(1e-10)).item() == pytest.approx(1e-40, rel=1e-3)

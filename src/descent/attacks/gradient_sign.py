@@ -33,18 +33,10 @@ def fgsm(
     This maximises the loss, linearised at `x`, over the L∞ ball of radius ε (Goodfellow, Shlens & Szegedy
     2015, arXiv:1412.6572, §4). With `norm` L2 the step is ε · ∇/‖∇‖₂, the fast gradient method.
 
-    Args:
-        model: Maps images to logits; in evaluation mode, but for adversarial training.
-        x: Images with pixel values within the bounds.
-        y: True classes; with `targeted` the classes to be reached, whose loss is lowered.
-        epsilon: Length of the change: the largest of any pixel, or (L2) over all pixels, in the units of `x`.
-        norm: LINF or L2.
-        loss: `cross_entropy` or `dlr`.
-        targeted: Whether to go down instead of up.
-        bounds: What every pixel is clipped to. None, as in the write-up, leaves pixels beyond black and white.
-
-    Returns:
-        New images; `x` and the gradients of the model's weights are left alone.
+    The model gives logits, in evaluation mode but for adversarial training. `epsilon` is in the units of `x`: the
+    largest change of a pixel, or (L2) the length over all pixels. With `targeted`, `y` are the classes to be reached,
+    whose loss is lowered. With `bounds` None, as in the write-up, pixels may go beyond black and white. `x` and the
+    gradients of the model's weights are left alone.
     """
     direction = norm.steepest(loss_gradient(model, x, y, loss))
     return moved(x, -direction if targeted else direction, epsilon, bounds)
@@ -65,29 +57,15 @@ def pgd(
     targeted: bool = False,
     bounds: Bounds = PIXELS,
 ) -> Images:
-    """Take many such steps, each followed by the way back into the ball of radius `epsilon` around `x`.
+    """Take many such steps, each followed by the projection onto the ball of radius `epsilon` around `x`.
 
         x_{k+1} = clip(x + P(x_k + α · sign ∇L(f(x_k), y) − x), 0, 1)
 
     Projected gradient descent (Madry et al. 2018, arXiv:1706.06083, §2.1). One step from a random start is the
     attack of fast adversarial training (Wong, Rice & Kolter 2020, arXiv:2001.03994, §4).
 
-    Args:
-        model: As for `fgsm`, and so are `x`, `y`, `epsilon`, `norm`, `loss`, `targeted`, `bounds`.
-        x: See above.
-        y: See above.
-        epsilon: See above.
-        step: α, the length of one step.
-        steps: How many.
-        rng: Draws the start, uniform in the ball; None starts at `x`.
-        restarts: How often to try anew where the attack has failed so far.
-        norm: See above.
-        loss: See above.
-        targeted: See above.
-        bounds: See above.
-
-    Returns:
-        For each image the first attempt that succeeds, else the last.
+    `step` is α. `rng` draws the start, uniform in the ball; None starts at `x`. Images for which the attack fails are
+    tried `restarts` times in all; each gets the first attempt that succeeds, else the last. The rest is as for `fgsm`.
     """
     best = x.detach().clone()
     left = torch.arange(len(x), device=x.device)

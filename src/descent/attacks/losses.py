@@ -38,19 +38,8 @@ def dlr(logits: Float[Tensor, "n classes"], y: Labels) -> Float[Tensor, " n"]:
 
 
 def loss_gradient(model: nn.Module, x: Images, y: Labels, loss: Loss = cross_entropy) -> Images:
-    """Return ∂L(f(x), y)/∂x, the gradient of each image's own loss with respect to its pixels.
-
-    Args:
-        model: Maps images to logits; in evaluation mode, but for adversarial training.
-        x: Images.
-        y: Classes.
-        loss: Gives each image's loss from its logits and class.
-
-    Returns:
-        A gradient for each image; `x` and the gradients of the model's weights are left alone.
-    """
+    """Return ∂L(f(x), y)/∂x of each image's own loss; `x` and the gradients of the model's weights are left alone."""
     x = x.detach().requires_grad_()
-    # Summed, not averaged: a mean shrinks every gradient by the batch size, and a float32 gradient that
-    # underflows to zero has no sign.
+    # Summed: a mean shrinks gradients by the batch size, and a float32 gradient that underflows to 0 has no sign.
     (gradient,) = torch.autograd.grad(loss(model(x), y).sum(), x)
     return gradient

@@ -20,7 +20,7 @@ OPSET, IR_VERSION = 20, 9
 
 
 class FromBytes(nn.Module):
-    """What is to be exported: a classifier that takes images as they are stored, and tells probabilities besides."""
+    """A classifier that takes images as bytes, and returns probabilities too."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -33,11 +33,7 @@ class FromBytes(nn.Module):
 
 
 def mean_border(x: Float[Tensor, "n 1 height width"]) -> float:
-    """Return the mean brightness of the four edges of all images, from 0 for black to 255 for white.
-
-    Args:
-        x: Pixels in [0, 1].
-    """
+    """Return the mean brightness of the four edges of images in [0, 1], from 0 for black to 255 for white."""
     edges = torch.cat([x[:, 0, 0], x[:, 0, -1], x[:, 0, :, 0], x[:, 0, :, -1]], dim=1)
     return edges.double().mean().item() * 255
 
@@ -48,22 +44,13 @@ def export(
     """Write a classifier of grey images as ONNX; the bytes depend on the arguments alone.
 
     The file takes `images`, n × height × width bytes, and gives `logits` and `probabilities`, n × classes. Its metadata
-    has `classes`, their names in order as JSON, and `border`, by which `classify.py` recognises inverted pictures.
-
-    Args:
-        model: Maps pixels in [0, 1] to logits; in evaluation mode.
-        path: The file to write.
-        size: Height and width of the images.
-        classes: Names of the classes.
-        border: `mean_border` of the training images.
-        description: Text for the file's `doc_string`.
+    has `classes`, their names in order as JSON, and `border`, the `mean_border` of the training images, by which
+    `classify.py` recognises inverted pictures. `model` is in evaluation mode; `description` is for `doc_string`.
     """
-    example = torch.zeros(2, *size, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what torch says to itself
+    with warnings.catch_warnings(action="ignore"):  # what torch says to itself
         program = torch.onnx.export(
             FromBytes(model),
-            (example,),
+            (torch.zeros(2, *size, dtype=torch.uint8),),
             input_names=["images"],
             output_names=["logits", "probabilities"],
             dynamic_shapes={"images": {0: torch.export.Dim("n")}},
@@ -89,17 +76,9 @@ def export(
 def compare(
     model: nn.Module, path: Path, x: Float[Tensor, "n 1 height width"], batch_size: int
 ) -> dict[str, float | int]:
-    """Hold an exported classifier to the one it was made of, image by image.
+    """Compare an exported classifier with its original on images whose pixels are multiples of 1/255.
 
-    Args:
-        model: The classifier.
-        path: What `export` made of it.
-        x: Pixels in [0, 1], each a multiple of 1/255.
-        batch_size: Images per pass.
-
-    Returns:
-        The `largest_difference` of a logit, how many `images` were compared, and the `other_classes` among their
-        predictions.
+    Returns how many `images` there are, the `largest_difference` of a logit, and how many have `other_classes`.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = torch.get_num_threads()

@@ -28,14 +28,12 @@ def save_metrics(path: Path, metrics: Mapping[str, Metric]) -> None:
 
 
 class _FileMetrics(dict[str, Any]):
-    """The metrics of a file; a missing one is an error that names the file."""
+    """The metrics of the file `name`; a missing one is an error that names the file."""
 
-    def __init__(self, name: str, metrics: dict[str, Any]) -> None:
-        super().__init__(metrics)
-        self._name = name
+    name = ""
 
     def __missing__(self, key: str) -> Any:  # noqa: ANN401 - never returns
-        raise DataError(f"{self._name}: has no {key}; `dvc repro --force` makes the file anew")
+        raise DataError(f"{self.name}: has no {key}; `dvc repro --force` makes the file anew")
 
 
 def load_metrics(path: Path) -> dict[str, Any]:
@@ -45,23 +43,18 @@ def load_metrics(path: Path) -> dict[str, Any]:
         DataError: The file is missing or holds no JSON object; or, when it is asked for, lacks a metric.
     """
     try:
-        return _FileMetrics(str(path), parse_metrics(str(path), path.read_bytes()))
+        return parse_metrics(str(path), path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; `dvc repro` makes it") from error
 
 
 def parse_metrics(name: str, content: bytes) -> dict[str, Any]:
-    """Read metrics from the bytes of a file of this name.
-
-    Raises:
-        DataError: They are no JSON object.
-    """
+    """Read metrics from the content of the file `name`; raises as `load_metrics` does."""
     try:
-        metrics = json.loads(content)
-    except ValueError as error:
-        raise DataError(f"{name}: not valid JSON ({error}); `dvc repro --force` makes it anew") from error
-    if not isinstance(metrics, dict):
-        raise DataError(f"{name}: expected a JSON object, found {type(metrics).__name__}")
+        metrics = _FileMetrics(json.loads(content))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{name}: no JSON object ({error}); `dvc repro --force` makes it anew") from error
+    metrics.name = name
     return metrics
 
 

@@ -1,8 +1,9 @@
 """All parameters of `params.yaml`, as frozen and strictly checked types."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from descent.io.errors import ParamsError
@@ -13,16 +14,30 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 def _name(text: str) -> str:
     """Refuse what a table or YAML reads as something else than a name: 10, 1e5, inf, nan, null, true."""
-    try:
-        float(text)
-    except ValueError:
-        if text not in ("null", "true", "false"):
-            return text
-    raise PydanticCustomError("name", "a run needs a name that is not a number, null, true or false")
+    if re.fullmatch(r"\d+(e-?\d+)?|inf|infinity|nan|null|true|false", text):
+        raise PydanticCustomError("name", "a run needs a name that is not a number, null, true or false")
+    return text
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    saved = {f"{value:.6g}" if isinstance(value, float) else repr(value) for value in values}  # as by `save_table`
+    if len(saved) < len(values):
+        raise ValueError("the same value twice, to six digits")
+    return values
+
+
+def _increasing(epsilons: list[float]) -> list[float]:
+    named = [float(f"{epsilon:g}") for epsilon in epsilons]  # as in the names of metrics
+    if named != sorted(set(named)):
+        raise ValueError("must increase from each value to the next, to six digits")
+    return epsilons
 
 
 # A run's name becomes a file name, a word of a shell command and a key that DVC splits at dots.
 RunName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64), AfterValidator(_name)]
+Distinct = AfterValidator(_distinct)
+RunNames = Annotated[list[RunName], Field(min_length=1), Distinct]
+Epsilons = Annotated[list[Annotated[float, Field(ge=0, le=1)]], AfterValidator(_increasing)]
 
 
 class Drawn(Section):
@@ -50,7 +65,7 @@ class PGD(Section):
     """How projected gradient descent is applied."""
 
     images: Count
-    epsilons: Annotated[list[Epsilon], Field(min_length=1)]
+    epsilons: Annotated[list[Epsilon], Field(min_length=1), AfterValidator(_increasing)]
     steps: Count
     step: Positive
     restarts: Count
@@ -59,7 +74,7 @@ class PGD(Section):
 class Bench(Section):
     """How a classifier is attacked; every ε is in units of pixels from 0 to 1."""
 
-    epsilons: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2)]
+    epsilons: Annotated[Epsilons, Field(min_length=2)]
     tolerance: Annotated[float, Field(gt=0, le=0.1)]
     slider_stop: Epsilon
     slider_steps: Annotated[int, Field(gt=0, le=1000)]
@@ -69,11 +84,7 @@ class Bench(Section):
     write_up_epsilon: Positive
 
     @model_validator(mode="after")
-    def _rises(self) -> "Bench":
-        for name, epsilons in (("epsilons", self.epsilons), ("pgd.epsilons", self.pgd.epsilons)):
-            named = [float(f"{epsilon:g}") for epsilon in epsilons]  # as in the names of metrics
-            if named != sorted(set(named)):
-                raise ValueError(f"{name} must increase from each value to the next, to six digits")
+    def _holds_each_epsilon(self) -> "Bench":
         if self.epsilons[0] != 0 or not {self.epsilon, *self.pgd.epsilons} <= set(self.epsilons):
             raise ValueError("epsilons must begin with 0.0, and hold epsilon and all of pgd.epsilons")
         if self.epsilon not in self.pgd.epsilons:
@@ -84,7 +95,7 @@ class Bench(Section):
 class Attack(Section):
     """Which runs are attacked, and how."""
 
-    runs: Annotated[list[RunName], Field(min_length=1)]
+    runs: RunNames
     bench: Bench
 
 
@@ -121,7 +132,7 @@ class LearningRate(Section):
 class Broadcasting(Section):
     """How the slipped loss is descended; the rate is a multiple of 2/λmax."""
 
-    rate: Annotated[float, Field(gt=0, lt=1)]
+    rate: Share
     steps: Count
 
 
@@ -148,16 +159,9 @@ class Params(Section):
     threads: Annotated[int, Field(gt=0, le=1024)]
     data: Data
     evaluation: Evaluation
-    train: dict[RunName, Run]
+    train: Annotated[dict[RunName, Run], Field(min_length=1), AfterValidator(_Runs)]
     attack: Attack
     theory: Theory
-
-    @field_validator("train", mode="after")
-    @classmethod
-    def _named(cls, runs: dict[str, Run]) -> dict[str, Run]:
-        if not runs:
-            raise ValueError("one run is needed, at least")
-        return _Runs(runs)
 
     @model_validator(mode="after")
     def _attacks_classifiers(self) -> "Params":
@@ -166,6 +170,4 @@ class Params(Section):
                 raise ValueError(f"attack.runs names {name!r}, which is not under train")
             if self.train[name].data != "images":
                 raise ValueError(f"attack.runs names {name!r}, which does not classify images")
-            if self.attack.runs.count(name) > 1:
-                raise ValueError(f"attack.runs names {name!r} twice")
         return self

@@ -1,4 +1,4 @@
-"""A convolution of images through which the gradient finds its way back to the pixels sooner."""
+"""A convolution of images with a faster gradient with respect to the pixels."""
 
 from typing import Any
 
@@ -9,11 +9,9 @@ from torch.autograd.function import once_differentiable
 
 
 class ImageConvolution(nn.Conv2d):
-    """`nn.Conv2d` for images, which have one channel or three: other arithmetic only when they need a gradient.
+    """`nn.Conv2d` with its own gradient with respect to the pixels, for 3×3 filters of stride 1 without padding.
 
-    Training does not ask for the gradient with respect to the pixels, an attack asks for nothing else, and for one
-    channel the library's own leaves most of the processor idle. So it is for 3×3 filters of stride 1 without padding;
-    other ones take the library's way.
+    Only an attack asks for this gradient, and for one channel PyTorch's own leaves most of the processor idle.
     """
 
     def forward(self, x: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n filters rows columns"]:
@@ -21,13 +19,12 @@ class ImageConvolution(nn.Conv2d):
         plain = self.kernel_size == (3, 3) and self.stride == self.dilation == (1, 1) and self.groups == 1
         if not (x.requires_grad and plain and self.padding == (0, 0)):
             return super().forward(x)
-        # The weights keep their own way back, which is not taken when only the pixels' gradient is asked for.
         output: Tensor = _ToPixels.apply(super().forward(x.detach()), x, self.weight.detach())  # type: ignore[no-untyped-call]
         return output
 
 
 class _ToPixels(torch.autograd.Function):
-    """Passes the output on; on the way back, the gradient of the pixels besides."""
+    """The identity of `output`, whose backward pass adds the gradient of the pixels."""
 
     @staticmethod
     def forward(ctx: Any, output: Tensor, x: Tensor, weight: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
@@ -51,12 +48,7 @@ def pixel_gradient(
 
         ∂L/∂x = Σ over i, j of (∂L/∂output · W_ij), moved down by i and right by j
 
-    One matrix product gives all nine summands, each an image.
-
-    Args:
-        upstream: ∂L/∂output.
-        weight: Its filters.
-        shape: That of the images.
+    One matrix product gives all nine summands, each an image. `upstream` is ∂L/∂output, `shape` that of the images.
     """
     filters, channels, *_ = weight.shape
     n, _, rows, columns = upstream.shape

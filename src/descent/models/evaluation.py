@@ -17,8 +17,7 @@ def squared_error(
     """Mean or sum of (prediction − target)².
 
     Raises:
-        ValueError: The shapes differ. Broadcasting (n, 1) against (n,) would average n² differences and
-            train towards the mean of the targets.
+        ValueError: The shapes differ. Broadcasting (n, 1) against (n,) would average n² differences.
     """
     if prediction.shape != target.shape:
         raise ValueError(f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape")
@@ -51,7 +50,7 @@ def predict(model: nn.Module, x: Shaped[Tensor, " n *features"], batch_size: int
 
 
 def evaluate(model: nn.Module, data: Split, task: Task, batch_size: int) -> dict[str, float]:
-    """Return the mean loss, without any weight decay, and the task's other metrics."""
+    """Return the mean loss, without weight decay, and the task's other metrics."""
     prediction = predict(model, data.x, batch_size)
     measures = {"loss": task.loss} | dict(task.metrics)
     return {name: measure(prediction, data.y).item() for name, measure in measures.items()}

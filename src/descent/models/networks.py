@@ -16,19 +16,10 @@ from descent.models.convolution import ImageConvolution
 
 
 def build_model(spec: Model, inputs: Sequence[int], outputs: int, seed: int) -> nn.Sequential:
-    """Make a model with fresh weights.
+    """Make a model with fresh weights, as PyTorch draws them, uniform in ±1/√fan-in; those of a linear model are 0.
 
-    They are as PyTorch draws them, uniform in ±1/√fan-in; those of the linear model are zero, where its convex loss
-    needs no luck.
-
-    Args:
-        spec: What to build.
-        inputs: Shape of one example: `(features,)` or `(channels, height, width)`.
-        outputs: Numbers predicted for each example; for a classifier, its classes.
-        seed: Of the weights; torch's own random state is left as it was.
-
-    Returns:
-        The model; a classifier gives logits.
+    `inputs` is the shape of one example, `(features,)` or `(channels, height, width)`; `outputs` counts the numbers
+    predicted for it, for a classifier the logits of its classes. torch's own random state is left as it was.
 
     Raises:
         DataError: A ConvNet is asked for examples that are no images, or too small for its pooling.
@@ -40,7 +31,7 @@ def build_model(spec: Model, inputs: Sequence[int], outputs: int, seed: int) -> 
 
 @singledispatch
 def model_of(spec: Model, inputs: Sequence[int], outputs: int) -> nn.Sequential:
-    """Make a model of the kind that `spec` describes; a function below for each kind."""
+    """Make a model of the kind that `spec` describes."""
     raise TypeError(f"no function makes a {type(spec).__name__}")
 
 
@@ -70,8 +61,7 @@ def linear(features: int, outputs: int) -> nn.Sequential:
 def convnet(inputs: Sequence[int], channels: Sequence[int], hidden: Sequence[int], outputs: int) -> nn.Sequential:
     """3×3 convolutions without padding, each followed by 2×2 max-pooling and ReLU, then linear layers.
 
-    ReLU after the pooling gives the same numbers as before it, since both keep the order, for a quarter of
-    the work.
+    ReLU after the pooling gives the same numbers as before it, since both keep the order, for a quarter of the work.
     """
     depth, height, width = inputs if len(inputs) == 3 else (0, 0, 0)
     layers: list[nn.Module] = []
@@ -83,7 +73,7 @@ def convnet(inputs: Sequence[int], channels: Sequence[int], hidden: Sequence[int
         convolution = nn.Conv2d if layers else ImageConvolution
         layers += [convolution(before, after, kernel_size=3), nn.MaxPool2d(2), nn.ReLU()]
     layers += [nn.Flatten(), *_dense([channels[-1] * height * width, *hidden, outputs])]
-    # The layout in which a convolution on a CPU takes half the time.
+    # In this layout a convolution on a CPU takes half the time.
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
@@ -95,14 +85,7 @@ def count_weights(model: nn.Module) -> int:
 def load_model(
     path: Path, spec: Model, inputs: Sequence[int], outputs: int, digest: str | None = None
 ) -> nn.Sequential:
-    """Make a model with the weights of a file, in evaluation mode.
-
-    Args:
-        path: The file.
-        spec: As for `build_model`, like the next two.
-        inputs: Shape of one example.
-        outputs: Numbers predicted for each example.
-        digest: The SHA-256 that the file must have.
+    """Make a model with the weights of a file, of SHA-256 `digest` if one is given, in evaluation mode.
 
     Raises:
         DataError: The file is missing or damaged, or its tensors are not the finite float32 weights of the model.
@@ -120,7 +103,7 @@ def load_model(
 
 
 def _described(tensors: Mapping[str, Tensor]) -> str:
-    """Say what tensors there are, of what type and shape."""
+    """Describe names, types and shapes."""
     parts = (
         f"{name} {str(t.dtype).removeprefix('torch.')} {'×'.join(map(str, t.shape))}" for name, t in tensors.items()
     )

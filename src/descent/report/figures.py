@@ -1,70 +1,112 @@
-"""The figures of training and robustness: curves over epochs and ε, matrices of accuracies."""
+"""Every figure of the write-up by name; of these, the curves over epochs and ε, and the matrices of accuracies."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from torch import Tensor
 
-from descent.report.colours import COLOURS, INK, PAPER, PURPLE
-from descent.report.style import (
-    DIABETES,
-    add_legend,
-    data_label,
-    literal,
-    mark_chance_level,
-    new_figure,
-    new_panel,
-    set_log_scale,
-    set_percent_ticks,
-    text_width,
-    wrapped,
-)
+from descent.io.run_schema import Run
+from descent.report.colours import INK, PAPER, PURPLE
+from descent.report.image_figures import bag_becomes_t_shirt, gallery
+from descent.report.markup import divergence
+from descent.report.style import ACCURACY, ENTROPY, EPSILON, band, finished, literal, new_panel, text_width, wrapped
+from descent.report.theory_figures import broadcasting, learning_rate, padding, sigmoid_gradient, sigmoid_graph, twins
 
+Tables = Mapping[str, pd.DataFrame]
+Metrics = Mapping[str, Mapping[str, Any]]
+
+MODELS = {"linear": "Softmax regression", "mlp": "MLP", "convnet": "ConvNet"}
 # The cells of a matrix with more rows are too small for numbers.
 MOST_NUMBERS = 20
 TICKS = 11
 
 
-def regression_losses(
-    curves: Mapping[str, pd.DataFrame], metrics: Mapping[str, Mapping[str, Any]], rates: Mapping[str, float]
-) -> Figure:
+def all_figures(
+    *,
+    runs: Mapping[str, Run],
+    epsilon: float,  # of the adversarial examples in `transfer` and `confusion`
+    data: Mapping[str, Any],  # metrics/data.json
+    theory: Mapping[str, Any],  # metrics/theory.json
+    trained: Metrics,  # metrics/train/RUN.json, by run
+    theory_tables: Tables,  # {data,plots}/theory/NAME.csv, by name
+    curves: Tables,  # plots/curves/RUN.csv, by run
+    fgsm: Tables,  # plots/attack/RUN.csv, by attacked run, as all below
+    pgd: Tables,  # plots/pgd/RUN.csv
+    flips: Tables,  # plots/flips/RUN.csv
+    confusion: Tables,  # data/confusion/RUN.csv
+    examples: Mapping[str, Mapping[str, Tensor]],  # data/adversarial/RUN.safetensors
+    transfer: pd.DataFrame,  # plots/transfer.csv
+) -> dict[str, Figure]:
+    """Draw every figure: theory, robustness, regressions, classifiers by kind of model, adversarial examples.
+
+    Only linear regressions have an optimum and a stability threshold, so other models are not among the regressions.
+    The bags of the write-up are drawn for Fashion-MNIST alone.
+    """
+    source, classes = data["source"], data["class_names"]
+    kinds = {name: (run.data, run.model.kind) for name, run in runs.items()}
+    linear = {name: curves[name] for name in runs if kinds[name] == ("diabetes", "linear")}
+    rates = {name: runs[name].learning_rate for name in linear}
+    thresholds = [trained[name]["learning_rate_over_threshold"] for name in linear]
+    figures = {
+        "theory-twins": twins(theory_tables["parametrised-relu"]),
+        "theory-padding": padding(theory_tables["padding"]),
+        "theory-sigmoid-graph": sigmoid_graph(theory_tables["sigmoid-graph"], theory["sigmoid_traced_at"]),
+        "theory-sigmoid-gradient": sigmoid_gradient(theory_tables["sigmoid-gradient"], theory),
+        "theory-learning-rate": learning_rate(theory_tables["learning-rate"], theory, thresholds),
+        "theory-broadcasting": broadcasting(theory_tables["broadcasting"], theory),
+        "robustness": robust_accuracies("the fast gradient sign method", fgsm, len(classes), source),
+        "robustness-pgd": robust_accuracies("projected gradient descent", pgd, len(classes), source),
+        "flips": flipping_epsilons(flips, classes, source),
+        "transfer": transfer_matrix(transfer, epsilon, source),
+    }
+    if {"Bag", "T-shirt/top"} <= set(classes):
+        clipped, unclipped = "A bag becomes a T-shirt/top", "The same bags, ε in the write-up's units, unclipped"
+        figures["bag"] = bag_becomes_t_shirt(clipped, "bag", examples, classes, source)
+        figures["write-up"] = bag_becomes_t_shirt(unclipped, "write_up", examples, classes, source)
+    if linear:
+        figures["regression-loss"] = regression_losses(linear, trained, rates)
+        figures["regression-hovering"] = regression_hovering(linear, trained, rates)
+    for kind in dict.fromkeys(kind for of, kind in kinds.values() if of == "images"):
+        of_kind = {name: curves[name] for name in runs if kinds[name] == ("images", kind)}
+        for measure in ("loss", "accuracy"):
+            drawn = training_curves(MODELS.get(kind, kind), measure, of_kind, trained, source)
+            figures[f"{kind}-{measure}"] = drawn
+    for name, images in examples.items():
+        figures[f"confusion-{name}"] = confusion_matrix(name, confusion[name], epsilon, source)
+        figures[f"adversarial-{name}"] = gallery(name, images, classes, source)
+    return figures
+
+
+def regression_losses(curves: Tables, metrics: Metrics, rates: Mapping[str, float]) -> Figure:
     """Draw the training loss of each linear regression over its epochs."""
-    figure, axes = new_panel("Linear regression: training loss", DIABETES)
-    for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
-        axes.plot(
-            curve["epoch"],
-            curve["train_loss"],
-            color=colour,
-            label=f"{name}, learning rate {rates[name]:g}{_divergence(metrics[name])}",
-        )
+    axes = new_panel("Linear regression: training loss", "diabetes")
+    for name, curve in curves.items():
+        label = f"{name}, learning rate {rates[name]:g}{divergence(metrics[name])}"
+        axes.plot(curve["epoch"], curve["train_loss"], label=label)
     _optimum(axes, metrics, curves)
-    axes.set(xlabel="epoch", ylabel="mean squared error")
-    set_log_scale(axes, 1, 2, 3, 5)
-    add_legend(figure, axes)
-    return figure
+    return finished(axes, xlabel="epoch", ylabel="mean squared error", log=(1, 2, 3, 5))
 
 
-def regression_hovering(
-    curves: Mapping[str, pd.DataFrame], metrics: Mapping[str, Mapping[str, Any]], rates: Mapping[str, float]
-) -> Figure:
+def regression_hovering(curves: Tables, metrics: Metrics, rates: Mapping[str, float]) -> Figure:
     """Draw mean and range of each linear regression's late losses against its learning rate, with the thresholds."""
-    figure, axes = new_panel("Linear regression: loss in the second half of the epochs", DIABETES)
+    axes = new_panel("Linear regression: loss in the second half of the epochs", "diabetes")
     thresholds = {name: metrics[name]["stability_threshold"] for name in curves}
     one = len(set(thresholds.values())) == 1
-    for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
+    for index, (name, curve) in enumerate(curves.items()):
+        colour = f"C{index}"
         tail = curve["train_loss"].iloc[len(curve) // 2 :]
         spread = [[tail.mean() - tail.min()], [tail.max() - tail.mean()]]
-        words = name if one else f"{name}, 2/λmax = {thresholds[name]:.4f}"
-        label = f"{words}{_divergence(metrics[name])}"
+        label = f"{name}{'' if one else f', 2/λmax = {thresholds[name]:.4f}'}{divergence(metrics[name])}"
         axes.errorbar(rates[name], tail.mean(), spread, fmt="o", ms=9, capsize=6, color=colour, label=label)
         axes.axvline(thresholds[name], color=PURPLE if one else colour, linewidth=2, linestyle="-" if one else ":")
     _optimum(axes, metrics, curves)
-    axes.set(xlabel="learning rate", ylabel="mean squared error", xscale="log")
-    set_log_scale(axes, 1, 2, 3, 4, 5, 6)
+    axes.set_xscale("log")
     last = 8 * max(thresholds.values())
     axes.set_xlim(min(*rates.values(), *thresholds.values()) / 3, max(last, *(2 * rate for rate in rates.values())))
     if one:
@@ -72,140 +114,96 @@ def regression_hovering(
         axes.axvspan(threshold, axes.get_xlim()[1], color=PURPLE, alpha=0.15, linewidth=0)
         words = f" diverges\n beyond\n 2/λmax =\n {threshold:.4f}"
         axes.annotate(words, (threshold, 0.97), xycoords=("data", "axes fraction"), va="top", fontsize=11.5)
-    add_legend(figure, axes)
-    return figure
+    return finished(axes, xlabel="learning rate", ylabel="mean squared error", log=(1, 2, 3, 4, 5, 6))
 
 
-def training_curves(
-    title: str, measure: str, curves: Mapping[str, pd.DataFrame], metrics: Mapping[str, Mapping[str, Any]], source: str
-) -> Figure:
+def training_curves(title: str, measure: str, curves: Tables, metrics: Metrics, source: str) -> Figure:
     """Draw `loss` or `accuracy` of classifiers on training and test set, and the epoch from which each overfits."""
-    figure, axes = new_panel(f"{title}: {measure}", data_label(source))
-    for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
-        axes.plot(
-            curve["epoch"], curve[f"test_{measure}"], color=colour, label=f"{name}, test{_divergence(metrics[name])}"
-        )
-        axes.plot(
-            curve["epoch"], curve[f"train_{measure}"], "--", color=colour, linewidth=1.7, label=f"{name}, training"
-        )
+    axes = new_panel(f"{title}: {measure}", source)
+    for index, (name, curve) in enumerate(curves.items()):
+        colour, test = f"C{index}", f"{name}, test{divergence(metrics[name])}"
+        axes.plot(curve["epoch"], curve[f"test_{measure}"], color=colour, label=test)
+        training = f"{name}, training"
+        axes.plot(curve["epoch"], curve[f"train_{measure}"], "--", color=colour, linewidth=1.7, label=training)
         if (onset := metrics[name]["overfitting_epoch"]) is not None:
             words = f"{name} overfits from epoch {onset}"
             axes.axvline(onset, color=colour, linestyle=":", linewidth=1.8, label=words)
-    axes.set_xlabel("epoch")
     if measure == "loss":
-        axes.set_ylabel("cross-entropy (nats)")
-        axes.set_ylim(bottom=0)
-    else:
-        axes.set_ylabel("share classified correctly")
-        set_percent_ticks(axes)
-    add_legend(figure, axes)
-    return figure
+        return finished(axes, xlabel="epoch", ylabel=ENTROPY, ylim=(0, None))
+    return finished(axes, xlabel="epoch", ylabel=ACCURACY)
 
 
-def robust_accuracies(title: str, curves: Mapping[str, pd.DataFrame], classes: int, source: str) -> Figure:
+def robust_accuracies(attack: str, curves: Tables, classes: int, source: str) -> Figure:
     """Draw robust accuracy against ε, a line and a band of 95 % confidence for each attacked classifier."""
-    figure, axes = new_panel(title, data_label(source))
-    for colour, marker, (name, curve) in zip(cycle(COLOURS), cycle("os^Dv*P"), curves.items(), strict=False):
-        axes.plot(curve["epsilon"], curve["accuracy"], marker=marker, ms=7, color=colour, label=name)
-        axes.fill_between(curve["epsilon"], curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0)
-    mark_chance_level(axes, classes)
-    axes.set(xlabel="ε, largest change of a pixel (white is 1)", ylabel="share classified correctly", ylim=(0, 1))
-    set_percent_ticks(axes)
-    add_legend(figure, axes)
-    return figure
+    axes = new_panel(f"Accuracy under {attack}", source)
+    for marker, (name, curve) in zip(cycle("os^Dv*P"), curves.items(), strict=False):
+        columns = (curve[column] for column in ("epsilon", "accuracy", "low", "high"))
+        band(axes, *columns, marker=marker, ms=7, label=name)
+    return finished(axes, chance=1 / classes, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
 
 
-def overlay(title: str, columns: Sequence[str], curves: Sequence[tuple[str, pd.DataFrame]], data: str) -> Figure:
-    """Draw the same columns of several revisions: a colour for each revision, dashed for the training set."""
-    figure, axes = new_panel(title, data)
-    for colour, (name, curve) in zip(cycle(COLOURS), curves, strict=False):
-        x = "epsilon" if "epsilon" in curve else "epoch"
-        for column in columns:
-            if column in curve:
-                part = {"train": ", training", "test": ", test"}.get(column.partition("_")[0], "")
-                style = "--" if part == ", training" else "-"
-                axes.plot(curve[x], curve[column], style, color=colour, label=literal(f"{name}{part}"))
-    axes.set(xlabel={"epsilon": "ε", "epoch": "epoch"}[x], ylabel=columns[0].rpartition("_")[2])
-    add_legend(figure, axes)
-    return figure
-
-
-def flipping_epsilons(quantiles: Mapping[str, pd.DataFrame], classes: Sequence[str], source: str) -> Figure:
+def flipping_epsilons(quantiles: Tables, classes: Sequence[str], source: str) -> Figure:
     """Draw the smallest ε that flips an image, by class: median, and the ranges of 50 % and 90 % of the images."""
     title, names = "Smallest ε that flips an image: median, half, nine tenths", [literal(name) for name in classes]
     row = max(0.5 if len(classes) <= MOST_NUMBERS else 0.36, 0.09 * len(quantiles))
-    figure = new_figure(title, data_label(source), (5.2 + max(1, text_width(names, 13)), 2.2 + row * len(classes)))
-    axes = figure.subplots()
-    for index, (colour, (name, table)) in enumerate(zip(cycle(COLOURS), quantiles.items(), strict=False)):
-        shift = 0.8 * ((index + 0.5) / len(quantiles) - 0.5)
+    size = (5.2 + max(1, text_width(names, 13)), 2.2 + row * len(classes))
+    axes = new_panel(title, source, size)
+    for index, (name, table) in enumerate(quantiles.items()):
         grid = table.pivot_table(index="series", columns="quantile", values="epsilon").reindex(list(classes))
+        places = np.arange(len(classes)) + 0.8 * ((index + 0.5) / len(quantiles) - 0.5)
         for low, high, width in ((0.05, 0.95, 1.5), (0.25, 0.75, 5)):
             if {low, high} <= set(grid.columns):
-                for place, label in enumerate(classes):
-                    axes.plot(grid.loc[label, [low, high]], [place + shift] * 2, color=colour, linewidth=width)
+                axes.plot(grid[[low, high]].T, [places] * 2, color=f"C{index}", linewidth=width)
         if 0.5 in grid.columns:
-            places = [place + shift for place in range(len(classes))]
-            axes.plot(grid[0.5], places, "o", color=colour, ms=6, markeredgecolor=PAPER, label=name)
-    axes.set(xlabel="ε, largest change of a pixel (white is 1)", xscale="log")
+            axes.plot(grid[0.5], places, "o", color=f"C{index}", ms=6, markeredgecolor=PAPER, label=name)
     axes.set_yticks(range(len(classes)), names)
     axes.set_ylim(-0.6, len(classes) - 0.4)
     axes.invert_yaxis()
-    add_legend(figure, axes)
-    return figure
+    return finished(axes, xlabel=EPSILON, xscale="log")
 
 
 def transfer_matrix(accuracies: pd.DataFrame, epsilon: float, source: str) -> Figure:
     """Draw the accuracy of each classifier on the adversarial examples crafted on each."""
-    names = list(dict.fromkeys(accuracies["source"]))
-    grid = accuracies.pivot_table(index="source", columns="target", values="accuracy").reindex(names)[names]
-    figure, axes = _matrix(
-        f"Accuracy on images moved by ε = {epsilon:g}", grid, source, "{:.1%}", cell=0.85, fontsize=12
-    )
-    axes.set(xlabel="tried on", ylabel="crafted on")
-    return figure
+    names = list(accuracies["source"].unique())
+    grid = accuracies.pivot(index="source", columns="target", values="accuracy").loc[names, names]
+    title, labels = f"Accuracy on images moved by ε = {epsilon:g}", ("tried on", "crafted on")
+    return _matrix(title, grid, labels, source, "{:.1%}", cell=0.85, fontsize=12)
 
 
 def confusion_matrix(name: str, counts: pd.DataFrame, epsilon: float, source: str) -> Figure:
     """Draw the confusion matrix on adversarial examples, each row as shares of its true class."""
-    classes = list(dict.fromkeys(counts["actual"]))
-    grid = counts.pivot_table(index="actual", columns="predicted", values="images").reindex(classes)[classes]
+    classes = list(counts["actual"].unique())
+    grid = counts.pivot(index="actual", columns="predicted", values="images").loc[classes, classes]
     shares = grid.div(grid.sum(axis=1).clip(lower=1), axis="index")
     title = f"{name}: moved by ε = {epsilon:g}, share of each true class"
-    figure, axes = _matrix(title, shares, source, "{:.0%}", cell=0.45, fontsize=8.5)
-    axes.set(xlabel="predicted class", ylabel="true class")
-    return figure
+    return _matrix(title, shares, ("predicted class", "true class"), source, "{:.0%}", cell=0.45, fontsize=8.5)
 
 
 def _matrix(
-    title: str, grid: pd.DataFrame, source: str, number: str, cell: float, fontsize: float
-) -> tuple[Figure, Axes]:
+    title: str, grid: pd.DataFrame, labels: tuple[str, str], source: str, number: str, cell: float, fontsize: float
+) -> Figure:
     """Draw shares as a heat map: with numbers in cells of `cell` inches, or, if there are many, with a colour bar."""
     shares, room = grid.to_numpy(), len(grid) <= MOST_NUMBERS
-    rows, columns = ([wrapped(literal(name), 3.2, TICKS) for name in names] for names in (grid.index, grid.columns))
-    label = max(1, text_width((line for name in rows for line in name.splitlines()), TICKS))
+    names = [wrapped(literal(str(name)), 3.2, TICKS) for name in grid]
+    label = max(1, text_width("\n".join(names).splitlines(), TICKS))
     steep = label > 1.5 or not room
     side = (cell if room else 0.23) * len(grid)
     width = max(6.2, side + label + (0.7 if room else 1.7))
-    figure = new_figure(title, data_label(source), (width, max(4.8, side + (label if steep else 0.6 * label) + 1.2)))
-    axes = figure.subplots()
+    axes = new_panel(title, source, (width, max(4.8, side + (label if steep else 0.6 * label) + 1.2)))
     shown = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="none")
     for row, column in product(*map(range, shares.shape)) if room else ():
         colour = "#fefefe" if shares[row, column] < 0.6 else "#101014"
         text = number.format(shares[row, column])
         axes.annotate(text, (column, row), ha="center", va="center", color=colour, fontsize=fontsize)
     if not room:
-        figure.colorbar(shown, ax=axes, shrink=0.5, format=PercentFormatter(1))
+        axes.figure.colorbar(shown, ax=axes, shrink=0.5, format=PercentFormatter(1))
     turned = {"rotation": 90} if steep else {"rotation": 35, "ha": "right"}
-    axes.set_xticks(range(len(columns)), columns, fontsize=TICKS, **turned)
-    axes.set_yticks(range(len(rows)), rows, fontsize=TICKS)
+    axes.set_xticks(range(len(names)), names, fontsize=TICKS, **turned)
+    axes.set_yticks(range(len(names)), names, fontsize=TICKS)
     axes.grid(visible=False)
-    return figure, axes
+    return finished(axes, xlabel=labels[0], ylabel=labels[1])
 
 
-def _divergence(metrics: Mapping[str, Any]) -> str:
-    return f" (diverged in epoch {metrics['diverged_epoch']})" if metrics.get("diverged") else ""
-
-
-def _optimum(axes: Axes, metrics: Mapping[str, Mapping[str, Any]], curves: Mapping[str, pd.DataFrame]) -> None:
+def _optimum(axes: Axes, metrics: Metrics, curves: Tables) -> None:
     optimum = min(metrics[name]["least_squares_loss"] for name in curves)
     axes.axhline(optimum, color=INK, linestyle="--", linewidth=1.5, label="least-squares optimum")

@@ -1,6 +1,6 @@
 """The figures of the studies: curves as bands, and measures against the varied parameters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
@@ -10,17 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from descent.report.colours import COLOURS, INK, PURPLE
-from descent.report.study_results import StudyResults, format_value, parameter_label
-from descent.report.style import (
-    DIABETES,
-    add_legend,
-    data_label,
-    mark_chance_level,
-    new_panel,
-    set_percent_ticks,
-    wrapped,
-)
+from descent.report.colours import INK, PURPLE
+from descent.report.study_results import LABELS, StudyResults, format_value
+from descent.report.style import ACCURACY, ENTROPY, EPSILON, band, finished, new_panel, wrapped
 
 MOST_BANDS = 4
 # An accuracy lower than the first by more than this, or a loss higher by three times as much, is cut off, because it
@@ -29,8 +21,7 @@ FARTHEST = 0.15
 # More labels than this are rotated.
 MOST_UPRIGHT = 7
 # A larger excess over the optimum comes from a diverging loss.
-LARGEST_EXCESS = 1e3
-SMALLEST_EXCESS = 1e-6
+SMALLEST_EXCESS, LARGEST_EXCESS = 1e-6, 1e3
 
 
 def study_figures(study: StudyResults) -> dict[str, Figure]:
@@ -50,104 +41,82 @@ def loss_bands(study: StudyResults) -> Figure:
     """Draw the test loss over the epochs, mean and range over the seeds, for some values of the first series."""
     last = study.parameters[-1]
     (label, part), *_ = study.series(study.curves)
-    title = f"Test loss, mean and range of {part['seed'].nunique()} seeds"
-    figure, axes = new_panel(f"{title}, {label}" if label else title, data_label(study.metrics["source"]))
+    axes = _panel(study, f"Test loss, mean and range of {part['seed'].nunique()} seeds", label)
     ended = part.groupby([last, "seed"], sort=False)["test_loss"].last()
-    for colour, value in _some(ended.groupby(level=0, sort=False).mean()):
-        losses = part[part[last] == value].groupby("epoch")["test_loss"]
-        mean, low, high = losses.mean(), losses.min(), losses.max()
-        axes.plot(mean.index, mean, color=colour, label=_setting(last, value))
-        axes.fill_between(mean.index, low, high, color=colour, alpha=0.25, linewidth=0)
-    axes.set(xlabel="epoch", ylabel="cross-entropy (nats)")
-    axes.set_ylim(bottom=0)
-    add_legend(figure, axes)
-    return figure
+    for value in _some(ended.groupby(level=0, sort=False).mean()):
+        losses = part[part[last] == value].groupby("epoch")["test_loss"].agg(["mean", "min", "max"])
+        band(axes, losses.index, *losses.to_numpy().T, alpha=0.25, label=_setting(last, value))
+    return finished(axes, xlabel="epoch", ylabel=ENTROPY, ylim=(0, None))
 
 
 def against_parameter(study: StudyResults, measures: Sequence[str]) -> Figure:
     """Draw measures, all losses or all accuracies, against the last parameter, with 95 % intervals of the mean."""
     last, accuracy = study.parameters[-1], measures[0].endswith("accuracy")
-    what = "Test accuracy" if accuracy else "Test loss"
-    figure, axes = new_panel(f"{what}, mean and its 95 % interval", data_label(study.metrics["source"]))
-    for colour, (label, part) in zip(cycle(COLOURS), study.series(study.summary), strict=False):
+    axes = _panel(study, f"Test {'accuracy' if accuracy else 'loss'}, mean and its 95 % interval")
+    for index, (label, part) in enumerate(study.series(study.summary)):
         for number, (style, marker, measure) in enumerate(zip(("-", ":"), ("o", "s"), measures, strict=False)):
             mean, low, high = _interval(part, measure)
             places = np.arange(len(part))
             words = ", ".join(filter(None, [measure.partition("_")[0], label]))
             if last == "run":  # runs have no order, so no line connects them
                 spread, beside = (mean - low, high - mean), places + 0.2 * (number - 0.5)
-                axes.errorbar(beside, mean, spread, fmt=marker, ms=8, capsize=5, color=COLOURS[number], label=words)
+                axes.errorbar(beside, mean, spread, fmt=marker, ms=8, capsize=5, color=f"C{number}", label=words)
             else:
-                axes.plot(places, mean, style, marker=marker, ms=6, color=colour, label=words)
-                axes.fill_between(places, low, high, color=colour, alpha=0.2, linewidth=0)
+                band(axes, places, mean, low, high, color=f"C{index}", ls=style, marker=marker, ms=6, label=words)
     _values(axes, study.summary, last)
     first = study.summary[f"{measures[0]}_mean"].iloc[0]
+    bottom, top = axes.get_ylim()
     if accuracy:
-        axes.set_ylabel("share classified correctly")
-        set_percent_ticks(axes)
-        axes.set_ylim(bottom=max(axes.get_ylim()[0], first - FARTHEST))
-    else:
-        axes.set_ylabel("cross-entropy (nats)")
-        axes.set_ylim(top=min(axes.get_ylim()[1], first + FARTHEST * 3))
-    add_legend(figure, axes)
-    return figure
+        return finished(axes, ylabel=ACCURACY, ylim=(max(bottom, first - FARTHEST), None))
+    return finished(axes, ylabel=ENTROPY, ylim=(None, min(top, first + FARTHEST * 3)))
 
 
 def fgsm_accuracies(study: StudyResults) -> Figure:
     """Draw the accuracy under FGSM against ε, with 95 % intervals of the mean, for some values of the first series."""
     last, epsilons = study.parameters[-1], [float(name) for name in study.epsilons]
     (label, part), *_ = study.series(study.summary)
-    title = "Accuracy under FGSM, mean and its 95 % interval"
-    figure, axes = new_panel(f"{title}, {label}" if label else title, data_label(study.metrics["source"]))
-    ended = part.set_index(last)["final_test_loss_mean"]
-    for (colour, value), marker in zip(_some(ended), cycle("os^D"), strict=False):
-        row = part[part[last] == value]
-        ends = [[end.iloc[0] for end in _interval(row, f"accuracy_at_{name}")] for name in study.epsilons]
-        mean, low, high = zip(*ends, strict=True)
-        axes.plot(epsilons, mean, marker=marker, ms=6, color=colour, label=_setting(last, value))
-        axes.fill_between(epsilons, low, high, color=colour, alpha=0.25, linewidth=0)
-    mark_chance_level(axes, study.metrics["classes"])
-    axes.set(xlabel="ε, largest change of a pixel (white is 1)", ylabel="share classified correctly", ylim=(0, 1))
-    set_percent_ticks(axes)
-    add_legend(figure, axes)
-    return figure
+    axes = _panel(study, "Accuracy under FGSM, mean and its 95 % interval", label)
+    for value, marker in zip(_some(part.set_index(last)["final_test_loss_mean"]), cycle("os^D"), strict=False):
+        row = part[part[last] == value].head(1)
+        ends = zip(*(pd.concat(_interval(row, f"accuracy_at_{name}")) for name in study.epsilons), strict=True)
+        band(axes, epsilons, *ends, alpha=0.25, marker=marker, ms=6, label=_setting(last, value))
+    chance = 1 / study.metrics["classes"]
+    return finished(axes, chance=chance, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
 
 
 def overfitting_epochs(study: StudyResults) -> Figure:
     """Draw the epoch from which each trial overfits, a dot each, and how many trials do not."""
-    figure, axes = new_panel(
-        "Epoch from which a trial overfits; above, how many do not", data_label(study.metrics["source"])
-    )
+    axes = _panel(study, "Epoch from which a trial overfits; above, how many do not")
     last, trials = study.parameters[-1], study.trials
     latest = trials["overfitting_epoch"].max()
     top = 1.2 * (trials["epochs"].max() if pd.isna(latest) else latest)
     groups = list(study.series(trials))
-    for index, (colour, (label, part)) in enumerate(zip(cycle(COLOURS), groups, strict=False)):
+    for index, (label, part) in enumerate(groups):
         shift = 0.5 * ((index + 0.5) / len(groups) - 0.5)
         for place, (_, trials_of_value) in enumerate(part.groupby(last, sort=False)):
             found = trials_of_value["overfitting_epoch"].dropna()
             words = None if place else label or "a trial"
-            axes.plot([place + shift] * len(found), found, "o", ms=7, alpha=0.7, color=colour, label=words)
+            axes.plot([place + shift] * len(found), found, "o", ms=7, alpha=0.7, color=f"C{index}", label=words)
             if without := len(trials_of_value) - len(found):
                 height = (1.08 + 0.09 * index) * top
-                axes.annotate(str(without), (place, height), ha="center", fontsize=11, color=colour)
+                axes.annotate(str(without), (place, height), ha="center", fontsize=11, color=f"C{index}")
     axes.axhline(1.04 * top, color=INK, linewidth=1, linestyle=":")
-    axes.set(ylabel="epoch", ylim=(0, (1.13 + 0.09 * len(groups)) * top), xlim=(-0.6, trials[last].nunique() - 0.4))
     _values(axes, trials, last)
-    add_legend(figure, axes)
-    return figure
+    end = (1.13 + 0.09 * len(groups)) * top
+    return finished(axes, ylabel="epoch", ylim=(0, end), xlim=(-0.6, trials[last].nunique() - 0.4))
 
 
 def excess_over_optimum(study: StudyResults) -> Figure:
     """Draw the excess loss of linear regressions against their learning rate, with the stability thresholds."""
-    figure, axes = new_panel("Linear regression: above the optimum, median and range", DIABETES)
+    axes = _panel(study, "Linear regression: above the optimum, median and range")
     last, trials = study.parameters[-1], study.linear_trials
     one = trials["stability_threshold"].nunique() == 1
-    for colour, (label, part) in zip(cycle(COLOURS), study.series(trials), strict=False):
+    for index, (label, part) in enumerate(study.series(trials)):
+        colour = f"C{index}"
         ended = part[~part["diverged"]].groupby(last)["hovering_excess_over_least_squares"]
+        ends = ended.agg(["median", "min", "max"])
         words = ", ".join(filter(None, [f"{part['seed'].nunique()} seeds", label]))
-        axes.plot(ended.median().index, ended.median(), marker="o", ms=4, color=colour, label=words)
-        axes.fill_between(ended.min().index, ended.min(), ended.max(), color=colour, alpha=0.25, linewidth=0)
+        band(axes, ends.index, *ends.to_numpy().T, alpha=0.25, marker="o", ms=4, color=colour, label=words)
         if not one:
             limit = part["stability_threshold"].iloc[0]
             axes.axvline(limit, color=colour, linewidth=2, linestyle="--", label=f"{label}: 2/λmax = {limit:.4f}")
@@ -155,21 +124,21 @@ def excess_over_optimum(study: StudyResults) -> Figure:
         limit = trials["stability_threshold"].iloc[0]
         axes.axvline(limit, color=PURPLE, linewidth=2, label=f"2/λmax = {limit:.4f}")
     axes.axhline(1, color=INK, linestyle=":", linewidth=1.5, label="1: twice the optimum")
-    axes.set(xlabel=parameter_label(last), ylabel="excess over the optimum / optimum", xscale="log")
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     excesses = trials["hovering_excess_over_least_squares"].clip(lower=SMALLEST_EXCESS, upper=LARGEST_EXCESS)
-    axes.set_ylim(excesses.min() / 2, max(excesses.max(), 2))
-    add_legend(figure, axes)
-    return figure
+    axes.set(xscale="log", yscale="log", ylim=(excesses.min() / 2, max(excesses.max(), 2)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    return finished(axes, xlabel=LABELS["learning_rate"], ylabel="excess over the optimum / optimum")
 
 
-def _some(losses: pd.Series) -> Iterator[tuple[str, Any]]:
-    """Yield colours and values of a parameter; of many values the first, the best by loss and its neighbours."""
+def _panel(study: StudyResults, title: str, series: str = "") -> Axes:
+    return new_panel(f"{title}, {series}" if series else title, study.metrics["source"])
+
+
+def _some(losses: pd.Series) -> list[Any]:
+    """Return the values of a parameter; of many values the first, the best by loss and its neighbours."""
     values, lowest = list(losses.index), int(losses.to_numpy().argmin())
     chosen = sorted({0, lowest // 2, lowest, min(lowest + 2, len(values) - 1)})
-    shown = values if len(values) <= MOST_BANDS else [values[place] for place in chosen]
-    yield from zip(cycle(COLOURS), shown, strict=False)
+    return values if len(values) <= MOST_BANDS else [values[place] for place in chosen]
 
 
 def _interval(part: pd.DataFrame, measure: str) -> tuple[pd.Series, pd.Series, pd.Series]:
@@ -184,8 +153,9 @@ def _values(axes: Axes, table: pd.DataFrame, name: str) -> None:
     upright = len(values) <= MOST_UPRIGHT
     labels = [wrapped(value, 4.8 / len(values) if upright else 2, 13) for value in values]
     axes.set_xticks(range(len(labels)), labels, rotation=0 if upright else 45, ha="center" if upright else "right")
-    axes.set_xlabel(parameter_label(name))
+    axes.set_xlabel(LABELS.get(name, name))
 
 
 def _setting(parameter: str, value: object) -> str:
-    return format_value(value) if parameter == "run" else f"{parameter_label(parameter)} = {format_value(value)}"
+    named = f"{LABELS.get(parameter, parameter)} = {format_value(value)}"
+    return format_value(value) if parameter == "run" else named

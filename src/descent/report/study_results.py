@@ -1,10 +1,12 @@
 """The results of a study, read from its tables and metrics."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+# The names of parameters in legends and on axes, where they differ.
 LABELS = {"learning_rate": "learning rate", "weight_decay": "weight decay λ", "batch_size": "batch size"}
 
 
@@ -41,40 +43,21 @@ class StudyResults(NamedTuple):
     @property
     def epsilons(self) -> list[str]:
         """Each ε of the attack, as the columns of the summary name it; empty without an attack."""
-        names = [str(name) for name in self.summary]
-        return [
-            name.removeprefix("accuracy_at_").removesuffix("_mean")
-            for name in names
-            if name.startswith("accuracy_at_") and name.endswith("_mean")
-        ]
+        return [found[1] for name in self.summary if (found := re.fullmatch("accuracy_at_(.*)_mean", str(name)))]
 
     def series(self, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         """Yield name and rows of each series; with a single parameter, all rows under an empty name."""
-        if len(self.parameters) == 1:
-            yield "", table
-            return
         *others, _ = self.parameters
-        for values, rows in table.groupby(others, sort=False):
-            yield (
-                ", ".join(
-                    f"{parameter_label(name)} {format_value(value)}" for name, value in zip(others, values, strict=True)
-                ),
-                rows,
-            )
+        for values, rows in table.groupby(others, sort=False) if others else [((), table)]:
+            named = ((LABELS.get(name, name), format_value(value)) for name, value in zip(others, values, strict=True))
+            yield ", ".join(map(" ".join, named)), rows
 
     def setting(self, row: Mapping[Any, Any]) -> str:
         """Name the setting of a row of the summary."""
-        return ", ".join(
-            format_value(row[name]) if name == "run" else f"{name} = {format_value(row[name])}"
-            for name in self.parameters
-        )
+        values = {name: format_value(row[name]) for name in self.parameters}
+        return ", ".join(value if name == "run" else f"{name} = {value}" for name, value in values.items())
 
 
 def format_value(value: object) -> str:
     """Format the value of a parameter."""
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def parameter_label(parameter: str) -> str:
-    """Return the name of a parameter for legends and axes."""
-    return LABELS.get(parameter, parameter)

@@ -1,6 +1,7 @@
 """Robustness of a classifier: accuracy against ε, the smallest flipping ε, sanity checks, example images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -14,24 +15,10 @@ from descent.io.datasets import Dataset, Split
 from descent.io.results import Value
 from descent.io.schema import PGD, Bench
 from descent.models.evaluation import accuracy, predict
-from descent.robustness.checks import AttackResults, Checks, check
-from descent.robustness.examples import (
-    bag_to_t_shirt,
-    class_probabilities,
-    examples,
-    first_of_each_class,
-    prefixed,
-    typical_of_each_class,
-)
-from descent.robustness.flips import Flips, brackets, flip_metrics, quantiles, smallest_flips
-from descent.robustness.sweep import (
-    along,
-    directions,
-    fgsm_accuracy,
-    sweep,
-    with_interval,
-    zero_gradient_share,
-)
+from descent.robustness.checks import AttackResults, check
+from descent.robustness.examples import bag_to_t_shirt, class_probabilities, examples, typical_of_each_class
+from descent.robustness.flips import Rows, quantiles, smallest_flips
+from descent.robustness.sweep import along, directions, fgsm_accuracy, sweep, with_interval, zero_gradient_share
 
 
 class Curves(NamedTuple):
@@ -39,15 +26,15 @@ class Curves(NamedTuple):
 
     fgsm: list[dict[str, float]]
     pgd: list[dict[str, float]]
-    flips: list[dict[str, float | str]]
-    probabilities: list[dict[str, float | str]]
+    flips: Rows
+    probabilities: Rows
 
 
 class Assessment(NamedTuple):
     """Everything that `assess` returns."""
 
     curves: Curves
-    confusion: list[dict[str, float | str]]  # at `epsilon` of the settings
+    confusion: Rows  # at `epsilon` of the settings
     metrics: dict[str, Value]  # None where there is no such image
     example_images: dict[str, Tensor]  # named `gallery.…`, `bag.…`, `write_up.…` and `slider.…`
     adversarial: Images  # all test images, attacked at `epsilon` of the settings
@@ -56,60 +43,78 @@ class Assessment(NamedTuple):
 def assess(model: nn.Module, data: Dataset, settings: Bench, batch_size: int, rng: torch.Generator) -> Assessment:
     """Attack every test image with FGSM at every ε, the first of them with PGD, and run the sanity checks.
 
-    Args:
-        model: Maps images with pixels in [0, 1] to logits.
-        data: Test images; training images, for the units of the write-up; names of the classes.
-        settings: Values of ε, settings of PGD and of the example images.
-        batch_size: Images per pass.
-        rng: Draws the noise of the control and the random starts of PGD.
+    Pixels are in [0, 1]. The training images give the units of the write-up. `rng` draws the noise of the control and
+    the random starts of PGD.
     """
     model.eval()
     test, classes = data.test, data.classes
     direction = directions(model, test, batch_size)
-    under_fgsm, predicted, confidence = sweep(model, test, direction, settings.epsilons, batch_size, rng)
+    fgsm, predicted, confidence = sweep(model, test, direction, settings.epsilons, batch_size, rng)
     under_pgd = pgd_rows(model, test, direction, settings.pgd, batch_size, rng)
-    between = brackets(predicted != test.y, settings.epsilons)
-    flips = smallest_flips(model, test, direction, between, settings.tolerance, batch_size)
-    correct = predicted[0] == test.y
-
-    bag = bag_to_t_shirt(flips, test.y, classes, confidence[0] > settings.bag_confidence)
-    scaled = direction * data.train.x.norm(dim=0)
-    unclipped, unclipped_bag = write_up(model, test, scaled, settings.write_up_epsilon, bag, batch_size)
+    wrong = predicted != test.y
+    flips = smallest_flips(model, test, direction, wrong, settings.epsilons, settings.tolerance, batch_size)
+    flipping, y = flips.epsilon[~wrong[0]], test.y[~wrong[0]]
     results = AttackResults(
-        fgsm=under_fgsm,
+        fgsm=fgsm,
         pgd=under_pgd,
         dlr_accuracy=fgsm_accuracy(model, test, settings.epsilon, dlr, batch_size) if len(classes) > 2 else None,
         zero_gradient_share=zero_gradient_share(direction),
         epsilon=settings.epsilon,
         pgd_images=min(settings.pgd.images, len(test.y)),
     )
-    metrics: dict[str, Value] = {
-        "clean_accuracy": correct.float().mean().item(),
+
+    bag = bag_to_t_shirt(flips, test.y, classes, confidence[0] > settings.bag_confidence)
+    typical = typical_of_each_class(flips, test.y, len(classes))
+    # The first of each class do not depend on predictions.
+    first = torch.cat([(test.y == label).nonzero().flatten()[:1] for label in range(len(classes))])
+    scaled = direction * data.train.x.norm(dim=0)
+    unclipped, unclipped_bag = write_up(model, test, scaled, settings.write_up_epsilon, bag, batch_size)
+    steps = torch.linspace(0, settings.slider_stop, settings.slider_steps + 1)
+    images = {
+        "gallery": examples(model, Split(test.x[typical], test.y[typical]), direction[typical], flips.epsilon[typical]),
+        "bag": examples(model, Split(test.x[bag], test.y[bag]), direction[bag], flips.epsilon[bag]),
+        "write_up": unclipped_bag,
+        "slider": {"clean": test.x[first], "direction": direction[first], "epsilon": steps},
+    }
+    of_bag = {
+        "index": bag,
+        "epsilon": flips.epsilon[bag],
+        "clean_confidence": confidence[0, bag],
+        "t_shirt_confidence": flips.confidence[bag],
+    }
+    metrics = {
+        "clean_accuracy": (~wrong[0]).float().mean().item(),
         "clean_mean_confidence": confidence[0].mean().item(),
-        **named_metrics(results, check(model, test, results), flips.epsilon[correct]),
-        **bag_metrics(bag, flips, confidence[0]),
+        **attack_metrics(results, check(model, test, results), flipping),
+        **{f"bag_{name}": values.item() if len(bag) else None for name, values in of_bag.items()},
         **unclipped,
     }
-
-    typical, first = typical_of_each_class(flips, test.y, len(classes)), first_of_each_class(test.y, len(classes))
-    steps = torch.linspace(0, settings.slider_stop, settings.slider_steps + 1)
-    slider = {"clean": test.x[first], "direction": direction[first], "epsilon": steps}
-    example_images = {
-        "gallery": examples(model, test, direction, flips.epsilon, typical),
-        "bag": examples(model, test, direction, flips.epsilon, bag),
-        "write_up": unclipped_bag,
-        "slider": slider,
-    }
-    curves = Curves(
-        under_fgsm,
-        under_pgd,
-        quantiles(flips.epsilon[correct], test.y[correct], classes),
-        class_probabilities(model, slider, test.y[first], classes),
+    probabilities = class_probabilities(model, images["slider"], test.y[first], classes)
+    return Assessment(
+        Curves(fgsm, under_pgd, quantiles(flipping, y, classes), probabilities),
+        confusion_rows(test.y, predicted[settings.epsilons.index(settings.epsilon)], classes),
+        metrics,
+        {f"{group}.{name}": tensor for group, tensors in images.items() for name, tensor in tensors.items()},
+        moved(test.x, direction, settings.epsilon),
     )
-    at_epsilon = predicted[settings.epsilons.index(settings.epsilon)]
-    adversarial = moved(test.x, direction, settings.epsilon)
-    confusion = confusion_rows(test.y, at_epsilon, classes)
-    return Assessment(curves, confusion, metrics, prefixed(example_images), adversarial)
+
+
+def attack_metrics(
+    results: AttackResults, checks: Mapping[str, bool | None], flipping: Float[Tensor, " correct"]
+) -> dict[str, Value]:
+    """Return the metrics of attacks and checks; `flipping` is the smallest ε that flips each correct image."""
+    median = flipping.median().item() if len(flipping) else torch.inf
+    curves: dict[str, Value] = {f"accuracy_at_{row['epsilon']:g}": row["accuracy"] for row in results.fgsm}
+    for row in results.pgd:
+        curves |= {f"pgd_{name}_at_{row['epsilon']:g}": row[name] for name in ("accuracy", "low", "high")}
+    return {
+        "zero_gradient_share": results.zero_gradient_share,
+        "median_flipping_epsilon": median if median < torch.inf else None,
+        "never_flipped_share": flipping.isinf().float().mean().item() if len(flipping) else 0.0,
+        "failed_checks": ", ".join(name for name, passed in checks.items() if passed is False) or "none",
+        "checks_not_applicable": ", ".join(name for name, passed in checks.items() if passed is None) or "none",
+        **curves,
+    }
 
 
 def pgd_rows(
@@ -125,51 +130,29 @@ def pgd_rows(
     few, direction = Split(*(part[: settings.images] for part in data)), direction[: settings.images]
     fgsm_logits = along(model, few.x, direction, settings.epsilons, batch_size)
     robust = predict(model, few.x, batch_size).argmax(dim=1) == few.y
+    attack = settings.model_dump(include={"steps", "restarts"})
     rows = []
     for epsilon, logits in zip(settings.epsilons, fgsm_logits, strict=True):
         for index in robust.nonzero().flatten().split(batch_size) if robust.any() else ():
             x, y = few.x[index], few.y[index]
-            adversarial = pgd(
-                model,
-                x,
-                y,
-                epsilon,
-                step=settings.step * epsilon,
-                steps=settings.steps,
-                restarts=settings.restarts,
-                rng=rng,
-            )
+            adversarial = pgd(model, x, y, epsilon, step=settings.step * epsilon, rng=rng, **attack)
             robust[index] = predict(model, adversarial, batch_size).argmax(dim=1) == y
         rows.append({"epsilon": epsilon, **with_interval(robust), "fgsm_accuracy": accuracy(logits, few.y).item()})
     return rows
 
 
 def write_up(
-    model: nn.Module,
-    data: Split,
-    direction: Images,
-    epsilon: float,
-    shown: Int[Tensor, " shown"],
-    batch_size: int,
+    model: nn.Module, data: Split, direction: Images, epsilon: float, shown: Int[Tensor, " shown"], batch_size: int
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Attack as in the write-up: ε in units of columns of length 1, without clipping.
 
-    The write-up scaled each column (one pixel) of its table of training images to length 1. This scales the gradient of
-    each pixel by a positive number and keeps its sign. So a step of ε there is a step of ε times the column's length
-    here.
-
-    Args:
-        model: Maps images with pixels in [0, 1] to logits.
-        data: Images and their classes.
-        direction: FGSM's, times the length of each pixel's column.
-        epsilon: In those units.
-        shown: Indices of the example images.
-        batch_size: Images per pass.
+    The write-up scaled each column (one pixel) of its table of training images to length 1, which keeps the sign of the
+    gradient. A step of ε there is one of ε times the column's length here, and `direction` is FGSM's times that length.
 
     Returns:
         `write_up_accuracy`; `write_up_mean_change`, the mean absolute perturbation of a pixel; and
-        `write_up_share_out_of_range`, the share of pixels outside [0, 1]. Second, the example images as `examples`
-        returns them, but with the whole perturbation as `direction`.
+        `write_up_share_out_of_range`, the share of pixels outside [0, 1]. Second, the example images `shown` as
+        `examples` returns them, but with the whole perturbation as `direction`.
     """
     adversarial = moved(data.x, direction, epsilon, bounds=None)
     metrics = {
@@ -177,41 +160,12 @@ def write_up(
         "write_up_mean_change": epsilon * direction.abs().mean().item(),
         "write_up_share_out_of_range": ((adversarial < 0) | (adversarial > 1)).float().mean().item(),
     }
-    shown_images = examples(model, data, direction, torch.full((len(data.y),), epsilon), shown, bounds=None)
-    return metrics, shown_images | {"direction": epsilon * shown_images["direction"]}
+    clean, along, epsilons = Split(data.x[shown], data.y[shown]), direction[shown], torch.full((len(shown),), epsilon)
+    return metrics, examples(model, clean, along, epsilons, bounds=None) | {"direction": epsilon * along}
 
 
-def named_metrics(results: AttackResults, checks: Checks, flipping: Float[Tensor, " correct"]) -> dict[str, Value]:
-    """Return the metrics of attacks and checks; `flipping` is the smallest ε that flips each correct image."""
-    return {
-        "zero_gradient_share": results.zero_gradient_share,
-        **flip_metrics(flipping),
-        "failed_checks": ", ".join(checks.failed) or "none",
-        "checks_not_applicable": ", ".join(checks.not_applicable) or "none",
-        **{f"accuracy_at_{row['epsilon']:g}": row["accuracy"] for row in results.fgsm},
-        **{
-            f"pgd_{name}_at_{row['epsilon']:g}": row[name]
-            for row in results.pgd
-            for name in ("accuracy", "low", "high")
-        },
-    }
-
-
-def bag_metrics(bag: Int[Tensor, " found"], flips: Flips, clean: Float[Tensor, " n"]) -> dict[str, Value]:
-    """Return the metrics of the bag that becomes a T-shirt, None without one; `clean` is the confidence."""
-    measured = {"index": bag, "epsilon": flips.epsilon[bag], "clean_confidence": clean[bag]}
-    measured |= {"t_shirt_confidence": flips.confidence[bag]}
-    return {f"bag_{name}": values.item() if len(bag) else None for name, values in measured.items()}
-
-
-def confusion_rows(
-    y: Int[Tensor, " n"], predicted: Int[Tensor, " n"], classes: Sequence[str]
-) -> list[dict[str, float | str]]:
+def confusion_rows(y: Int[Tensor, " n"], predicted: Int[Tensor, " n"], classes: Sequence[str]) -> Rows:
     """Count the images of each true class by predicted class: rows of `actual`, `predicted`, `images`."""
-    counts = torch.zeros(len(classes), len(classes), dtype=torch.int64)
-    counts.index_put_((y, predicted), torch.ones_like(y), accumulate=True)
-    return [
-        {"actual": actual, "predicted": given, "images": int(counts[row, column])}
-        for row, actual in enumerate(classes)
-        for column, given in enumerate(classes)
-    ]
+    counts = (y * len(classes) + predicted).bincount(minlength=len(classes) ** 2).tolist()
+    pairs = zip(product(classes, classes), counts, strict=True)
+    return [{"actual": actual, "predicted": predicted, "images": images} for (actual, predicted), images in pairs]

@@ -1,4 +1,4 @@
-"""Example images for figures and the page: typical ones, the bag that becomes a T-shirt, the first of each class."""
+"""Example images for figures and the page: typical ones, and the bag that becomes a T-shirt."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from descent.attacks.gradient_sign import PIXELS, Bounds, moved
+from descent.attacks.gradient_sign import PIXELS, Bounds
 from descent.attacks.norms import Images
 from descent.io.datasets import Split
 from descent.models.evaluation import predict
-from descent.robustness.flips import Flips, moved_each
+from descent.robustness.flips import Flips, Rows, moved_each
+from descent.robustness.sweep import along
 
 # The classes of the write-up's image, before and after the attack.
 BAG, T_SHIRT = "Bag", "T-shirt/top"
@@ -22,90 +23,50 @@ def typical_of_each_class(flips: Flips, y: Int[Tensor, " n"], classes: int) -> I
     Not the minimum: the image with the smallest flipping ε is barely classified correctly without an attack. A class
     without flipped images has no example.
     """
-    picked = []
-    for label in range(classes):
-        candidates = ((y == label) & (flips.epsilon > 0) & flips.epsilon.isfinite()).nonzero().flatten()
-        if len(candidates):
-            ranked = flips.epsilon[candidates].argsort(stable=True)
-            picked.append(candidates[ranked[(len(ranked) - 1) // 2]])
-    return torch.stack(picked) if picked else torch.empty(0, dtype=torch.int64)
-
-
-def first_of_each_class(y: Int[Tensor, " n"], classes: int) -> Int[Tensor, " shown"]:
-    """Return the first image of each class, a choice that does not depend on predictions."""
-    return torch.cat([(y == label).nonzero().flatten()[:1] for label in range(classes)])
+    order = flips.epsilon.argsort(stable=True)
+    flipped = order[(flips.epsilon[order] > 0) & flips.epsilon[order].isfinite()]
+    of_class = (flipped[y[flipped] == label] for label in range(classes))
+    return torch.cat([ranked[(len(ranked) - 1) // 2 :][:1] for ranked in of_class])
 
 
 def bag_to_t_shirt(
     flips: Flips, y: Int[Tensor, " n"], classes: Sequence[str], confident: Bool[Tensor, " n"]
 ) -> Int[Tensor, " found"]:
-    """Return the bag that becomes a T-shirt with the lowest confidence, or no image.
-
-    Args:
-        flips: Of every image.
-        y: True classes.
-        classes: Their names. Without bags or T-shirts there is no such image.
-        confident: Which images are classified with enough confidence, without an attack, to be of interest.
-    """
-    if not {BAG, T_SHIRT} <= set(classes):
-        return torch.empty(0, dtype=torch.int64)
-    bag, t_shirt = classes.index(BAG), classes.index(T_SHIRT)
-    candidates = ((y == bag) & (flips.becomes == t_shirt) & (flips.epsilon > 0) & confident).nonzero().flatten()
-    return candidates[flips.confidence[candidates].argmin(dim=0, keepdim=True)] if len(candidates) else candidates
+    """Return the bag, classified with confidence, that becomes a T-shirt with the lowest confidence, or no image."""
+    label = {name: number for number, name in enumerate(classes)}
+    becomes = (y == label.get(BAG, -1)) & (flips.becomes == label.get(T_SHIRT, -1))
+    candidates = (becomes & (flips.epsilon > 0) & confident).nonzero().flatten()
+    return candidates[flips.confidence[candidates].argsort(stable=True)[:1]]
 
 
 def examples(
-    model: nn.Module,
-    data: Split,
-    direction: Images,
-    epsilon: Float[Tensor, " n"],
-    index: Int[Tensor, " shown"],
-    bounds: Bounds = PIXELS,
+    model: nn.Module, data: Split, direction: Images, epsilon: Float[Tensor, " n"], bounds: Bounds = PIXELS
 ) -> dict[str, Tensor]:
-    """Return example images, each attacked with its own ε, with what a figure shows of them.
-
-    Returns:
-        `clean` and `adversarial` images, the `direction` in which they differ, `epsilon`, the true `label`, and
-        the `clean_probabilities` and `adversarial_probabilities` of all classes.
-    """
-    clean, epsilon = data.x[index], epsilon[index]
-    adversarial = moved_each(clean, direction[index], epsilon, bounds)
+    """Return images, each attacked with its own ε, with what a figure shows of them."""
+    adversarial = moved_each(data.x, direction, epsilon, bounds)
     return {
-        "clean": clean,
+        "clean": data.x,
         "adversarial": adversarial,
-        "direction": direction[index],
+        "direction": direction,
         "epsilon": epsilon,
-        "label": data.y[index],
-        "clean_probabilities": predict(model, clean, 1).softmax(dim=1),
+        "label": data.y,
+        "clean_probabilities": predict(model, data.x, 1).softmax(dim=1),
         "adversarial_probabilities": predict(model, adversarial, 1).softmax(dim=1),
     }
 
 
 def class_probabilities(
     model: nn.Module, slider: Mapping[str, Tensor], y: Int[Tensor, " n"], classes: Sequence[str]
-) -> list[dict[str, float | str]]:
+) -> Rows:
     """Return the probability of every class for each image at each ε of a slider.
 
-    Args:
-        model: Maps images to logits.
-        slider: `clean` images, the `direction` of each, and `epsilon`, the steps of all.
-        y: True classes.
-        classes: Their names.
-
-    Returns:
-        For each image (`series`, its true class) and each `epsilon` the probability of the true class, `true`, and
-        of all classes, by their names.
+    The slider has `clean` images, the `direction` of each, and `epsilon`, the steps of all. A row has the true class,
+    `series`, the `epsilon`, the probability of the true class, `true`, and of all classes, by their names.
     """
-    rows: list[dict[str, float | str]] = []
-    for x, along, label in zip(slider["clean"], slider["direction"], y.tolist(), strict=True):
-        shown = torch.stack([moved(x, along, epsilon) for epsilon in slider["epsilon"].tolist()])
-        probabilities = predict(model, shown, 1).softmax(dim=1)
-        for epsilon, row in zip(slider["epsilon"].tolist(), probabilities.tolist(), strict=True):
-            named = dict(zip(classes, row, strict=True))
-            rows.append({"series": classes[label], "epsilon": epsilon, "true": named[classes[label]]} | named)
-    return rows
-
-
-def prefixed(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Put the tensors of several groups into one dictionary, named `GROUP.NAME`."""
-    return {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
+    epsilons = slider["epsilon"].tolist()
+    probabilities = along(model, slider["clean"], slider["direction"], epsilons, 1).softmax(dim=2).transpose(0, 1)
+    return [
+        {"series": classes[label], "epsilon": epsilon, "true": row[label]} | dict(zip(classes, row, strict=True))
+        for label, of_image in zip(y.tolist(), probabilities.tolist(), strict=True)
+        for epsilon, row in zip(epsilons, of_image, strict=True)
+    ]

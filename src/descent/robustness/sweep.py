@@ -29,19 +29,15 @@ def with_interval(hits: Bool[Tensor, " n"]) -> dict[str, float]:
 
 
 def directions(model: nn.Module, data: Split, batch_size: int, loss: Loss = cross_entropy) -> Images:
-    """Return FGSM's direction for each image: the sign of the loss's gradient.
-
-    The gradient is taken at the clean image, so one direction serves every ε.
-    """
+    """Return FGSM's direction for each image, the sign of the loss's gradient there, which serves every ε."""
     parts = zip(data.x.split(batch_size), data.y.split(batch_size), strict=True)
     return torch.cat([loss_gradient(model, x, y, loss).sign() for x, y in parts])
 
 
 def zero_gradient_share(direction: Images) -> float:
-    """Return the share of images whose gradient is zero, which FGSM cannot perturb.
+    """Return the share of images whose gradient is zero, which FGSM cannot perturb: they count as robust.
 
-    These images count as robust although they were not perturbed. With confident logits the softmax saturates and the
-    gradient underflows in float32.
+    With confident logits the softmax saturates and the gradient underflows in float32.
     """
     return (direction.flatten(1) == 0).all(dim=1).float().mean().item()
 
@@ -55,10 +51,7 @@ def fgsm_accuracy(model: nn.Module, data: Split, epsilon: float, loss: Loss, bat
 def along(
     model: nn.Module, x: Images, direction: Images, epsilons: Sequence[float], batch_size: int
 ) -> Float[Tensor, "epsilons n classes"]:
-    """Return the logits of every image at every ε.
-
-    Batch by batch: perturbed images that stay in the processor's cache are classified faster than all at once.
-    """
+    """Return the logits of every image at every ε, batch by batch: all at once would not fit the processor's cache."""
     parts = zip(x.split(batch_size), direction.split(batch_size), strict=True)
     return torch.cat(
         [
@@ -81,9 +74,9 @@ def sweep(
 
     Returns:
         A row for each ε: `accuracy` over all images with its interval, `low` and `high`; `success_rate`, the share
-        of the images that were classified correctly and no longer are, 0 of none; `mean_confidence`, the mean of the
-        largest class probability; `noise_accuracy`, the accuracy under random noise of size ε. And at each
-        ε, of which the first must be 0, the class predicted for each image, and its probability.
+        of the images that were classified correctly and no longer are; `mean_confidence`, the mean of the largest
+        probability; `noise_accuracy`, under random noise of size ε. And at each ε, of which the first must be 0, the
+        class predicted for each image, and its probability.
     """
     noise = (torch.rand(data.x.shape, generator=rng) - 0.5).sign()
     confidence, predicted = along(model, data.x, direction, epsilons, batch_size).softmax(dim=2).max(dim=2)

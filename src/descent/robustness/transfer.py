@@ -31,10 +31,10 @@ def stronger_from_elsewhere(rows: Sequence[Mapping[str, float | str]]) -> list[s
 
     Clearly: by more than two standard deviations of the difference of two accuracies on this number of images.
     """
-    accuracies = {(row["source"], row["target"]): float(row["accuracy"]) for row in rows}
-    images = min(float(row["images"]) for row in rows)
+    own = {row["target"]: float(row["accuracy"]) for row in rows if row["source"] == row["target"]}
+    noise = 2 * sqrt(0.5 / min(float(row["images"]) for row in rows))
     return [
-        f"white_box_beats_transfer ({source} on {target})"
-        for (source, target), found in accuracies.items()
-        if found < accuracies[target, target] - 2 * sqrt(0.5 / images)
+        f"white_box_beats_transfer ({row['source']} on {row['target']})"
+        for row in rows
+        if float(row["accuracy"]) < own[row["target"]] - noise
     ]

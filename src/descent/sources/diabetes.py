@@ -13,10 +13,6 @@ def diabetes(test_share: float, rng: torch.Generator) -> dict[str, Float64[Tenso
     same numbers, so training uses no information from it. Data: Efron, Hastie, Johnstone & Tibshirani 2004, "Least
     Angle Regression", §1.
 
-    Args:
-        test_share: Share of the patients in the test set, between 0 and 1.
-        rng: Draws the split.
-
     Returns:
         `train_x`, `test_x` (n × 10, without unit) and `train_y`, `test_y` (n × 1, progression of the disease
         after one year, 25 to 346).

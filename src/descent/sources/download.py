@@ -1,28 +1,33 @@
-"""Download a file from the first mirror that has the published bytes."""
+"""Download a file with pooch, from the first mirror that has the published bytes."""
 
 import logging
 import os.path
 import re
 import shutil
-import stat
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
-from urllib.parse import urlsplit
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 from urllib.request import url2pathname
 
+import pooch
+import requests
+
 from descent.io.errors import DownloadError
-from descent.io.files import replacing, sha256
-from descent.sources.web import CHUNK, LIMIT, Broken, checked, reason, sent
+from descent.io.files import replacing
 
-TRIES = 3
-WINDOW = 30.0  # seconds; twice the timeout, so that one pause does not fail a fast mirror
+LIMIT = 64 << 20  # bytes; the largest of the four files has 26 MB
+RETRIES, REDIRECTS = 2, 5
+# A name, with or without a password, before the host of an address.
+USER = re.compile(r"//[^/]*(:.*)?@")
 
-Progress = Callable[[int, int | None], None]
 log = logging.getLogger(__name__)
+for logger in (pooch.get_logger(), logging.getLogger("urllib3")):  # which repeat passwords and the words of servers
+    logger.setLevel(logging.ERROR)
 
 
 def fetch(
@@ -30,28 +35,23 @@ def fetch(
     digest: str,
     mirrors: Sequence[str],
     folder: Path,
+    bar: Any,  # noqa: ANN401 - a progress bar of tqdm
     *,
-    progress: Progress = lambda received, total: None,
-    pause: float = 1.0,
-    timeout: float = 15.0,
-    window: float = WINDOW,
+    silence: float = 15.0,
+    patience: float = 1800.0,
 ) -> None:
     """Download the file `name` into `folder` from the first of `mirrors` whose bytes have this SHA-256.
 
-    A transient error is retried twice: no connection, a timeout, a slow or an interrupted transfer. A retry resumes the
-    transfer if the server supports it. Other errors are not retried: a missing file, more than 64 MiB, another
-    SHA-256, a redirect to another scheme. The file gets its name only after its SHA-256 was verified.
+    A download that failed, or brought other bytes, is tried twice more, from the start.
 
     Args:
         name: The file's name, the same on every mirror.
         digest: Its SHA-256 in hexadecimal.
         mirrors: Folders, or addresses that begin with `file://`, `http://` or `https://`.
-        folder: Receives the file; created if missing.
-        progress: Called with the number of bytes received and, if known, the total.
-        pause: Seconds before the second try; doubled before the third.
-        timeout: Seconds without data after which a try fails.
-        window: Seconds after which a try fails if the head of the response is incomplete, or the body came at less than
-            5 kB/s.
+        folder: Receives the file when it is whole and verified.
+        bar: Shows how many bytes have been received.
+        silence: Seconds without data after which a try fails.
+        patience: Seconds after which a mirror is given up.
 
     Raises:
         DownloadError: No mirror has the file; the message has a line for each, with its reason.
@@ -59,87 +59,104 @@ def fetch(
     """
     refusals = []
     for mirror in mirrors:
-        url = _url(mirror, name)
+        # Not Path.expanduser, which raises for an unknown user.
+        base = mirror if "://" in mirror else Path(os.path.expanduser(mirror)).absolute().as_uri()
+        url = f"{base.removesuffix('/')}/{name}"
+        local = url.startswith("file://")
         try:
-            with replacing(folder / name) as part:
-                _download(url, part, progress, pause, partial(sent, timeout=timeout, window=window))
-                if (found := sha256(part)) != digest:
-                    size = part.stat().st_size
-                    raise DownloadError(f"wrong file: expected SHA-256 {digest}, received {found} ({size} bytes)")
+            # Not in `folder`: if the program is killed, pooch's temporary file stays.
+            with TemporaryDirectory() as staging, _time_limit(patience):
+                retriever = pooch.Pooch(staging, "", {name: digest}, {name: url}, 0 if local else RETRIES)
+                transfer = _copy if local else partial(_download, bar=bar, silence=silence)
+                received = retriever.fetch(name, downloader=transfer)
+                with replacing(folder / name) as part:
+                    shutil.copyfile(received, part)
             return
-        except DownloadError as error:
-            refusals.append(f"{_line(url)}: {_line(str(error))}")
+        except (DownloadError, ValueError, requests.RequestException) as error:
+            refusals.append(f"{_line(url)}: {_line(_reason(error))}")
             log.warning("%s", refusals[-1])
-    listed = "".join(f"\n  {refusal}" for refusal in refusals)
-    raise DownloadError(f"no mirror delivered {name}{listed}")
+    raise DownloadError("\n  ".join([f"no mirror delivered {name}", *refusals]))
 
 
-def holds(path: Path, digest: str) -> bool:
-    """Return whether `path` is a file with this SHA-256."""
-    return path.is_file() and sha256(path) == digest
-
-
-def restored(path: Path, copy: Path, digest: str) -> bool:
-    """Copy `copy` to `path` if it has this SHA-256; return whether it was copied."""
-    with suppress(OSError):  # an unreadable copy counts as missing
-        if holds(copy, digest):
-            with replacing(path) as temporary:
-                shutil.copyfile(copy, temporary)
-            return holds(path, digest)
-    return False
-
-
-def _url(mirror: str, name: str) -> str:
-    # Not Path.expanduser, which raises for an unknown user.
-    base = mirror if "://" in mirror else Path(os.path.expanduser(mirror)).absolute().as_uri()
-    return f"{base.removesuffix('/')}/{name}"
-
-
-def _line(text: str) -> str:
-    """Return text of a user or a server as one short line, without passwords and control characters."""
-    printable = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
-    return re.sub(r"//[^/]*(:.*)?@", "//…@", printable)[:300]
-
-
-def _download(
-    url: str,
-    part: Path,
-    progress: Progress,
-    pause: float,
-    received: Callable[[str, BinaryIO], Iterator[tuple[bytes, int | None]]],
-) -> None:
-    """Append to `part` until the file is complete, with up to three tries."""
-    last = ""
-    for attempt in range(TRIES):
-        if attempt:
-            time.sleep(pause * 2 ** (attempt - 1))
-        try:
-            with part.open("ab") as file:
-                for chunk, total in _read(url) if url.startswith("file://") else received(url, file):
-                    if file.tell() + len(chunk) > LIMIT:
-                        raise DownloadError(f"more than {LIMIT} bytes: not one of the four files")
-                    file.write(chunk)
-                    progress(file.tell(), total)
-            return
-        except Broken as error:
-            last = str(error)
-    raise DownloadError(f"{last} ({TRIES} tries)")
-
-
-def _read(url: str) -> Iterator[tuple[bytes, int | None]]:
-    """Yield chunks of a local file, each with the size of the file."""
+def _copy(url: str, output: str, _: object) -> None:
     try:
         if urlsplit(url).netloc not in {"", "localhost"}:
             raise DownloadError("file:// is followed by a path, which begins with a third slash")
         path = Path(url2pathname(urlsplit(url).path))
         if not path.exists() and path.suffix and path.with_suffix("").is_file():
             raise DownloadError(f"only {path.stem} is there; its hash is that of the packed file, {path.name}")
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # reading a pipe would block, and a device may never end
+        _check_size(path.stat().st_size)
+        if not path.is_file():  # reading a pipe would block, and a device may never end
             raise DownloadError("not a file")
-        total = checked(found.st_size)
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                yield chunk, total
+        shutil.copyfile(path, output)
     except (OSError, ValueError) as error:
-        raise DownloadError(reason(error)) from error
+        raise DownloadError(_reason(error)) from error
+
+
+def _download(url: str, output: str, _: object, *, bar: Any, silence: float) -> None:  # noqa: ANN401
+    """Download over HTTP(S); a DownloadError is final, pooch tries again after other errors."""
+    session = requests.Session()
+    session.auth = lambda request: request  # otherwise passwords of ~/.netrc are sent
+    # Otherwise the body of a redirect is read, which may never end.
+    session.resolve_redirects = lambda *_, **__: iter(())  # type: ignore[method-assign, assignment]
+    headers = {"User-Agent": "descent", "Accept-Encoding": "identity"}
+    for _ in range(REDIRECTS + 1):
+        if not url.startswith(("http://", "https://")) or USER.search(url):
+            raise DownloadError("a mirror is a folder, file://…, http://… or https://…, without a user's name")
+        try:
+            answer = session.get(url, headers=headers, timeout=silence, stream=True, allow_redirects=False)
+        except ValueError as error:
+            raise DownloadError(f"not an address: {_reason(error)}") from error
+        with answer, open(output, "wb") as file:
+            if target := session.get_redirect_target(answer):
+                scheme, url = urlsplit(url).scheme, urljoin(url, target)
+                if urlsplit(url).scheme not in {"https", scheme}:
+                    raise DownloadError(f"redirected from {scheme}:// to {url}")
+                continue
+            if answer.status_code >= 300:
+                kind = requests.HTTPError if answer.status_code >= 500 else DownloadError
+                raise kind(f"HTTP {answer.status_code} {answer.reason}")
+            bar.reset(answer.raw.length_remaining)
+            _check_size(bar.total or 0)
+            # Many servers send `gzip` for a file that ends in .gz. Its hash decides.
+            answer.raw.headers.pop("Content-Encoding", None)
+            for chunk in answer.iter_content(1 << 16):
+                file.write(chunk)
+                bar.update(len(chunk))
+                _check_size(file.tell())
+            return
+    raise DownloadError(f"more than {REDIRECTS} redirects")
+
+
+def _check_size(size: float) -> None:
+    if size > LIMIT:
+        raise DownloadError(f"more than {LIMIT} bytes: not one of the four files")
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise a DownloadError after so many seconds: a timeout of Requests begins anew with every byte."""
+
+    def expire(*_: object) -> None:
+        raise DownloadError(f"not done after {seconds:g} s")
+
+    former = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the words of the first cause."""
+    while not isinstance(error, DownloadError) and (cause := error.__cause__ or error.__context__):
+        error = cause
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _line(text: str) -> str:
+    """Return text of a user or a server as one short line, without passwords and control characters."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    return USER.sub("//…@", printable)[:300]

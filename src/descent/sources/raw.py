@@ -1,39 +1,44 @@
-"""The four files of the data set as a folder, written and read together."""
+"""Read images and labels as `descent.sources.images` obtained them."""
 
+import gzip
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from jaxtyping import UInt8
 from torch import Tensor
 
 from descent.io.errors import DataError
-from descent.sources.idx import read_idx, write_idx
-from descent.sources.published import FILES
+from descent.io.tensors import load_tensors
+from descent.sources.published import FILES, OTHERS, PUBLISHED, lacking
+from descent.sources.vision import torchvision
 
 
-def write_raw(folder: Path, tensors: Mapping[str, UInt8[Tensor, "..."]]) -> None:
-    """Write images and labels under the names of the published files."""
-    for part, name in FILES.items():
-        write_idx(folder / name, tensors[part])
+def read_raw(folder: Path, recorded: Mapping[str, str]) -> tuple[dict[str, UInt8[Tensor, "..."]], list[str]]:
+    """Read verified images and labels.
 
+    Args:
+        folder: Contains the files.
+        recorded: What `obtain_images` returned.
 
-def read_raw(folder: Path, classes: int) -> dict[str, UInt8[Tensor, "..."]]:
-    """Read images (n × height × width) and labels (n) of both parts.
+    Returns:
+        `train_images`, `test_images` (n × height × width, 0 black to 255 white), `train_labels`, `test_labels` (n);
+        and the names of the classes.
 
     Raises:
-        DataError: A file is missing or damaged, images and labels differ in number, a label is not below the
-            number of classes, or the images of both parts differ in size.
+        DataError: A file is missing, or has another SHA-256 than the published or the recorded one.
     """
-    tensors = dict[str, UInt8[Tensor, "..."]]()
-    size: tuple[int | None, ...] = (None, None)
-    for part in ("train", "test"):
-        images = read_idx(folder / FILES[f"{part}_images"], None, *size)
-        labels = read_idx(folder / FILES[f"{part}_labels"], None)
-        if len(images) != len(labels):
-            raise DataError(f"{folder}: {len(images)} {part} images, but {len(labels)} labels")
-        if (largest := int(labels.max())) >= classes:
-            name = FILES[f"{part}_labels"]
-            raise DataError(f"{folder / name}: label {largest}; the classes are 0 to {classes - 1}")
-        tensors[f"{part}_images"], tensors[f"{part}_labels"] = images, labels
-        size = images.shape[1:]
-    return tensors
+    source = recorded["source"]
+    if source not in PUBLISHED:
+        tensors, metadata = load_tensors(folder / OTHERS, recorded["sha256"])
+        return tensors, json.loads(metadata["classes"])
+    if wrong := lacking(folder, source):
+        raise DataError(f"{folder / min(wrong)}: not the published file; `dvc repro --force download` fetches it")
+    tensors = {}
+    with TemporaryDirectory() as temporary:
+        for part, file in FILES.items():
+            unpacked = Path(temporary, file)
+            unpacked.write_bytes(gzip.decompress((folder / file).read_bytes()))
+            tensors[part] = torchvision.datasets.mnist.read_sn3_pascalvincent_tensor(str(unpacked))
+    return tensors, list(PUBLISHED[source].classes)

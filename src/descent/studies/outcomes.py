@@ -1,9 +1,13 @@
-"""Store the outcomes of trials, one file each, and perform the missing trials."""
+"""The outcomes of trials: one file each, or the tables of a study; and the trials that have none yet."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from descent.io.errors import DataError
 from descent.io.files import replacing
@@ -27,39 +31,33 @@ def planned_trials(
     epsilons: Sequence[float] = (),
 ) -> Plan:
     """Return the trials of a study: every seed of the first setting, then of the next."""
-    pairs = [
-        (setting, Trial(setting.run, seed, evaluation, threads, sha256_data, epsilons))
-        for setting, seed in product(settings, seeds)
-    ]
+    rest = (evaluation, threads, sha256_data, epsilons)
+    pairs = [(setting, Trial(setting.run, seed, *rest)) for setting, seed in product(settings, seeds)]
     return {key(trial): (setting, trial) for setting, trial in pairs}
 
 
-class Outcomes:
-    """The outcomes of trials in a folder, one file each.
+class Outcomes(NamedTuple):
+    """The outcomes in the tables of an earlier run of a study, and those in a folder, one file each."""
 
-    Args:
-        folder: Created when the first outcome is written.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    folder: Path  # created when the first outcome is written
+    earlier: Mapping[str, Outcome]  # as `recorded` returns them
 
     def missing(self, plan: Plan) -> dict[str, Trial]:
         """Return the trials, by name, that have no valid outcome yet."""
-        return {name: trial for name, (_, trial) in plan.items() if not self._has(name)}
+        missing = {}
+        for name, (_, trial) in plan.items():
+            try:
+                self.read(name)
+            except (DataError, FileNotFoundError):
+                missing[name] = trial
+        return missing
 
     def complete(
         self, missing: Mapping[str, Trial], engine: Engine, progress: Callable[[], object]
     ) -> dict[str, Failure]:
-        """Perform trials, and write each outcome as soon as it is available.
+        """Perform trials, write each outcome as soon as it is available, and return the failures by name.
 
-        Args:
-            missing: By name.
-            engine: Performs the trials.
-            progress: Called after each trial.
-
-        Returns:
-            The failures by name.
+        `progress` is called after each trial.
         """
         failures = {}
         with closing(engine(missing)) as results:
@@ -79,14 +77,34 @@ class Outcomes:
             DataError: The file is damaged.
             OSError: The file is missing or cannot be read.
         """
-        return parsed(name, self._path(name).read_bytes())
-
-    def _has(self, name: str) -> bool:
-        try:
-            self.read(name)
-        except (DataError, FileNotFoundError):
-            return False
-        return True
+        return self.earlier[name] if name in self.earlier else parsed(name, self._path(name).read_bytes())
 
     def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.json"
+        return self.folder / f"{name}.json"
+
+
+def record(folder: Path, plan: Plan, outcomes: Outcomes) -> None:
+    """Write the names of the trials of `curves.csv`, with the number of their epochs and their exact metrics."""
+    found = {name: outcomes.read(name) for name in plan}
+    with replacing(folder / "trials.json") as temporary:
+        lines = [f'"{name}": {json.dumps([len(each.history), each.metrics])}' for name, each in found.items()]
+        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def recorded(folder: Path) -> dict[str, Outcome]:
+    """Read the outcomes that are in the tables of a study by the names of the trials, their curves to six digits.
+
+    Raises:
+        DataError: The tables do not fit together.
+    """
+    if not (folder / "trials.json").exists():
+        return {}
+    try:
+        trials = json.loads((folder / "trials.json").read_bytes())
+        curves = pd.read_csv(folder / "curves.csv").loc[:, "epoch":].to_dict("records")
+        if len(curves) != sum(epochs for epochs, _ in trials.values()):
+            raise ValueError("curves.csv has more or fewer rows than trials.json says")
+        rows: Iterator[Any] = iter(curves)
+        return {name: Outcome(metrics, list(islice(rows, epochs))) for name, (epochs, metrics) in trials.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder}: {error}; `git checkout -- {folder}` brings the tables back") from error

@@ -27,7 +27,6 @@ MEASURES: Mapping[str, Sequence[str]] = {
         "overfitting_epoch",
     ),
 }
-CONFIDENCE = 0.95
 
 
 def curve_rows(plan: Plan, outcomes: Outcomes) -> Iterator[dict[str, Value]]:
@@ -47,10 +46,11 @@ def trial_rows(plan: Plan, outcomes: Outcomes) -> Iterator[dict[str, Value]]:
 
 
 def summary_rows(plan: Plan, outcomes: Outcomes) -> list[dict[str, Value]]:
-    """Summarise each setting over its seeds, a row each.
+    """Summarise each setting over its seeds, a row each, without the trials that diverged.
 
-    The row has `…_seeds`, `…_mean`, … of each measure: those in `MEASURES`, and the accuracy at each ε if the model
-    was attacked. See `_statistics`. Differences are from the first setting.
+    The columns `…_seeds`, `…_mean`, … are of each measure in `MEASURES`, and of the accuracy at each ε if the model was
+    attacked: number of seeds, mean, median and interval; and mean and interval of the differences from the first
+    setting, paired by seed. None where there are too few values.
     """
     settings = [
         (setting, {trial.seed: outcomes.read(name).metrics for name, (_, trial) in trials})
@@ -63,8 +63,14 @@ def summary_rows(plan: Plan, outcomes: Outcomes) -> list[dict[str, Value]]:
         diverged = sum(of_seed["diverged"] for of_seed in metrics.values())
         row = {**_cells(setting), "seeds": len(metrics), "diverged": diverged}
         for measure in (*MEASURES[setting.run.data], *attacked):
-            statistics = _statistics(_by_seed(metrics, measure), _by_seed(first, measure))
-            row |= {f"{measure}_{statistic}": value for statistic, value in statistics.items()}
+            values, reference = _by_seed(metrics, measure), _by_seed(first, measure)
+            differences = [value - reference[seed] for seed, value in values.items() if seed in reference]
+            row[f"{measure}_seeds"] = len(values)
+            row[f"{measure}_mean"] = fmean(values.values()) if values else None
+            row[f"{measure}_median"] = median(values.values()) if values else None
+            row[f"{measure}_low"], row[f"{measure}_high"] = interval(list(values.values()))
+            row[f"{measure}_difference"] = fmean(differences) if differences else None
+            row[f"{measure}_difference_low"], row[f"{measure}_difference_high"] = interval(differences)
         rows.append(row)
     return rows
 
@@ -72,15 +78,7 @@ def summary_rows(plan: Plan, outcomes: Outcomes) -> list[dict[str, Value]]:
 def study_metrics(
     study: Study, plan: Plan, summary: Sequence[Mapping[str, Value]], data: Mapping[str, Any], device: str
 ) -> dict[str, Metric]:
-    """Return the metrics of a study: its runs, data and device, and the numbers of trials and of diverged trials.
-
-    Args:
-        study: As in studies.yaml.
-        plan: Its trials.
-        summary: Of `summary_rows`, a row for each setting.
-        data: The content of metrics/data.json.
-        device: The device that performed the trials.
-    """
+    """Return the metrics of a study, from its `summary_rows` and the content `data` of metrics/data.json."""
     images = study.data == "images"
     return {
         "runs": ", ".join(study.runs),
@@ -104,29 +102,8 @@ def interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     from scipy import stats  # imported here as it takes a second, and checking a study does not need it
 
     mean, error = fmean(values), stats.sem(values)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * error)
+    half = float(stats.t.ppf(0.975, len(values) - 1) * error)
     return mean - half, mean + half
-
-
-def _statistics(values: Mapping[int, float], reference: Mapping[int, float]) -> dict[str, Value]:
-    """Summarise the values of a measure; None where there are too few values.
-
-    Mean, median and the 95 % interval of the mean; mean and interval of the differences from `reference`, paired by
-    seed.
-    """
-    differences = [value - reference[seed] for seed, value in values.items() if seed in reference]
-    low, high = interval(list(values.values()))
-    difference_low, difference_high = interval(differences)
-    return {
-        "seeds": len(values),
-        "mean": fmean(values.values()) if values else None,
-        "median": median(values.values()) if values else None,
-        "low": low,
-        "high": high,
-        "difference": fmean(differences) if differences else None,
-        "difference_low": difference_low,
-        "difference_high": difference_high,
-    }
 
 
 def _by_seed(metrics: Mapping[int, Mapping[str, Any]], measure: str) -> dict[int, float]:

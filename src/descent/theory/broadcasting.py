@@ -1,6 +1,7 @@
 """The slip of the write-up's regression: (n, 1) − (n,) is n × n, and the loss of that is another loss."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -15,37 +16,35 @@ from descent.training.least_squares import least_squares_loss, stability_thresho
 
 
 def broadcasting_evidence(data: Split, settings: Broadcasting, seed: int) -> Evidence:
-    """Descend the slipped loss, on the targets and on targets that have nothing to do with `x`, and the right one.
+    """Descend the slipped loss, on the targets and on targets that `seed` shuffles, and the right one.
 
-    Args:
-        data: Regression data, `y` of shape n × 1.
-        settings: The learning rate, as a multiple of the threshold 2/λmax, which both losses share; how many steps
-            of full-batch gradient descent from zero.
-        seed: Shuffles the targets among the examples.
+    The learning rate is a multiple of the threshold 2/λmax, which both losses share.
     """
-    design, y = with_bias(data.x), data.y
-    shuffled = y[torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))]
+    shuffled = data.y[torch.randperm(len(data.y), generator=torch.Generator().manual_seed(seed))]
     rate = settings.rate * stability_threshold(data.x)
+    descended = partial(descend, with_bias(data.x), rate=rate, steps=settings.steps)
     losses = {
-        "(n, 1) − (n,)": descend(design, y[:, 0], slipped_error, rate, settings.steps),
-        "(n, 1) − (n,), targets shuffled": descend(design, shuffled[:, 0], slipped_error, rate, settings.steps),
-        "(n, 1) − (n, 1)": descend(design, y, squared_error, rate, settings.steps),
+        "(n, 1) − (n,)": descended(data.y[:, 0], slipped_error),
+        "(n, 1) − (n,), targets shuffled": descended(shuffled[:, 0], slipped_error),
+        "(n, 1) − (n, 1)": descended(data.y, squared_error),
     }
     slipped, independent, right = (values[-1] for values in losses.values())
-    rows: list[dict[str, Value]] = [
-        {"series": name, "step": step, "loss": loss}
-        for name, values in losses.items()
-        for step, loss in enumerate(values)
-    ]
-    numbers: dict[str, Value] = {
-        "variance": y.var(correction=0).item(),
+    refused = False
+    try:
+        squared_error(data.y, data.y[:, 0])
+    except ValueError:
+        refused = True
+    numbers = {
+        "variance": data.y.var(correction=0).item(),
         "slipped_loss": slipped,
         "slipped_loss_on_shuffled_targets": independent,
         "right_loss": right,
         "least_squares_loss": least_squares_loss(*data),
-        "refused": refused(data),
+        "refused": refused,
     }
-    return Evidence(numbers, {"broadcasting": rows}, {})
+    curves = ((name, step, loss) for name, values in losses.items() for step, loss in enumerate(values))
+    rows: list[dict[str, Value]] = [{"series": name, "step": step, "loss": loss} for name, step, loss in curves]
+    return Evidence(numbers, {"broadcasting": rows})
 
 
 def slipped_error(prediction: Float[Tensor, "n 1"], target: Float[Tensor, " n"]) -> Float[Tensor, ""]:
@@ -53,35 +52,18 @@ def slipped_error(prediction: Float[Tensor, "n 1"], target: Float[Tensor, " n"])
 
         mean over i, j of (pᵢ − yⱼ)²  =  Var(y) + mean over i of (pᵢ − ȳ)²
 
-    Which prediction belongs to which target no longer matters; the best is to predict the mean of the targets
-    for everybody, at a loss of Var(y).
+    Its minimum is Var(y), where every prediction is the mean of the targets.
     """
     return (prediction - target).square().mean()
 
 
 def descend(
-    design: Float[Tensor, "n k"],
-    y: Float[Tensor, "n ..."],
-    loss: Callable[[Tensor, Tensor], Tensor],
-    learning_rate: float,
-    steps: int,
+    design: Float[Tensor, "n k"], y: Float[Tensor, "n ..."], loss: Callable[..., Tensor], rate: float, steps: int
 ) -> list[float]:
     """Return the loss before the first step of gradient descent from zero, and after each."""
-    weights = torch.zeros(design.shape[1], 1, dtype=design.dtype)
-    losses = []
+    weights, losses = torch.zeros(design.shape[1], 1, dtype=design.dtype), []
     for _ in range(steps + 1):
-        weights.requires_grad_()
-        value = loss(design @ weights, y)
+        value = loss(design @ weights.requires_grad_(), y)
         losses.append(value.item())
-        (gradient,) = torch.autograd.grad(value, weights)
-        weights = weights.detach() - learning_rate * gradient
+        weights = weights.detach() - rate * torch.autograd.grad(value, weights)[0]
     return losses
-
-
-def refused(data: Split) -> bool:
-    """Say whether our loss refuses the two shapes that broadcast."""
-    try:
-        squared_error(data.y, data.y[:, 0])
-    except ValueError:
-        return True
-    return False

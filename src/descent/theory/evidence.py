@@ -11,4 +11,4 @@ class Evidence(NamedTuple):
 
     numbers: Mapping[str, Value]
     curves: Mapping[str, Sequence[Mapping[str, Value]]]
-    tables: Mapping[str, Sequence[Mapping[str, Value]]]
+    tables: Mapping[str, Sequence[Mapping[str, Value]]] = {}

@@ -15,66 +15,46 @@ from descent.theory.evidence import Evidence
 from descent.training.least_squares import hessian, least_squares, stability_threshold
 from descent.training.loop import batches, fit
 
-# A run is stopped once its loss is this many times that of the zero start.
-HOPELESS = 1e9
-
 
 def learning_rate_evidence(data: Split, settings: LearningRate, seed: int) -> Evidence:
-    """Show the closed form of gradient descent, and which learning rates it bears, with and without batches.
-
-    Args:
-        data: Regression data in float64.
-        settings: Which rates, which batches, how long.
-        seed: Of the order of the batches.
-    """
-    rates, start = settings.rates, zero_loss(data)
+    """Show the closed form of gradient descent, and which learning rates it bears, with and without batches."""
+    rates, start = settings.rates, data.y.square().mean().item()
     numbers: dict[str, Value] = {
         "closed_form_error": max(closed_form_error(data, rate, steps=100) for rate in (0.1, 0.5, 0.95)),
         "loss_at_start": start,
         "worst_batch_threshold": worst_batch_threshold(data, settings.batch_size, settings.epochs, seed),
     }
     rows: list[dict[str, Value]] = []
-    for name, words, size in (
+    for name, series, size in (
         ("full_batch", "all examples at once", len(data.y)),
         ("mini_batch", f"batches of {settings.batch_size}", settings.batch_size),
     ):
-        losses = final_losses(data, rates, size, settings.epochs, seed)
+        losses = [final_loss(data, descending(data, rate, size, settings.epochs), seed) for rate in rates]
         numbers[f"{name}_converges_at"], numbers[f"{name}_diverges_at"] = edges(rates, losses, start)
         rows += [
-            {"series": words, "learning_rate_over_threshold": rate, "loss": loss}
+            {"series": series, "learning_rate_over_threshold": rate, "loss": loss}
             for rate, loss in zip(rates, losses, strict=True)
         ]
-    return Evidence(numbers, {"learning-rate": rows}, {})
+    return Evidence(numbers, {"learning-rate": rows})
 
 
 def closed_form_error(data: Split, rate: float, steps: int) -> float:
-    """Return how far full-batch gradient descent strays from its closed form.
+    """Return how far full-batch gradient descent strays from its closed form in any of the steps.
 
         w_k = w* + (I − ηH)ᵏ (w₀ − w*)
 
-    Args:
-        data: Regression data in float64.
-        rate: η as a multiple of the threshold 2/λmax(H).
-        steps: The largest k.
-
-    Returns:
-        The largest difference in any component at any k, as a share of the largest component of w*.
+    `rate` is η as a multiple of the threshold 2/λmax(H). The result is the largest difference in any component, as a
+    share of the largest component of w*.
     """
     run = descending(data, rate, len(data.y), steps)
     optimum, curvature = least_squares(*data), hessian(data.x)
     contraction = torch.eye(len(curvature), dtype=curvature.dtype) - run.learning_rate * curvature
-    model = linear(data.x.shape[1], 1).to(data.x.dtype)
-    start, worst = torch.zeros_like(optimum), 0.0
+    model, worst = linear(data.x.shape[1], 1).to(data.x.dtype), 0.0
     for k in fit(model, data, run, torch.Generator().manual_seed(0)):  # one batch, whatever its order
         reached = parameters_to_vector(model.parameters())[:, None].detach()
-        closed = optimum + torch.linalg.matrix_power(contraction, k) @ (start - optimum)
+        closed = optimum - torch.linalg.matrix_power(contraction, k) @ optimum  # w₀ = 0
         worst = max(worst, float((reached - closed).abs().max() / optimum.abs().max()))
     return worst
-
-
-def final_losses(data: Split, rates: Sequence[float], batch_size: int, epochs: int, seed: int) -> list[float]:
-    """Train at each rate, a multiple of the threshold, and return the losses on all examples at the end."""
-    return [final_loss(data, descending(data, rate, batch_size, epochs), seed) for rate in rates]
 
 
 def edges(rates: Sequence[float], losses: Sequence[float], start: float) -> tuple[float | None, float | None]:
@@ -86,8 +66,7 @@ def edges(rates: Sequence[float], losses: Sequence[float], start: float) -> tupl
 def worst_batch_threshold(data: Split, batch_size: int, epochs: int, seed: int) -> float:
     """Return the least 2/λmax of any batch that a run draws, as a multiple of that of all examples.
 
-    Up to it every step on every batch contracts, so that no order of the batches can diverge. Beyond it a
-    batch may push away what the others pull back.
+    Up to it every step on every batch contracts, so that no order of the batches can diverge.
     """
     rng = torch.Generator().manual_seed(seed)
     drawn = (batch for _ in range(epochs) for batch in batches(data, batch_size, rng))
@@ -95,19 +74,14 @@ def worst_batch_threshold(data: Split, batch_size: int, epochs: int, seed: int) 
 
 
 def final_loss(data: Split, run: Run, seed: int) -> float:
-    """Train from zero and return the mean squared error at the end, or where the run was seen to be hopeless."""
+    """Train from zero and return the mean squared error at the end, or 10⁹ times that of the start once it is that."""
     model = linear(data.x.shape[1], 1).to(data.x.dtype)
-    loss, limit = 0.0, HOPELESS * zero_loss(data)
+    loss, limit = 0.0, 1e9 * data.y.square().mean().item()
     for _ in fit(model, data, run, torch.Generator().manual_seed(seed)):
         loss = evaluate(model, data, TASKS[run.data], len(data.y))["loss"]
         if not loss < limit:  # nor is NaN
             return limit
     return loss
-
-
-def zero_loss(data: Split) -> float:
-    """Return the mean squared error of predicting 0, where every run starts."""
-    return data.y.square().mean().item()
 
 
 def descending(data: Split, rate: float, batch_size: int, epochs: int) -> Run:

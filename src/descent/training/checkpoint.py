@@ -18,19 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class Checkpoint:
-    """The state of a run after its last finished epoch.
+    """The state of a run after its last finished epoch: `history`, a row for each, and the tensors of `State`.
 
     As a context manager it restores the state in the file, deletes the file after success, and logs what is kept after
-    an error. A damaged file, or one of other parameters, data or code, is not used.
-
-    Args:
-        path: The file.
-        stamp: Of all that the run depends on; see `stamp`.
-        tensors: Everything that training changes, by name; restored in place.
-        rng: Draws the random numbers.
-
-    Attributes:
-        history: A row for each finished epoch.
+    an error. A damaged file, or one of another `stamp` (other parameters, data or code), is not used.
     """
 
     def __init__(self, path: Path, stamp: str, tensors: Mapping[str, Tensor], rng: torch.Generator) -> None:
@@ -64,8 +55,7 @@ class Checkpoint:
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self._tensors.items()}
         words = json.dumps({"stamp": self._stamp, "history": self.history}, allow_nan=False).encode()
         content = words + b"\n" + save(tensors | {"rng": self._rng.get_state()})
-        # Data passed to `write()` survives SIGKILL, so no fsync is needed here; it would take longer than the rest.
-        # After a power failure the digest detects a damaged file.
+        # Data passed to `write()` survives SIGKILL, so no fsync; after a power failure the digest detects damage.
         with replacing(self._path, flush=False) as temporary:
             temporary.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
 
@@ -80,12 +70,7 @@ class Checkpoint:
 
 
 def stamp(depends: Sequence[object], packages: set[str]) -> str:
-    """Return a digest of a result's dependencies, the code in use, the version of torch and the processor.
-
-    Args:
-        depends: Parameters and digests of data, as values of JSON.
-        packages: Their loaded modules count, and so does the program itself.
-    """
+    """Hash values of JSON, the code of the program and of loaded `packages`, torch's version and the processor."""
     modules = [module for name, module in sys.modules.items() if name == "__main__" or name.split(".")[0] in packages]
     files = sorted({file for module in modules if (file := getattr(module, "__file__", None))})
     words = json.dumps([depends, torch.__version__, torch.backends.cpu.get_cpu_capability()], sort_keys=True)

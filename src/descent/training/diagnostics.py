@@ -10,12 +10,7 @@ from descent.training.least_squares import least_squares_loss, stability_thresho
 
 
 def summarise(history: Sequence[Mapping[str, float]]) -> dict[str, float | int | None]:
-    """Take from a curve the last and the best value of each column, and the epoch of the lowest test loss.
-
-    Args:
-        history: A row for each epoch, with `epoch` and columns named `…_loss` (lower is better) or
-            `…_accuracy` (higher is better).
-    """
+    """Return the last and the best value of each column, `…_loss` or `…_accuracy`, and the best epoch of a curve."""
     summary: dict[str, float | int | None] = {"epochs": int(history[-1]["epoch"])}
     for column in (name for name in history[0] if name != "epoch"):
         values = [row[column] for row in history]
@@ -41,20 +36,16 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
 
 
 def largest_deviation(values: Sequence[float]) -> float:
-    """Return max |value/mean − 1|: how far a curve strays from the constant that it circles; 0 where all are 0."""
+    """Return max |value/mean − 1|, or 0 where all values are 0."""
     centre = mean(values)
     return max(abs(value / centre - 1) for value in values) if centre else 0.0
 
 
 def overfitting_epoch(history: Sequence[Mapping[str, float]], window: int, rise: float) -> int | None:
-    """Find the epoch from which further training harms: where the smoothed test loss is lowest.
+    """Return the epoch from which a model overfits, where the smoothed test loss is lowest, or None if it does not.
 
-    It counts as overfitting only if the smoothed test loss ends more than `rise` above that minimum (a share
-    of it) while the training loss ends below its value there. The smoothing keeps one lucky epoch from
-    deciding, and `rise` keeps a curve that only hovers, as under weight decay, from being called overfitting.
-
-    Returns:
-        The epoch, or None where no overfitting is seen.
+    It does if the smoothed test loss ends more than `rise`, a share, above that minimum, while the training loss ends
+    below its value there. A curve that only hovers, as under weight decay, does not rise enough.
     """
     test = smooth([row["test_loss"] for row in history], window)
     lowest = min(range(len(test)), key=test.__getitem__)
@@ -68,10 +59,9 @@ def describe(
 ) -> dict[str, float | int | None]:
     """Summarise a run's curve with what its kind of task adds.
 
-    A classifier: overfitting, how far the test loss strays from its mean over the second half of the epochs, and
-    the gap between test and training at the end. A regression: R²; and where the model is linear, how far above
-    the least-squares optimum its training loss ends, and hovers on average over the second half of the epochs, and
-    its distance from instability.
+    A classifier: overfitting, deviation of the test loss over the second half of the epochs, gap between test and
+    training. A regression: R², and for a linear model the excess over the least-squares optimum, at the end and on
+    average over the second half of the epochs, and the distance from instability.
     """
     last, metrics = history[-1], summarise(history)
     second_half = history[len(history) // 2 :]

@@ -1,4 +1,4 @@
-"""Which way is uphill: the gradient of a batch's loss with respect to the weights of a model."""
+"""The gradient of a batch's loss with respect to the weights of a model."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,18 +11,10 @@ Gradient = Callable[[Tensor, Tensor], list[Tensor]]
 
 
 def gradient_of(model: nn.Module, loss: Callable[..., Tensor], reduction: str) -> Gradient:
-    """Choose how to compute the gradient.
+    """Return a function from `x` and `y` to a gradient for each of `model.parameters()`, in their order and layout.
 
     For dense networks under cross-entropy it is written out, which takes a fifth off an epoch and gives the same
-    bits as autograd; all others leave it to autograd.
-
-    Args:
-        model: Maps a batch to predictions.
-        loss: `loss(prediction, y, reduction=…)`.
-        reduction: "mean" or "sum" over the batch.
-
-    Returns:
-        A function from `x` and `y` to a gradient for each of `model.parameters()`, in their order and layout.
+    bits as autograd. The `reduction` over the batch is "mean" or "sum".
     """
     if loss is F.cross_entropy and isinstance(model, nn.Sequential) and (layers := dense_layers(model)):
         # Looked up once; detached, so that no graph is built without `torch.no_grad`.
@@ -39,7 +31,7 @@ def gradient_of(model: nn.Module, loss: Callable[..., Tensor], reduction: str) -
 
 
 def dense_layers(model: nn.Sequential) -> list[nn.Linear]:
-    """Return the layers of a network that flattens and then is linear, with biases, and has ReLU between; else none."""
+    """Return the layers of a network that flattens and has linear layers with biases and ReLU between; else none."""
     first, *rest = model
     kinds = [nn.Linear if place % 2 == 0 else nn.ReLU for place in range(len(rest))]
     if isinstance(first, nn.Flatten) and len(rest) % 2 == 1 and [type(layer) for layer in rest] == kinds:
@@ -58,16 +50,8 @@ def cross_entropy_gradient(
 
         ∂L/∂z = softmax(z) − onehot(y);    ∂L/∂a = (∂L/∂z W) where a > 0;    ∂L/∂W = (∂L/∂z)ᵀ a,  ∂L/∂b = Σ ∂L/∂z
 
-    Backpropagation (Rumelhart, Hinton & Williams 1986, Nature 323) with autograd's own operations in its order.
-
-    Args:
-        layers: Weight and bias of each, without gradients of their own.
-        x: A batch, flattened here.
-        y: Classes.
-        reduction: "mean" divides by n.
-
-    Returns:
-        The gradient of each weight and bias, layer by layer.
+    Backpropagation (Rumelhart, Hinton & Williams 1986, Nature 323) with autograd's own operations in its order. Each
+    layer is a weight and a bias. "mean" divides by n.
     """
     given = [x.flatten(1)]
     for weight, bias in layers:

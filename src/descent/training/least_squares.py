@@ -1,4 +1,4 @@
-"""Linear regression solved outright: the optimum, the curvature around it, the learning rate that it bears."""
+"""Linear regression in closed form: optimum, Hessian, largest stable learning rate."""
 
 import torch
 from jaxtyping import Float
@@ -22,10 +22,7 @@ def least_squares_loss(x: Float[Tensor, "n features"], y: Float[Tensor, "n 1"]) 
 
 
 def hessian(x: Float[Tensor, "n features"], batch_size: int = 1) -> Float[Tensor, "features+1 features+1"]:
-    """Return H = (2/n) XᵀX · batch_size, with a column of ones in X for the bias.
-
-    It is the second derivative of the squared error summed over an average batch (`batch_size` 1: of its mean).
-    """
+    """Return H = (2/n) XᵀX · batch_size, of the squared error summed over an average batch (1: of its mean)."""
     design = with_bias(x)
     return 2 * batch_size / len(design) * design.T @ design
 

@@ -16,7 +16,7 @@ from descent.training.optimizers import OPTIMIZERS, Optimizer
 
 # Changes the weights, given the `x` and `y` of a batch and the learning rate.
 Step = Callable[[Tensor, Tensor, float], None]
-# The factor of the learning rate, from the share of all steps that are done.
+# The factor of the learning rate by the share of all steps that are done.
 SCHEDULES: Mapping[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
     "linear": lambda done: 1.0 - done,
@@ -29,18 +29,8 @@ def fit(
     """Train `model` in place, one epoch for each number drawn from the iterator.
 
     A run is continued by giving `model`, `rng` and the optimizer of `step` the state that they had after
-    `epochs_done` epochs.
-
-    Args:
-        model: Maps `data.x` to predictions; on the device of `data`, and left in training mode.
-        data: The training part.
-        run: Learning rate and its schedule, batch size, epochs, and whether its batches are attacked first.
-        rng: Of the CPU, wherever the model is. Draws the order of the examples, and where an attack on them starts.
-        step: By default `descent_step` of the run with a new optimizer.
-        epochs_done: How many epochs of the run are over.
-
-    Yields:
-        The number of the epoch just finished, from 1.
+    `epochs_done` epochs. `rng` is of the CPU, wherever the model is; it draws the order of the examples, and where an
+    attack on them starts. By default `step` is `descent_step` with a new optimizer. The model is left in training mode.
     """
     step = step or descent_step(model, run)
     rates = learning_rates(run, len(data.y), epochs_done)
@@ -56,26 +46,14 @@ def fit(
 def descent_step(
     model: nn.Module, run: Run, optimizer: Optimizer | None = None
 ) -> Callable[[Tensor, Tensor, float | Tensor], None]:
-    """Return the step of a run: the gradient of the batch's loss, then the optimizer.
-
-    Args:
-        model: Changed in place by each step.
-        run: The loss, by its data; its reduction; the optimizer and weight decay.
-        optimizer: Of the parameters of `model`; by default a new one.
-    """
+    """Return the step of a run: the gradient of the batch's loss, then the optimizer, by default a new one."""
     gradient = gradient_of(model, TASKS[run.data].loss, run.reduction)
     descend = optimizer or OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
     return lambda x, y, rate: descend(gradient(x, y), rate)
 
 
 def learning_rates(run: Run, examples: int, epochs_done: int = 0) -> Iterator[float]:
-    """Yield the learning rate of each step by the schedule, from the first after `epochs_done` epochs.
-
-    Args:
-        run: Learning rate, schedule, batch size, epochs.
-        examples: How many the training part has.
-        epochs_done: How many epochs of the run are over.
-    """
+    """Yield the learning rate of each step by the schedule, from the first after `epochs_done` epochs."""
     steps_per_epoch = -(-examples // run.batch_size)
     for done in itertools.count(epochs_done * steps_per_epoch):
         yield run.learning_rate * SCHEDULES[run.schedule](done / (run.epochs * steps_per_epoch))

@@ -1,4 +1,4 @@
-"""Steps downhill: stochastic gradient descent, Adam and AdamW, each in one call for all weights."""
+"""Stochastic gradient descent, Adam and AdamW, each in one call for all weights."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol, runtime_checkable
@@ -9,25 +9,18 @@ from torch import Tensor
 
 @runtime_checkable
 class Optimizer(Protocol):
-    """What takes a step, and all that it remembers from one to the next."""
+    """Takes steps, and keeps a state from one to the next."""
 
     state: Mapping[str, Tensor]
 
     def __call__(self, gradients: Sequence[Tensor], learning_rate: float | Tensor) -> None:
-        """Change the weights, given a gradient for each, in their order and layout.
-
-        The learning rate η is a number, or a tensor of one where the step is recorded to be replayed.
-        """
+        """Change the weights, given a gradient for each, in their order and layout; η may be a tensor, for a replay."""
 
 
 class SGD:
-    """Stochastic gradient descent.
+    """Stochastic gradient descent: θ ← θ − η (g + λθ), in place.
 
-        θ ← θ − η (g + λθ)
-
-    Args:
-        parameters: The weights θ, changed in place by each step.
-        weight_decay: λ, coupled: the gradient of λ‖θ‖²/2 is added, for biases too.
+    The weight decay λ is coupled: the gradient of λ‖θ‖²/2 is added, for biases too.
     """
 
     def __init__(self, parameters: Sequence[Tensor], weight_decay: float) -> None:
@@ -52,17 +45,13 @@ class SGD:
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1) with its β₁ = 0.9, β₂ = 0.999, ε = 1e-8.
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1) with its β₁ = 0.9, β₂ = 0.999, ε = 1e-8, λ coupled.
 
         g ← g + λθ;  m ← β₁m + (1 − β₁)g;  v ← β₂v + (1 − β₂)g²
         θ ← θ − η (m / (1 − β₁ᵏ)) / (√(v / (1 − β₂ᵏ)) + ε)    at step k
 
-    These are the numbers of `torch.optim.Adam`, to the last bit. Around the same call for all weights that one
-    spends 0.12 ms a step, a seventh of the MLP's, and its making imports a compiler for 1.5 s.
-
-    Args:
-        parameters: As for `SGD`.
-        weight_decay: λ, coupled as there; that of `AdamW` is not.
+    These are the bits of `torch.optim.Adam`, which spends 0.12 ms more a step, a seventh of the MLP's, and imports a
+    compiler for 1.5 s.
     """
 
     _step_all: ClassVar[Callable[..., object]] = staticmethod(torch._fused_adam_)
@@ -102,9 +91,7 @@ class Adam:
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2).
 
-        θ ← θ − ηλθ, then a step of Adam without λ
-
-    These are the numbers of `torch.optim.AdamW`, to the last bit.
+    θ ← θ − ηλθ, then a step of Adam without λ; the bits of `torch.optim.AdamW`.
     """
 
     _step_all = staticmethod(torch._fused_adamw_)

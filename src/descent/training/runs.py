@@ -16,12 +16,12 @@ from descent.training.cuda_graph import replayed
 from descent.training.loop import Step, descent_step, fit
 from descent.training.optimizers import OPTIMIZERS, Optimizer
 
-# A loss beyond it counts as infinite: what averages the curve afterwards must not overflow.
+# A larger loss counts as infinite, so that means of the curve do not overflow.
 LARGEST = 1e100
 
 
 class State(NamedTuple):
-    """All that training changes: the model, the optimizer of its parameters, and the generator of random numbers."""
+    """All that training changes."""
 
     model: nn.Module
     optimizer: Optimizer
@@ -33,12 +33,9 @@ class State(NamedTuple):
 
 
 def initial_state(run: Run, data: Dataset, seed: int) -> State:
-    """Return the state of a run before its first step.
+    """Return the state of a run before its first step; `data` gives the model its shapes, device and type.
 
-    Args:
-        run: What is trained, and how.
-        data: Gives the model the shapes of its input and output, its device and the type of its weights.
-        seed: Of the weights, and of the order of the examples.
+    `seed` is that of the weights, and of the order of the examples.
     """
     x = data.train.x
     model = build_model(run.model, x.shape[1:], data.outputs, seed).to(x.device, x.dtype)
@@ -57,18 +54,8 @@ def train(
     """Train a model in place until the run is over or it diverges: a loss is not finite, or larger than 1e100.
 
     A run that diverges ends with the weights and the history of the last epoch whose losses are finite. If there is
-    none, they are those before training, as epoch 0.
-
-    Args:
-        state: Of the run after the epochs of the checkpoint's history; the model is on the device of `data`.
-        data: Trained on, and tested on.
-        run: What is trained, and how.
-        evaluation: How it is measured.
-        checkpoint: Of `state`, entered; it has the finished epochs, and receives those that follow.
-        progress: Called with each row as it comes.
-
-    Returns:
-        The epoch in which the run diverged; None if it did not.
+    none, they are those before training, as epoch 0. `checkpoint` is that of `state`, entered; `progress` is called
+    with each row as it comes. Returned is the epoch in which the run diverged; None if it did not.
     """
     guard = DivergenceGuard(state.model, data, run, evaluation, checkpoint.history)
     step = fast_step(state, run)
@@ -92,12 +79,7 @@ def fast_step(state: State, run: Run) -> Step:
 class DivergenceGuard:
     """Measures a model after each epoch, and restores the weights of the last epoch with finite losses.
 
-    Args:
-        model: On the device of `data`.
-        data: Its training set and test set measure the model.
-        run: Gives the loss, by its data.
-        evaluation: How it is measured.
-        history: The rows of the finished epochs. A model that diverges in the first gets one, of epoch 0.
+    `history` has the rows of the finished epochs. A model that diverges in the first gets one, of epoch 0.
     """
 
     def __init__(
