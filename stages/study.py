@@ -3,9 +3,10 @@
 import os
 from functools import partial
 
+from descent.io.dependencies import locked_outputs, md5
 from descent.io.errors import ParamsError, StudyError
 from descent.io.files import sha256
-from descent.io.layout import CHECKPOINTS, DATA_METRICS, PARAMS, PREPARED, STUDIES, STUDY_RESULTS, dataset
+from descent.io.layout import CHECKPOINTS, DATA_METRICS, PARAMS, PREPARED, STUDIES, STUDY_LOCK, STUDY_RESULTS, dataset
 from descent.io.params import load_params
 from descent.io.results import load_metrics, save_metrics, save_table
 from descent.studies.engine import on_workers
@@ -25,8 +26,11 @@ def main(name: str) -> None:
     device, cluster = chosen_device(), os.environ.get("DESCENT_CLUSTER")
     folder, earlier = STUDY_RESULTS / name, {}
     if device.type == "cpu":
-        kept, earlier = CHECKPOINTS / "trials", recorded(folder)
+        kept = CHECKPOINTS / "trials"
         engine = partial(on_workers, data=PREPARED, kept=kept, address=cluster)
+        # What was edited, or left by a killed run, is not taken for the results of trials.
+        if folder.exists() and md5(folder) == locked_outputs(STUDY_LOCK).get(str(folder)):
+            earlier = recorded(folder)
     elif cluster:
         raise ParamsError("DESCENT_CLUSTER and DESCENT_DEVICE: a cluster computes on processors; take one of the two")
     else:

@@ -2,13 +2,15 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser import browsing, needs_chromium
-from tests.workspace import Workspace
+from tests.workspace import Workspace, copy
 
 # What the studies vary, at the values of runs of params.yaml.
 STANDING = [
@@ -59,6 +61,20 @@ def test_the_page_tells_every_study_with_their_figures(studied: Workspace) -> No
     assert "; at 100 every seed ends in no finite number." in words
     assert "Drawn stand-in data, not Fashion-MNIST" in page
     assert not re.search(r"\bnan\b|None", words)
+
+
+def test_an_edited_table_is_no_result(studied: Workspace, tmp_path: Path) -> None:
+    workspace = copy(studied, tmp_path / "copy")
+    trials = workspace.folder / "studies" / "results" / "learning-rate" / "trials.json"
+    performed, written = workspace.outcomes(), trials.read_bytes()
+    shutil.rmtree(workspace.folder / ".ckpt")
+    workspace.run("dvc", "repro", "--force", "--single-item", "studies/dvc.yaml:study@learning-rate")
+    assert workspace.outcomes() == {}  # all are in the tables
+    trials.write_bytes(written.replace(b'"test_r2": ', b'"test_r2": 1'))
+    assert trials.read_bytes() != written
+    workspace.run("dvc", "repro", "--single-item", "studies/dvc.yaml:study@learning-rate")
+    assert workspace.outcomes().keys() < performed.keys()
+    assert trials.read_bytes() == written
 
 
 @needs_chromium

@@ -57,14 +57,14 @@ def matches(path: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch(path, pattern) or fnmatch(path, f"{pattern}/*") for pattern in patterns)
 
 
-def locked_outputs() -> dict[str, str]:
-    """Return the MD5 of every output by its path, as dvc.lock has it; empty without that file."""
-    if not LOCK.exists():
+def locked_outputs(lock: Path = LOCK) -> dict[str, str]:
+    """Return the MD5 of every output by its path, as a dvc.lock has it; empty without that file."""
+    if not lock.exists():
         return {}
     with Path(".dvc/tmp/lock").open("a") as file:
         with suppress(OSError):  # some network file systems know no locks
             flock(file, LOCK_EX)  # another DVC may be writing dvc.lock
-        content = LOCK.read_text(encoding="utf-8")
+        content = lock.read_text(encoding="utf-8")
     # The lists of outputs alone, which DVC indents all alike: the whole file takes five times as long.
     lists = re.findall(r"^    outs:\n((?:    [- ] .*\n)+)", content, re.MULTILINE)
     return {out["path"]: out["md5"] for out in YAML(typ="safe").load("".join(lists)) or []}

@@ -17,7 +17,7 @@ TRANSFER_METRICS, TRANSFER_CURVE = Path("metrics/transfer.json"), Path("plots/tr
 FIGURES, SHEETS = Path("plots/figures"), Path("plots/sheets")
 REPORT = Path("report/index.html")
 STUDY_RESULTS, STUDY_FIGURES = Path("studies/results"), Path("studies/figures")
-STUDY_PAGE = Path("studies/index.html")
+STUDY_PAGE, STUDY_LOCK = Path("studies/index.html"), Path("studies/dvc.lock")
 
 
 def dataset(name: str) -> Path:
