@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # The stages' `python` is the one of .venv, which is made from the one of the user's own PATH.
-export OUTSIDE := $(subst $(CURDIR)/$(BIN):,,$(PATH))
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+export OUTSIDE := $(subst $(abspath $(BIN)):,,$(PATH))
+export PATH := $(abspath $(BIN)):$(PATH)
 # With these pip installs into another place, and Python imports from another one or does not end.
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONUSERBASE PYTHONINSPECT
 # With these, which a git hook or a stage sets, git and DVC work on another repository.

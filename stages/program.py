@@ -92,7 +92,7 @@ def message(error: BaseException) -> str | None:
     if isinstance(error, OSError) or "DescentError" in (kind.__name__ for kind in type(error).__mro__):
         return f"ERROR: {error}"
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
-        return "ERROR: not enough memory; a stage takes up to 1 GB, and `make repro JOBS=1` runs one at a time"
+        return "ERROR: not enough memory; `make repro JOBS=1` runs one stage at a time"
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] not in OURS:
         return (
             f"ERROR: {error} (in {sys.executable}); `source .venv/bin/activate` takes the project's Python, and "
@@ -136,7 +136,7 @@ def unchanged(address: str) -> Iterator[None]:
     inputs, outputs, before = declared(address)
     for path, digest in locked_outputs().items():
         if matches(path, inputs) and Path(path).exists() and md5(Path(path)) != digest:
-            raise DataError(f"{path} is not as dvc.lock records it; `dvc repro --force` makes it again")
+            raise DataError(f"{path} is not as dvc.lock records it; `dvc repro` makes it again")
     yield
     after = declared(address).parameters
     # Of a file with parameters, DVC records those that are listed, unless the whole file is.

@@ -27,7 +27,10 @@ from stages.program import command, locked
 
 GRACE = 10.0  # seconds that an interrupted stage may take to end before it is killed
 # What DVC says after every stage; the `dvc repro` at the end says it once.
-HINTS = re.compile(r"\s*$|> |(Gener|Upd)ating lock file|To (track|enable) |\s*(git add|dvc config) |Use `dvc push`")
+HINTS = re.compile(
+    r"\s*$|> |(Gener|Upd)ating lock file|Stage .* didn't change|Data and pipelines are up"
+    r"|To (track|enable) |\s*(git add|dvc config) |Use `dvc push`"
+)
 
 
 def side_by_side(stages: Mapping[str, set[str]], count: int, lock: int) -> bool:

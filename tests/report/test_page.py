@@ -125,6 +125,11 @@ def test_figures_are_numbered_in_order_and_missing_ones_leave_no_gap() -> None:
     assert not re.search('id="bench"|<script', without_attack)
 
 
+def test_results_of_different_images_make_no_page() -> None:
+    with pytest.raises(DataError, match=r"^plots/probabilities/mlp.csv is of other images than metrics/data.json"):
+        report_page(results(probabilities={"mlp": probabilities("abc")}))
+
+
 def test_the_end_says_how_it_came_about() -> None:
     params = {**results().params, "hostile": '</script><b onload="x">', "none": []}
     page = text(params=params)

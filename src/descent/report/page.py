@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from descent.io.errors import DataError
 from descent.report.claims import claims
 from descent.report.markup import templates
 from descent.report.tables import result_tables
@@ -27,8 +28,15 @@ class ReportInputs(NamedTuple):
 
 
 def report_page(results: ReportInputs) -> str:
-    """Write the page: HTML with styles, images, formulas and data, byte-identical for equal results."""
+    """Write the page: HTML with styles, images, formulas and data, byte-identical for equal results.
+
+    Raises:
+        DataError: The results are of different images.
+    """
     source, classes = results.data["source"], results.data["class_names"]
+    for run, rows in results.probabilities.items():
+        if not set(classes) <= rows[0].keys():
+            raise DataError(f"plots/probabilities/{run}.csv is of other images than metrics/data.json; `make repro`")
     page = templates().get_template("report.html")
     return page.render(
         results._asdict() | {"sheets": {name: b64encode(png).decode() for name, png in results.sheets.items()}},

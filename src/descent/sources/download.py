@@ -73,7 +73,7 @@ def fetch(
                     shutil.copyfile(received, part)
             return
         except (DownloadError, ValueError, requests.RequestException) as error:
-            refusals.append(f"{_line(url)}: {_line(_reason(error))}")
+            refusals.append(f"{_line(url)}: {_line(_reason(error).partition(' Deleted download')[0])}")
             log.warning("%s", refusals[-1])
     raise DownloadError("\n  ".join([f"no mirror delivered {name}", *refusals]))
 

@@ -159,7 +159,10 @@ def _client(trials: Mapping[str, Trial], data: Path, address: str | None) -> Ite
 
     security = Security(require_encryption=True)
     if not address.startswith("tls://") or not security.tls_ca_file or not security.tls_client_cert:
-        raise ClusterError(f"DESCENT_CLUSTER={address}: expected tls://HOST:PORT and certificates; see docs/studies.md")
+        raise ClusterError(
+            f"DESCENT_CLUSTER={address}: expected tls://HOST:PORT, and in DASK_DISTRIBUTED__COMM__TLS__… "
+            "the paths of the certificates, as docs/studies.md sets them"
+        )
     try:
         client = Client(address, security=security, timeout=SECONDS)
     except (OSError, ValueError) as error:
