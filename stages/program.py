@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import wraps
-from importlib.util import source_from_cache
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -130,18 +129,20 @@ def unchanged(address: str) -> Iterator[None]:
         DataError: A dependency is not what dvc.lock records as an output, or it changed after the stage read it; or the
             stage read a file of the checkout that is not among its dependencies.
     """
-    from descent.io.dependencies import declared, locked_outputs, matches, md5
+    from descent.io.dependencies import below, declared, ignored, locked_outputs, matches, md5
     from descent.io.errors import DataError
 
     inputs, outputs, before = declared(address)
     for path, digest in locked_outputs().items():
         if matches(path, inputs) and Path(path).exists() and md5(Path(path)) != digest:
             raise DataError(f"{path} is not as dvc.lock records it; `dvc repro` makes it again")
+    there = below(inputs)
     yield
     after = declared(address).parameters
     # Of a file with parameters, DVC records those that are listed, unless the whole file is.
     files = [path for path in READ if matches(path, inputs) or path not in PARAMETERS and not matches(path, outputs)]
     changed = [path for path in files if _state(path) != READ[path]]
+    changed += [str(path) for path in there ^ below(inputs) if not path.is_dir() and not ignored(path)]
     if changed := changed + [name for name in before if before[name] != after.get(name)]:
         raise DataError(f"{changed[0]} changed while {address} ran; no result is recorded. Run it again")
     if unlisted := [path for path in files if not matches(path, inputs) and not _only_a_docstring(path)]:
@@ -164,8 +165,10 @@ def _note(event: str, args: tuple[Any, ...]) -> None:
     path = os.path.abspath(args[0])
     if not path.startswith(f"{ROOT}/") or path.startswith(ENVIRONMENTS):
         return
+    if path.endswith(".pyc"):
+        raise OSError("kept bytecode, which may be that of another source")  # Python goes on to the source
     with suppress(OSError, ValueError):
-        path = os.path.relpath(source_from_cache(path) if path.endswith(".pyc") else path, ROOT)
+        path = os.path.relpath(path, ROOT)
         if "/." not in f"/{path}" and not path.endswith(("dvc.yaml", "dvc.lock")) and path not in READ:
             READ[path] = _state(path)
 

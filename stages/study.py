@@ -3,7 +3,7 @@
 import os
 from functools import partial
 
-from descent.io.dependencies import locked_outputs, md5
+from descent.io.dependencies import locked_outputs
 from descent.io.errors import ParamsError, StudyError
 from descent.io.files import sha256
 from descent.io.layout import CHECKPOINTS, DATA_METRICS, PARAMS, PREPARED, STUDIES, STUDY_LOCK, STUDY_RESULTS, dataset
@@ -28,9 +28,7 @@ def main(name: str) -> None:
     if device.type == "cpu":
         kept = CHECKPOINTS / "trials"
         engine = partial(on_workers, data=PREPARED, kept=kept, address=cluster)
-        # What was edited, or left by a killed run, is not taken for the results of trials.
-        if folder.exists() and md5(folder) == locked_outputs(STUDY_LOCK).get(str(folder)):
-            earlier = recorded(folder)
+        earlier = recorded(folder, locked_outputs(STUDY_LOCK).get(str(folder)))
     elif cluster:
         raise ParamsError("DESCENT_CLUSTER and DESCENT_DEVICE: a cluster computes on processors; take one of the two")
     else:

@@ -111,7 +111,7 @@ def outdated() -> dict[str, set[str]]:
 
 def main(jobs: str = "") -> None:
     """Run the pipeline with so many stages at once, by default as many as there are cores for; 1: plain `dvc repro`."""
-    if jobs and (not jobs.isdecimal() or int(jobs) == 0):
+    if jobs and not (jobs.isdecimal() and len(jobs) < 5 and int(jobs)):
         raise ParamsError(f"JOBS={jobs}: how many stages run at once, a number from 1 on")
     logging.getLogger("dvc").propagate = False  # it prints by itself
     with locked("repro") as lock:

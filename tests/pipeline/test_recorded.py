@@ -1,9 +1,12 @@
 """DVC records the code and the parameters that a stage ran with, or nothing."""
 
+import os
+import py_compile
 from collections.abc import Iterator
 
 import pytest
 
+from descent.io.dependencies import matches
 from tests.workspace import Workspace, copy
 
 # A stage that reads something, and during which `sed` edits a file.
@@ -44,7 +47,7 @@ def workspace(whole: Workspace) -> Iterator[Workspace]:
     """Return the copy, and put every file back."""
     yield whole
     whole.run("git", "checkout", "--quiet", "--", ".")
-    whole.run("git", "clean", "--quiet", "-d", "--force", "-x", "src", "mine.py")
+    whole.run("git", "clean", "--quiet", "-d", "--force", "-x", "src", "mine.py", "plots")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +59,8 @@ def workspace(whole: Workspace) -> Iterator[Workspace]:
         ("studies/dvc.yaml:study@classifiers", "studies.yaml", "s/seeds: /&1/", "studies.yaml: studies.classifiers"),
         ("train@mlp", "params.yaml", "s/ - 128$/ - 129/", ""),
         ("train@mlp", "src/descent/report/figures.py", "1a # more", ""),
+        ("validate", "LICENSE", "w src/descent/io/added.py", "src/descent/io/added.py"),
+        ("validate", "LICENSE", "w src/descent/io/.added.py.swp", ""),
     ],
 )
 def test_an_edited_dependency_fails_a_stage(workspace: Workspace, stage: str, path: str, edit: str, said: str) -> None:
@@ -69,6 +74,30 @@ def test_an_edited_dependency_fails_a_stage(workspace: Workspace, stage: str, pa
 def test_what_editors_and_systems_leave_is_no_code(workspace: Workspace) -> None:
     paths = [f"src/descent/io/{name}" for name in LEFT.split()]
     assert workspace.run("dvc", "check-ignore", *paths).split() == paths
+    for name in (".DS_Store", "Thumbs.db", "#1#", "1~"):
+        (workspace.folder / "plots" / "figures" / name).touch()
+    workspace.run("python", "-c", EDITED.format(reads="descent.io.results"), "1p", "README.md", DVC_STAGE="report")
+
+
+def test_a_pattern_ends_at_the_folder() -> None:
+    patterns = ["data/*.safetensors", "src/descent/io"]
+    for path in ("data/images.safetensors", "src/descent/io", "src/descent/io/a/b.py"):
+        assert matches(path, patterns)
+    for path in ("data/attacked/mlp.safetensors", "data/imagesXsafetensors", "src/descent/io2", "src/descent"):
+        assert not matches(path, patterns)
+
+
+def test_bytecode_of_another_source_is_not_run(workspace: Workspace) -> None:
+    source = workspace.folder / "src" / "descent" / "io" / "results.py"
+    text, clock = source.read_text(encoding="utf-8"), (1e9, 1e9)
+    for value in (1, 2):
+        source.write_text(f"{text}VALUE = {value}\n", encoding="utf-8")
+        os.utime(source, clock)
+        if value == 1:
+            py_compile.compile(str(source))
+    program = "import stages; from descent.io.results import VALUE; print(VALUE)"
+    assert workspace.run("python", "-c", program, DVC_STAGE="validate") == "2\n"
+    assert workspace.run("python", "-c", program) == "1\n"  # it is the bytecode that a stage would have run
 
 
 @pytest.mark.parametrize("path", ["src/descent/report/mine.py", "src/descent/mine/__init__.py", "mine.py", LIBRARY])

@@ -3,15 +3,17 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from fcntl import LOCK_EX, flock
-from fnmatch import fnmatch
 from functools import cache, reduce
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ruamel.yaml import YAML
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 LOCK = Path("dvc.lock")
 
@@ -54,7 +56,25 @@ def declared(address: str) -> Declared:
 
 def matches(path: str, patterns: Sequence[str]) -> bool:
     """Return whether a path is one of these, or lies in one of these folders."""
-    return any(fnmatch(path, pattern) or fnmatch(path, f"{pattern}/*") for pattern in patterns)
+    shapes = (re.escape(pattern).replace(r"\*", "[^/]*") for pattern in patterns)
+    return any(re.fullmatch(f"{shape}(/.*)?", path) for shape in shapes)
+
+
+def below(paths: Iterable[str]) -> set[Path]:
+    """Return every file and folder in these folders."""
+    return {found for path in paths for found in Path(path).rglob("*")}
+
+
+def ignored(path: Path) -> bool:
+    """Return whether .dvcignore excludes a file."""
+    return _ignored().match_file(path)
+
+
+@cache
+def _ignored() -> "GitIgnoreSpec":
+    from pathspec import GitIgnoreSpec  # imported here as most stages need it not
+
+    return GitIgnoreSpec.from_lines(Path(".dvcignore").read_text(encoding="utf-8").splitlines())
 
 
 def locked_outputs(lock: Path = LOCK) -> dict[str, str]:
@@ -71,10 +91,10 @@ def locked_outputs(lock: Path = LOCK) -> dict[str, str]:
 
 
 def md5(path: Path) -> str:
-    """Return the MD5 by which DVC knows a file, or a folder and the files in it without those of editors."""
+    """Return the MD5 by which DVC knows a file, or a folder."""
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "md5").hexdigest()
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not re.search(r"(^|/)\.|~$", file.name))
+    files = sorted(file for file in below([str(path)]) if file.is_file() and not ignored(file))
     listed = [{"md5": md5(file), "relpath": file.relative_to(path).as_posix()} for file in files]
     return f"{hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest()}.dir"

@@ -166,7 +166,9 @@ def _client(trials: Mapping[str, Trial], data: Path, address: str | None) -> Ite
     try:
         client = Client(address, security=security, timeout=SECONDS)
     except (OSError, ValueError) as error:
-        raise ClusterError(f"DESCENT_CLUSTER={address}: no answer, or the certificate is wrong ({error})") from error
+        raise ClusterError(
+            f"DESCENT_CLUSTER={address}: no answer, or the certificate is wrong ({error or type(error).__name__})"
+        ) from error
     with client:
         for file in {f"{trial.run.data}.safetensors" for trial in trials.values()}:
             client.register_plugin(UploadFile(str(data / file), load=False), name=file)
