@@ -1,6 +1,5 @@
 """What every measurement starts from: the parameters, the images and the weights of a run."""
 
-import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +8,13 @@ from tempfile import TemporaryDirectory
 from torch import nn
 
 from descent.io.datasets import Dataset, load_dataset
-from descent.io.layout import PARAMS, RAW, RunFiles, dataset
+from descent.io.layout import PARAMS, RunFiles, dataset
 from descent.io.params import load_params
 from descent.io.run_schema import Run
 from descent.io.schema import Params
+from descent.io.tensors import load_tensors
 from descent.models.networks import build_model, load_model
-from descent.sources.published import FASHION_CLASSES
+from descent.sources.published import FASHION_CLASSES, FILES
 
 OURS = "ours"
 
@@ -41,10 +41,12 @@ def trained(name: str) -> nn.Sequential:
 
 @contextmanager
 def torchvision_folder() -> Iterator[Path]:
-    """Lay the files of data/raw out as torchvision's FashionMNIST keeps them, in a folder that is gone afterwards."""
+    """Write the prepared images as torchvision's FashionMNIST keeps them, in a folder that is gone afterwards."""
     with TemporaryDirectory() as root:
         raw = Path(root) / "FashionMNIST" / "raw"
         raw.mkdir(parents=True)
-        for path in RAW.glob("*.gz"):
-            (raw / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+        for part, tensor in load_tensors(dataset("images"))[0].items():
+            sizes = b"".join(size.to_bytes(4, "big") for size in tensor.shape)
+            head = bytes([0, 0, 8, tensor.ndim]) + sizes  # of an IDX file of bytes
+            (raw / Path(FILES[part]).stem).write_bytes(head + tensor.numpy().tobytes())
         yield Path(root)

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import dask
+import distributed  # noqa: F401 - its settings, which would go with those of the certificates
 import pytest
 
 from descent.io.schema import Params
@@ -44,7 +45,7 @@ class Cluster:
     def _start(self, number: int, code: Path, *arguments: str) -> None:
         certificate, secret = str(self.folder / "ours.pem"), str(self.folder / "ours.key")
         tls = ["--tls-ca-file", certificate, "--tls-cert", certificate, "--tls-key", secret]
-        options = [*tls, "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+        options = [*tls, "--preload", "stages", "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
         with (self.folder / f"said-{number}").open("w") as said:
             self.nodes[number] = subprocess.Popen(
                 [sys.executable, "-m", "dask", *arguments, *options],
@@ -79,8 +80,8 @@ def certificates(cluster: Cluster, name: str) -> dask.config.set:
 
 @pytest.fixture
 def trials(params: Params, data: tuple[Path, str]) -> dict[str, Trial]:
-    """Plan regressions of half a second."""
-    run = params.train["regression-lr-1e-2"].model_copy(update={"epochs": 2000})
+    """Plan short regressions."""
+    run = params.train["regression-lr-1e-2"].model_copy(update={"epochs": 200})
     planned = [Trial(run, seed, params.evaluation, 1, data[1]) for seed in range(24)]
     return {key(trial): trial for trial in planned}
 
@@ -114,7 +115,9 @@ def test_a_wrong_address_or_certificate_is_an_error_within_15_seconds(
     cluster: Cluster, trials: dict[str, Trial], data: tuple[Path, str], tmp_path: Path
 ) -> None:
     host, port = cluster.address.removeprefix("tls://").split(":")
-    while socket.socket().connect_ex((host, int(port))):
+    while True:
+        with suppress(ConnectionRefusedError), socket.create_connection((host, int(port))):
+            break
         sleep(0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         nobody = f"tls://127.0.0.1:{silent.getsockname()[1]}"

@@ -106,11 +106,11 @@ def fit_stacked(models: Sequence[nn.Module], data: Split, run: Run, rngs: Sequen
 
 def stacked_weights(models: Sequence[nn.Module]) -> dict[str, Float[Tensor, " models *weights"]]:
     """Stack the weights of the models by name, and make each model's parameters views of the stack."""
-    stack, _ = stack_module_state(list(models))
+    stack = {name: weights.detach().contiguous() for name, weights in stack_module_state(list(models))[0].items()}
     for number, model in enumerate(models):
         for name, parameter in model.named_parameters():
-            parameter.data = stack[name].detach()[number]
-    return {name: weights.detach() for name, weights in stack.items()}
+            parameter.data = stack[name][number]
+    return stack
 
 
 def stacked_gradient(
