@@ -81,10 +81,9 @@ def test_what_editors_and_systems_leave_is_no_code(workspace: Workspace) -> None
 
 def test_a_pattern_ends_at_the_folder() -> None:
     patterns = ["data/*.safetensors", "src/descent/io"]
-    for path in ("data/images.safetensors", "src/descent/io", "src/descent/io/a/b.py"):
-        assert matches(path, patterns)
-    for path in ("data/attacked/mlp.safetensors", "data/imagesXsafetensors", "src/descent/io2", "src/descent"):
-        assert not matches(path, patterns)
+    within = ["data/images.safetensors", "src/descent/io", "src/descent/io/a/b.py"]
+    outside = ["data/attacked/mlp.safetensors", "data/imagesXsafetensors", "src/descent/io2", "src/descent"]
+    assert [path for path in within + outside if matches(path, patterns)] == within
 
 
 def test_bytecode_of_another_source_is_not_run(workspace: Workspace) -> None:
@@ -97,7 +96,6 @@ def test_bytecode_of_another_source_is_not_run(workspace: Workspace) -> None:
             py_compile.compile(str(source))
     program = "import stages; from descent.io.results import VALUE; print(VALUE)"
     assert workspace.run("python", "-c", program, DVC_STAGE="validate") == "2\n"
-    assert workspace.run("python", "-c", program) == "1\n"  # it is the bytecode that a stage would have run
 
 
 @pytest.mark.parametrize("path", ["src/descent/report/mine.py", "src/descent/mine/__init__.py", "mine.py", LIBRARY])

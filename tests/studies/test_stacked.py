@@ -18,7 +18,6 @@ from descent.studies.engine import Failure
 from descent.studies.stacked import (
     fit_stacked,
     on_stack,
-    stack_name,
     stacked_gradient,
     stacked_weights,
 )
@@ -85,17 +84,13 @@ def test_an_adversary_is_refused_before_anything_is_trained(params: Params, rng:
 
 
 def test_gradients_lie_in_memory_as_the_weights_do(rng: torch.Generator) -> None:
-    class Product(nn.Module):
+    class Product(nn.Linear):
         """A linear model whose gradient comes out transposed."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.w = nn.Parameter(torch.rand(2, 4, generator=rng))
-
         def forward(self, x: Tensor) -> Tensor:
-            return x @ self.w.t().contiguous()
+            return x @ self.weight.t().contiguous()
 
-    models = [Product(), Product()]
+    models = [Product(4, 2, bias=False) for _ in range(2)]
     stack = stacked_weights(models)
     gradient = stacked_gradient(models[0], TASKS["diabetes"].loss, "mean")
     for part in gradient(stack, torch.rand(2, 7, 4, generator=rng), torch.rand(2, 7, 2, generator=rng)):
@@ -166,7 +161,6 @@ def test_a_seed_that_diverges_stops_no_other(made: Made, params: Params, monkeyp
     run = params.train["regression-lr-1e-2"].model_copy(update={"learning_rate": 0.2, "epochs": 60, "batch_size": 7})
     outcomes = made.performed(made.trials(params, run, seeds=4))
     assert len({each.metrics["diverged_epoch"] for each in outcomes}) > 1
-    assert len(ended) == 4
     for loss, told in ended:  # the weights are those of the last row
         assert loss == pytest.approx(told)
 
@@ -192,7 +186,3 @@ def test_what_fails_fails_for_its_setting_only(made: Made, params: Params, monke
     failed = Failure("CUDA out of memory. Tried to allocate 3 GiB.")
     expected = {name: failed if trial.run == wide else name.encode() for name, trial in planned.items()}
     assert dict(on_stack(planned, made.folder, CPU)) == expected
-
-
-def test_where_it_was_computed_is_part_of_the_folders_name() -> None:
-    assert stack_name(CPU).startswith("cpu-")
