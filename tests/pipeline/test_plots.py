@@ -59,6 +59,13 @@ def test_each_overlay_and_each_curve_has_a_plot_with_title_and_axes(specificatio
             ), spec
 
 
+def test_the_two_templates_differ_in_nothing_but_the_scale_of_y() -> None:
+    linear, log = (json.loads((ROOT / ".dvc" / "plots" / f"{name}.json").read_text()) for name in ("curves", "log"))
+    assert linear["encoding"]["y"].pop("scale") == {"zero": False}
+    assert log["encoding"]["y"].pop("scale")["type"] == "log"
+    assert linear == log
+
+
 def test_the_template_of_the_page_is_what_the_package_gives() -> None:
     assert (ROOT / ".dvc" / "plots_offline.html").read_text(encoding="utf-8") == page(), "run `make template`"
 

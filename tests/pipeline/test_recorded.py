@@ -96,6 +96,7 @@ def test_bytecode_of_another_source_is_not_run(workspace: Workspace) -> None:
             py_compile.compile(str(source))
     program = "import stages; from descent.io.results import VALUE; print(VALUE)"
     assert workspace.run("python", "-c", program, DVC_STAGE="validate") == "2\n"
+    assert workspace.run("python", "-c", program) == "1\n"  # it is the bytecode that a stage would have run
 
 
 @pytest.mark.parametrize("path", ["src/descent/report/mine.py", "src/descent/mine/__init__.py", "mine.py", LIBRARY])

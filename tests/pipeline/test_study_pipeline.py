@@ -71,6 +71,7 @@ def test_an_edited_table_is_no_result(studied: Workspace, tmp_path: Path) -> Non
     workspace.run("dvc", "repro", "--force", "--single-item", "studies/dvc.yaml:study@learning-rate")
     assert workspace.outcomes() == {}  # all are in the tables
     trials.write_bytes(written.replace(b'"test_r2": ', b'"test_r2": 1'))
+    assert trials.read_bytes() != written
     workspace.run("dvc", "repro", "--single-item", "studies/dvc.yaml:study@learning-rate")
     assert workspace.outcomes().keys() < performed.keys()
     assert trials.read_bytes() == written

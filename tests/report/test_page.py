@@ -139,6 +139,11 @@ def test_the_end_says_how_it_came_about() -> None:
     assert params["hostile"] not in report_page(results(params=params))
 
 
+def test_the_page_knows_no_machine_and_no_installed_package() -> None:
+    page = (ROOT / "stages" / "report.py").read_text(encoding="utf-8") + report_page(results())
+    assert not re.search("importlib|platform|hostname|getlogin|datetime|numpy", page)
+
+
 def test_a_figure_is_described_and_kept_apart_from_others() -> None:
     html = inlined(SVG, "mlp-loss", 'Loss "of" <the> MLP')
     assert html.startswith('<svg role="img" aria-label="Loss &#34;of&#34; &lt;the&gt; MLP" style="max-width: 37.2rem"')

@@ -90,6 +90,7 @@ def test_a_damaged_outcome_is_made_anew(data: tuple[Path, str], run: Run, params
 def test_a_finished_study_is_read_from_its_tables(data: tuple[Path, str], run: Run, params: Params) -> None:
     plan, tables = planned(run, params, data[1], 0.01, 0.02, seeds=2), data[0].parent / "tables"
     outcomes, _ = completed(plan, Engine(data[0]))
+    assert recorded(tables, None) == {}
     record(tables, plan, outcomes)
     save_table(tables / "curves.csv", curve_rows(plan, outcomes))
     assert recorded(tables, None) == {}  # DVC knows nothing of them

@@ -18,6 +18,7 @@ from descent.studies.engine import Failure
 from descent.studies.stacked import (
     fit_stacked,
     on_stack,
+    stack_name,
     stacked_gradient,
     stacked_weights,
 )
@@ -161,6 +162,7 @@ def test_a_seed_that_diverges_stops_no_other(made: Made, params: Params, monkeyp
     run = params.train["regression-lr-1e-2"].model_copy(update={"learning_rate": 0.2, "epochs": 60, "batch_size": 7})
     outcomes = made.performed(made.trials(params, run, seeds=4))
     assert len({each.metrics["diverged_epoch"] for each in outcomes}) > 1
+    assert len(ended) == 4
     for loss, told in ended:  # the weights are those of the last row
         assert loss == pytest.approx(told)
 
@@ -186,3 +188,7 @@ def test_what_fails_fails_for_its_setting_only(made: Made, params: Params, monke
     failed = Failure("CUDA out of memory. Tried to allocate 3 GiB.")
     expected = {name: failed if trial.run == wide else name.encode() for name, trial in planned.items()}
     assert dict(on_stack(planned, made.folder, CPU)) == expected
+
+
+def test_where_it_was_computed_is_part_of_the_folders_name() -> None:
+    assert stack_name(CPU).startswith("cpu-")

@@ -10,9 +10,9 @@ from ruamel.yaml import YAML
 
 from benchmarks.inputs import OURS
 from benchmarks.products import products
-from benchmarks.tables import page
+from benchmarks.tables import page, table
 from benchmarks.targets import targets
-from benchmarks.timing import alternate, beside
+from benchmarks.timing import Figures, alternate, beside
 from descent.io.schema import Params
 from descent.models.networks import build_model
 from tests.imports import ROOT
@@ -39,6 +39,7 @@ def test_candidates_are_taken_in_turn_and_a_first_round_is_not_counted() -> None
 def test_a_row_has_the_median_its_spread_and_its_multiple_of_ours() -> None:
     rows = beside({OURS: [1.0, 2.0, 9.0], "peer": [8.0, 4.0, 6.0]}, OURS)
     assert rows["peer"] == {"median s": 6.0, "min s": 4.0, "max s": 8.0, "× ours": 3.0}
+    assert rows[OURS]["× ours"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,14 @@ def test_the_bound_does_every_product_of_a_step_and_nothing_else(params: Params,
 
     made = products(build_model(params.train[run].model, (1, 28, 28), 10, 0), torch.rand(4, 1, 28, 28))
     assert " ".join(str(shape(product())) for product in made) == shapes
+
+
+def test_a_table_has_a_column_for_every_figure_and_three_digits() -> None:
+    rows: dict[str, Figures] = {"a": {"s": 12345.6, "x": 0.012345}, "b": {"s": 1.0, "n": "yes"}}
+    lines = table({"title": "T", "note": "N", "rows": rows}).splitlines()
+    header, _, *cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    assert header == ["", "s", "x", "n"]
+    assert cells == [["a", "12346", "0.0123", ""], ["b", "1", "", "yes"]]
 
 
 @pytest.mark.parametrize(("seconds", "reached"), [(None, "not measured"), (40.0, "yes"), (61.0, "NO")])
