@@ -8,12 +8,15 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from descent.io.errors import ParamsError
 from descent.io.schema import Params
 
 Checked = TypeVar("Checked", bound=BaseModel)
+# Ten times what is usual.
+_MOST_BYTES, _MOST_LEVELS = 2**16, 16
 _MOST_MISTAKES = 20
 # Messages by the type of pydantic's error, where its own message would be about Python.
 _MESSAGES = {
@@ -36,10 +39,12 @@ def load_yaml(path: Path, schema: type[Checked]) -> Checked:
         ParamsError: The file cannot be read or any key of it is wrong; the message has a line for each
             mistake, `FILE:LINE:COLUMN: KEY: what was expected`.
     """
-    yaml = YAML(typ="safe")
     try:
-        tree = yaml.compose(path.read_bytes().decode())
-        return schema.model_validate(None if tree is None else yaml.constructor.construct_document(tree))
+        content = path.read_bytes()
+        if len(content) > _MOST_BYTES:
+            raise ParamsError(f"{path}: more than {_MOST_BYTES:,} bytes; no parameters are so long")
+        tree, values = _read(content.decode())
+        return schema.model_validate(values)
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: no such file; run this in the folder that has it") from error
     except ValidationError as error:
@@ -47,7 +52,7 @@ def load_yaml(path: Path, schema: type[Checked]) -> Checked:
     except MarkedYAMLError as error:
         place, words = _position(error.problem_mark or error.context_mark), filter(None, (error.context, error.problem))
         raise ParamsError(f"{path}{place}: {one_line(', '.join(words))}") from error
-    except (YAMLError, ValueError, OverflowError, RecursionError) as error:  # a number of 5,000 digits, a deep nesting
+    except (YAMLError, ValueError, OverflowError) as error:  # a character or a number that Python does not accept
         raise ParamsError(f"{path}: not valid YAML in UTF-8: {one_line(str(error))}") from error
 
 
@@ -55,6 +60,22 @@ def one_line(text: str) -> str:
     """Return text of a file as one line of at most 200 characters, without control characters."""
     shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in " ".join(text.split()))
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
+
+
+def _read(text: str) -> tuple[Node | None, Any]:
+    """Return the tree of nodes with their positions, and the values."""
+    yaml, anchors = YAML(typ="safe"), list[str | None]()
+    for event in yaml.parse(text):
+        if isinstance(event, CollectionStartEvent):
+            anchors.append(event.anchor)
+        elif isinstance(event, CollectionEndEvent):
+            anchors.pop()
+        if len(anchors) > _MOST_LEVELS:  # some thousand would end the process
+            raise MarkedYAMLError(problem=f"more than {_MOST_LEVELS} levels", problem_mark=event.start_mark)
+        if isinstance(event, AliasEvent) and any(anchors):  # aliases of aliases grow without limit
+            raise MarkedYAMLError(problem="an alias in a value with an anchor", problem_mark=event.start_mark)
+    tree = yaml.compose(text)
+    return tree, None if tree is None else yaml.constructor.construct_document(tree)
 
 
 def _explained(tree: Node | None, error: ValidationError) -> Iterable[str]:

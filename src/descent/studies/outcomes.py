@@ -95,7 +95,8 @@ def record(folder: Path, plan: Plan, outcomes: Outcomes) -> None:
 def recorded(folder: Path, digest: str | None) -> dict[str, Outcome]:
     """Read the outcomes that are in the tables of a study by the names of the trials, their curves to six digits.
 
-    Tables that were edited, or are of an unfinished run, count for nothing. Their MD5 is not `digest`, DVC's record.
+    The result is empty if the MD5 of the folder is not `digest`, which DVC recorded: the tables were edited, or their
+    run did not end.
     """
     if not (folder / "trials.json").exists() or md5(folder) != digest:
         return {}
