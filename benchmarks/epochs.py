@@ -35,7 +35,7 @@ def train(model: nn.Sequential, data: Split, run: Run) -> None:
 def train_plainly(model: nn.Sequential, data: Split, run: Run) -> None:
     """Train on the same batches with autograd and the fused Adam of torch.optim."""
     optimizer = torch.optim.Adam(model.parameters(), lr=run.learning_rate, fused=True)
-    for x, y in batches(data, run.batch_size, torch.Generator().manual_seed(0)):
+    for x, y in batches(data, run, torch.Generator().manual_seed(0)):
         optimizer.zero_grad()
         F.cross_entropy(model(x), y).backward()
         optimizer.step()

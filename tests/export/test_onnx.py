@@ -28,10 +28,15 @@ from descent.io.schema import Params
 from descent.models.networks import build_model
 from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.imports import ROOT, imports
+from tests.models.known import convnet, strided
 from tests.walkthrough import follow
 from tests.workspace import Workspace, copy
 
-SPECS: list[MLP | ConvNet] = [MLP(kind="mlp", hidden=[9, 8]), ConvNet(kind="convnet", channels=[4, 3], hidden=[7])]
+SPECS: list[MLP | ConvNet] = [
+    MLP(kind="mlp", hidden=[9, 8]),
+    convnet(4, 3, hidden=7),
+    strided(batch_norm=True),
+]
 NAMES = [f"\u8863{name}" for name in CLASSES]  # in no encoding of one byte
 SCRIPT = ROOT / "export" / "classify.py"
 # Light on black, with no symmetry.

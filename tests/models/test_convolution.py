@@ -1,7 +1,4 @@
-"""The convolution of images is PyTorch's, and so is its gradient, found another way."""
-
-from typing import Any
-from unittest.mock import Mock
+"""The convolution of images is PyTorch's, and so are its gradients, found another way."""
 
 import pytest
 import torch
@@ -9,70 +6,50 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from descent.attacks.gradient_sign import fgsm
 from descent.attacks.losses import loss_gradient
-from descent.io.run_schema import ConvNet
 from descent.models.convolution import ImageConvolution
 from descent.models.networks import build_model
+from tests.models.known import strided
 
-SHAPES = st.tuples(*(st.integers(*ends) for ends in ((1, 9), (1, 4), (3, 9), (3, 9))))
-# Filter, stride, padding, dilation and groups for which PyTorch's own gradient is taken.
-OTHERS = [(3, 2, 0, 1, 1), (3, 1, 1, 1, 1), (3, 1, 0, 2, 1), (3, 1, 0, 1, 2), (2, 1, 0, 1, 1)]
+SHAPES = st.tuples(*(st.integers(*ends) for ends in ((1, 9), (1, 4), (5, 11), (5, 11))))
+SETTINGS = st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(0, 3))  # size of the filters, stride, padding
 
 
-def pair(*settings: Any, dtype: torch.dtype = torch.float64) -> tuple[ImageConvolution, nn.Conv2d]:  # noqa: ANN401
+def pair(channels: int, filters: int, size: int, stride: int, padding: int, bias: bool) -> list[nn.Conv2d]:
     """Return ours and PyTorch's with the same weights, in the layout of a ConvNet."""
     torch.manual_seed(0)
-    ours, theirs = ImageConvolution(*settings).to(dtype), nn.Conv2d(*settings).to(dtype)
+    ours, theirs = (
+        kind(channels, filters, size, stride, padding, bias=bias).double() for kind in (ImageConvolution, nn.Conv2d)
+    )
     theirs.load_state_dict(ours.state_dict())
     # torch's types know no module that is given a layout alone.
-    return tuple(layer.to(memory_format=torch.channels_last) for layer in (ours, theirs))  # type: ignore[call-overload]
+    return [layer.to(memory_format=torch.channels_last) for layer in (ours, theirs)]  # type: ignore[call-overload]
 
 
-@given(SHAPES, st.integers(1, 17), st.booleans())
-def test_pixels_and_weights_get_pytorchs_gradient(shape: tuple[int, ...], filters: int, channels_last: bool) -> None:
-    ours, theirs = pair(shape[1], filters, 3)
+@given(SHAPES, st.integers(1, 17), SETTINGS, st.booleans())
+def test_output_pixels_and_weights_are_as_with_pytorch(
+    shape: tuple[int, ...], filters: int, settings: tuple[int, int, int], bias: bool
+) -> None:
+    ours, theirs = pair(shape[1], filters, *settings, bias)
     x = torch.randn(shape, dtype=torch.float64).requires_grad_()
     upstream = torch.randn_like(theirs(x))
-    if channels_last:
-        upstream = upstream.to(memory_format=torch.channels_last)
-    found, expected = (torch.autograd.grad(layer(x), [x, *layer.parameters()], upstream) for layer in (ours, theirs))
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+    def results(layer: nn.Conv2d) -> list[Tensor]:
+        output = layer(x)
+        return [output, *torch.autograd.grad(output, [x, *layer.parameters()], upstream)]
+
+    torch.testing.assert_close(results(ours), results(theirs), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("settings", OTHERS)
-def test_other_convolutions_have_pytorchs_gradient(settings: tuple[int, ...], rng: torch.Generator) -> None:
-    x = torch.randn(2, 2, 9, 9, generator=rng).double().requires_grad_()
-    found, expected = (torch.autograd.grad(layer(x).square().sum(), x)[0] for layer in pair(2, 4, *settings))
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-
-
-def test_outputs_and_gradients_of_weights_are_the_same_bits(rng: torch.Generator) -> None:
-    ours, theirs = pair(1, 32, 3, dtype=torch.float32)
-    x = torch.rand(64, 1, 28, 28, generator=rng)
-
-    def results(layer: nn.Conv2d, given: Tensor) -> list[Tensor]:
-        output = layer(given)
-        return [output, *torch.autograd.grad(output.square().sum(), list(layer.parameters()))]
-
-    for given_x in (x, x.clone().requires_grad_()):
-        torch.testing.assert_close(results(ours, given_x), results(theirs, x), rtol=0, atol=0)
-
-
-def test_only_attacks_on_a_convnet_take_our_gradient(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = build_model(ConvNet(kind="convnet", channels=[4, 6], hidden=[8]), (1, 28, 28), 10, seed=0)
-    assert [type(layer) for layer in model if isinstance(layer, nn.Conv2d)] == [ImageConvolution, nn.Conv2d]
-    x, y = torch.rand(5, 1, 28, 28, generator=rng), torch.randint(10, (5,), generator=rng)
-    recorded = Mock(side_effect=lambda upstream, weight, shape: torch.ones(shape))
-    monkeypatch.setattr("descent.models.convolution.pixel_gradient", recorded)
-    assert loss_gradient(model, x, y).eq(1).all()
-    assert [call.args[2] for call in recorded.mock_calls] == [(5, 1, 28, 28)]
-    model(x).sum().backward()
-    assert recorded.call_count == 1
-
-
-def test_it_has_no_second_derivative_to_be_silently_wrong(rng: torch.Generator) -> None:
-    ours, _ = pair(1, 2, 3)
-    x = torch.rand(1, 1, 5, 5, generator=rng, dtype=torch.float64).requires_grad_()
-    (first,) = torch.autograd.grad(ours(x).square().sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        first.sum().backward()
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_an_attack_on_a_convnet_with_a_stride_has_pytorchs_gradient(batch_norm: bool, rng: torch.Generator) -> None:
+    model = build_model(strided(batch_norm=batch_norm), (1, 28, 28), 10, seed=0).double()
+    x, y = torch.rand(5, 1, 28, 28, generator=rng).double(), torch.randint(10, (5,), generator=rng)
+    model(x)  # the statistics of the normalisation are no longer those of the start
+    model.eval()
+    theirs = nn.Sequential(nn.Conv2d(1, 4, 4, 2, 1, bias=not batch_norm).double(), *list(model)[1:]).eval()
+    theirs[0].load_state_dict(model[0].state_dict())
+    assert isinstance(model[0], ImageConvolution)
+    torch.testing.assert_close(loss_gradient(model, x, y), loss_gradient(theirs, x, y), rtol=1e-10, atol=1e-14)
+    torch.testing.assert_close(fgsm(model, x, y, 0.1), fgsm(theirs, x, y, 0.1), rtol=0, atol=0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -19,11 +19,12 @@ from descent.studies.stacked import (
     fit_stacked,
     on_stack,
     stack_name,
+    stacked,
     stacked_gradient,
-    stacked_weights,
 )
 from descent.studies.trials import Outcome, Trial, key, outcome, parsed, perform
 from descent.training.loop import fit
+from tests.models.known import strided
 
 SEEDS = (0, 1, 5)
 CPU = torch.device("cpu")
@@ -51,30 +52,38 @@ def fresh(run: Run, data: Split) -> list[nn.Sequential]:
 
 
 def weights(model: nn.Module) -> list[Tensor]:
-    return [parameter.detach() for parameter in model.parameters()]
+    return [tensor.detach() for tensor in model.state_dict().values()]
 
 
 @pytest.mark.parametrize(
-    "name", ["regression-lr-1e-4", "mlp", "mlp-weight-decay", pytest.param("convnet", marks=pytest.mark.slow)]
+    ("name", "changes"),
+    [
+        ("regression-lr-1e-4", {}),
+        ("mlp", {"horizontal_flips": True, "label_smoothing": 0.2, "warm_up": 0.5}),
+        ("mlp-weight-decay", {}),
+        ("mlp-weight-decay", {"optimizer": "sgd", "momentum": 0.9}),
+        ("convnet", {"model": strided(batch_norm=True)}),
+        pytest.param("convnet", {}, marks=pytest.mark.slow),
+    ],
 )
-def test_a_stack_equals_separate_runs(name: str, params: Params, rng: torch.Generator) -> None:
-    run = params.train[name].model_copy(update={"epochs": 3})
+def test_a_stack_equals_separate_runs(name: str, changes: dict[str, Any], params: Params, rng: torch.Generator) -> None:
+    run = params.train[name].model_copy(update={"epochs": 3} | changes)
     data = split(run, rng)
-    alone, stacked = fresh(run, data), fresh(run, data)
-    before = [weight.clone() for weight in weights(stacked[0])]
+    alone, together = fresh(run, data), fresh(run, data)
+    before = [weight.clone() for weight in weights(together[0])]
 
     for model, generator in zip(alone, generators(), strict=True):
         assert list(fit(model, data, run, generator)) == [1, 2, 3]
-    for epoch in fit_stacked(stacked, data, run, generators()):
+    for epoch in fit_stacked(together, data, run, generators()):
         assert epoch in (1, 2, 3)
-        assert all(model.training for model in stacked)
-        for model in stacked:  # every model can be measured as any other
+        assert all(model.training for model in together)
+        for model in together:  # every model can be measured as any other
             measure(model, {"train": data}, TASKS[run.data], 100)
 
-    for one, other in zip(alone, stacked, strict=True):
+    for one, other in zip(alone, together, strict=True):
         torch.testing.assert_close(weights(other), weights(one), rtol=1e-8, atol=1e-9)
-    assert not any(map(torch.equal, weights(stacked[0]), before))
-    assert not torch.allclose(weights(stacked[0])[0], weights(stacked[1])[0], atol=1e-3) or name.startswith("regr")
+    assert not any(map(torch.equal, weights(together[0]), before))
+    assert not torch.allclose(weights(together[0])[0], weights(together[1])[0], atol=1e-3) or name.startswith("regr")
 
 
 def test_an_adversary_is_refused_before_anything_is_trained(params: Params, rng: torch.Generator) -> None:
@@ -92,9 +101,9 @@ def test_gradients_lie_in_memory_as_the_weights_do(rng: torch.Generator) -> None
             return x @ self.weight.t().contiguous()
 
     models = [Product(4, 2, bias=False) for _ in range(2)]
-    stack = stacked_weights(models)
-    gradient = stacked_gradient(models[0], TASKS["diabetes"].loss, "mean")
-    for part in gradient(stack, torch.rand(2, 7, 4, generator=rng), torch.rand(2, 7, 2, generator=rng)):
+    stack, buffers = stacked(models)
+    gradient = stacked_gradient(models[0], TASKS["diabetes"].loss)
+    for part in gradient(stack, buffers, torch.rand(2, 7, 4, generator=rng), torch.rand(2, 7, 2, generator=rng)):
         assert part.is_contiguous()
 
 
@@ -152,7 +161,12 @@ def test_a_seed_that_diverges_stops_no_other(made: Made, params: Params, monkeyp
     ended = list[tuple[float, float]]()
 
     def noted(
-        name: str, trial: Trial, model: nn.Module, data: Dataset, history: list[dict[str, float]], diverged: int | None
+        name: str,
+        trial: Trial,
+        model: nn.Sequential,
+        data: Dataset,
+        history: list[dict[str, float]],
+        diverged: int | None,
     ) -> bytes:
         test = data.test
         ended.append((squared_error(predict(model, test.x, 100), test.y).item(), history[-1]["test_loss"]))

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from descent.io.datasets import Dataset, Split
-from descent.io.run_schema import MLP, Adversary, ConvNet, Evaluation, Run
+from descent.io.run_schema import FGSM, MLP, Evaluation, IntervalBounds, Run
 from descent.training.checkpoint import Checkpoint, stamp
 from descent.training.loop import fit
 from descent.training.optimizers import OPTIMIZERS
 from descent.training.runs import State, fast_step, initial_state, train
+from tests.models.known import convnet, strided
 from tests.training.known import run
 
 EVALUATION = Evaluation(train_subset=20, batch_size=16, overfitting_window=1, overfitting_rise=0.1)
@@ -29,8 +30,18 @@ IMAGES = SHORT | {"data": "images", "optimizer": "adam", "model": MLP(kind="mlp"
 RUNS = {
     "linear": run(**SHORT),
     "mlp": run(**IMAGES),
-    "convnet": run(**IMAGES | {"model": ConvNet(kind="convnet", channels=[4, 6], hidden=[8])}),
-    "adversarial": run(**IMAGES, adversary=Adversary(epsilon=0.1, step=0.125)),
+    "convnet": run(**IMAGES | {"model": convnet(4, 6, hidden=8)}),
+    "normalised": run(
+        **IMAGES | {"model": strided(batch_norm=True), "optimizer": "sgd", "momentum": 0.9},
+        warm_up=0.3,
+        label_smoothing=0.1,
+        horizontal_flips=True,
+    ),
+    "adversarial": run(**IMAGES, adversary=FGSM(kind="fgsm", epsilon=0.1, step=0.125)),
+    "certified": run(
+        **IMAGES | {"model": strided()},
+        adversary=IntervalBounds(kind="interval-bounds", epsilon=0.1, ramp=0.5, weight=0.5),
+    ),
 }
 
 
@@ -138,7 +149,7 @@ def test_the_tensors_of_a_state_are_those_that_training_changes(optimizer: str) 
     ("device", "name", "recorded"), [("cuda", "mlp", True), ("cuda", "adversarial", False), ("cpu", "mlp", False)]
 )
 def test_a_gpu_records_plain_steps(monkeypatch: pytest.MonkeyPatch, device: str, name: str, recorded: bool) -> None:
-    model, launch = nn.Linear(1, 1), Mock()
+    model, launch = nn.Sequential(nn.Linear(1, 1)), Mock()
     monkeypatch.setattr(model, "parameters", lambda: iter([SimpleNamespace(device=torch.device(device))]))
     monkeypatch.setattr("descent.training.runs.replayed", lambda step: launch)
     state = State(model, OPTIMIZERS["sgd"]([torch.zeros(1)], 0.0), torch.Generator())

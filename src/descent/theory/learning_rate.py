@@ -68,8 +68,8 @@ def worst_batch_threshold(data: Split, batch_size: int, epochs: int, seed: int) 
 
     Up to it every step on every batch contracts, so that no order of the batches can diverge.
     """
-    rng = torch.Generator().manual_seed(seed)
-    drawn = (batch for _ in range(epochs) for batch in batches(data, batch_size, rng))
+    rng, run = torch.Generator().manual_seed(seed), descending(data, 1.0, batch_size, epochs)
+    drawn = (batch for _ in range(epochs) for batch in batches(data, run, rng))
     return min(stability_threshold(batch.x) for batch in drawn) / stability_threshold(data.x)
 
 

@@ -14,7 +14,7 @@ from descent.models.networks import build_model
 from descent.training.checkpoint import Checkpoint
 from descent.training.cuda_graph import replayed
 from descent.training.loop import Step, descent_step, fit
-from descent.training.optimizers import OPTIMIZERS, Optimizer
+from descent.training.optimizers import Optimizer, optimizer_of
 
 # A larger loss counts as infinite, so that means of the curve do not overflow.
 LARGEST = 1e100
@@ -23,7 +23,7 @@ LARGEST = 1e100
 class State(NamedTuple):
     """All that training changes."""
 
-    model: nn.Module
+    model: nn.Sequential
     optimizer: Optimizer
     rng: torch.Generator
 
@@ -39,8 +39,7 @@ def initial_state(run: Run, data: Dataset, seed: int) -> State:
     """
     x = data.train.x
     model = build_model(run.model, x.shape[1:], data.outputs, seed).to(x.device, x.dtype)
-    optimizer = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
-    return State(model, optimizer, torch.Generator().manual_seed(seed))
+    return State(model, optimizer_of(run, list(model.parameters())), torch.Generator().manual_seed(seed))
 
 
 def train(
