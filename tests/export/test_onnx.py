@@ -27,7 +27,7 @@ from descent.io.run_schema import MLP, ConvNet
 from descent.io.schema import Params
 from descent.models.networks import build_model
 from descent.sources.published import FASHION_CLASSES as CLASSES
-from tests.imports import ROOT, imports
+from tests.imports import CLASSIFIERS, ROOT, imports
 from tests.models.known import convnet, strided
 from tests.walkthrough import follow
 from tests.workspace import Workspace, copy
@@ -272,7 +272,7 @@ def test_the_licence_follows_the_images(params: Params, source: str, identifier:
     assert ("licence of the images is not known" in card) == (identifier is None)
 
 
-@pytest.mark.parametrize("name", ["mlp", "mlp-weight-decay", "convnet", "convnet-adversarial"])
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_the_cards_are_those_of_the_committed_metrics(params: Params, name: str) -> None:
     known = measured(name)
     assert known["exported"]["other_classes"] == 0

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from descent.report.claims import claims
+from tests.imports import CLASSIFIERS
 from tests.pipeline.test_study_pipeline import STANDING, curve_of, trial_of
 from tests.report.test_claims import STORY, find
 from tests.workspace import Workspace
 from tools.results import BEGIN, END
-
-CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet", "convnet-adversarial")
 
 
 def metrics(committed: Workspace, path: str) -> dict[str, Any]:

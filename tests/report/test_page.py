@@ -22,7 +22,7 @@ from descent.report.markup import inlined
 from descent.report.page import ReportInputs, report_page, slider
 from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.browser import browsing, needs_chromium
-from tests.imports import ROOT
+from tests.imports import CLASSIFIERS, ROOT
 from tests.report.test_claims import ATTACKED, METRICS, THEORY, TRAINED
 from tests.report.test_figures import NAMES
 from tests.workspace import Workspace
@@ -80,7 +80,7 @@ def checks(failed: str, unused: str = "none") -> dict[str, Any]:
 
 
 CALM = TRAINED | {"mlp": TRAINED["mlp"] | {"overfitting_epoch": None}}
-UNDEFENDED = {name: m for name, m in TRAINED.items() if "adversarial" not in name}
+UNDEFENDED = {name: m for name, m in TRAINED.items() if "adversarial" not in name and "certified" not in name}
 OWN, CONVNET = (TRAINED[run] for run in ("convnet-adversarial", "convnet"))
 COST = f"weights instead of {OWN['weights']:,}, {100 * CONVNET['final_test_accuracy']:.1f} %"
 BENT = {"final_train_loss": 2512.3, "final_test_loss": 3100.9, "test_r2": 0.412, "weights": 385, "torch": "2"}
@@ -96,6 +96,7 @@ BENT = {"final_train_loss": 2512.3, "final_test_loss": 3100.9, "test_r2": 0.412,
         ({"trained": UNDEFENDED}, "14 hold in this run"),
         ({}, f"it classifies {100 * OWN['final_test_accuracy']:.1f} % correctly; convnet, with"),
         ({}, COST),
+        ({}, "convnet-certified learns from bounds: intervals around the pixels, 0.1 to either side,"),
         ({}, "Images: Fashion-MNIST (Xiao"),
         ({"source": "drawn"}, "Images: drawn by the project from the seed"),
         ({"source": "kmnist"}, "not Fashion-MNIST: the write-up's claims about images are not judged."),
@@ -227,7 +228,7 @@ def test_the_slider_moves_picture_words_and_bars(page: Path) -> None:
         assert bench.is_visible()
         assert not watched.page.locator(".strip").is_visible()
         assert bench.locator(".bars td:nth-child(2)").first.evaluate("cell => cell.clientWidth") > 200  # room for a bar
-        assert set(data) == {"mlp", "mlp-weight-decay", "convnet", "convnet-adversarial"}
+        assert set(data) == set(CLASSIFIERS)
         for run, image, step in (("mlp", 8, 0), ("mlp", 8, 30), ("convnet", 1, 12)):
             bench.locator(f"input[value={run}]").check()
             bench.locator("select").select_option(str(image))

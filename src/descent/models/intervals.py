@@ -1,5 +1,7 @@
 """Interval bounds: what a classifier can make of all images between two bounds."""
 
+from math import pi, sqrt
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -43,6 +45,21 @@ def worst_logits(
     return worst
 
 
+@torch.no_grad()
+def keep_widths(model: nn.Sequential, rng: torch.Generator) -> None:
+    """Draw new weights with which intervals keep their widths from layer to layer, on average, and biases of 0.
+
+    With the usual weights an interval is many times wider after each layer. These are normal, of mean 0 and variance
+    2π / n², for n inputs (Shi et al. 2021, arXiv:2103.17268, §4.1).
+    """
+    for layer in model:
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            inputs = layer.weight[0].numel()
+            layer.weight.copy_(torch.randn(layer.weight.shape, generator=rng) * sqrt(2 * pi) / inputs)
+            if layer.bias is not None:
+                layer.bias.zero_()
+
+
 def _bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
     if isinstance(layer, MONOTONE):
         return layer(lower), layer(upper)
@@ -50,7 +67,7 @@ def _bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor, Ten
     if isinstance(layer, nn.Linear):
         radius = F.linear(radius, layer.weight.abs())
     elif isinstance(layer, nn.Conv2d):
-        radius = layer._conv_forward(radius, layer.weight.abs(), None)
+        radius = F.conv2d(radius, layer.weight.abs(), None, layer.stride, layer.padding)
     elif isinstance(layer, nn.BatchNorm2d) and not layer.training and layer.running_var is not None:
         radius = radius * (layer.weight.abs() / (layer.running_var + layer.eps).sqrt())[:, None, None]
     else:

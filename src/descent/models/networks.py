@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from descent.io.errors import DataError
 from descent.io.run_schema import MLP, ConvNet, Convolution, Linear, Model
 from descent.io.tensors import load_tensors
-from descent.models.convolution import ImageConvolution
 
 
 def build_model(spec: Model, inputs: Sequence[int], outputs: int, seed: int) -> nn.Sequential:
@@ -45,11 +44,6 @@ def _(spec: MLP, inputs: Sequence[int], outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), *_dense([prod(inputs), *spec.hidden, outputs]))
 
 
-@model_of.register
-def _(spec: ConvNet, inputs: Sequence[int], outputs: int) -> nn.Sequential:
-    return convnet(spec, inputs, outputs)
-
-
 def linear(features: int, outputs: int) -> nn.Sequential:
     """One linear layer with bias, all weights zero."""
     layer = nn.Linear(features, outputs)
@@ -58,6 +52,7 @@ def linear(features: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), layer)
 
 
+@model_of.register
 def convnet(spec: ConvNet, inputs: Sequence[int], outputs: int) -> nn.Sequential:
     """Convolutions, each followed by max-pooling, batch normalisation and ReLU, then linear layers.
 
@@ -71,9 +66,8 @@ def convnet(spec: ConvNet, inputs: Sequence[int], outputs: int) -> nn.Sequential
         if height < 1 or width < 1:
             shape = "×".join(map(str, inputs))
             raise DataError(f"convolution {number} of a ConvNet needs larger images than {shape}")
-        convolution = nn.Conv2d if layers else ImageConvolution
         sizes = (depth, each.filters, each.kernel_size, each.stride, each.padding)
-        layers.append(convolution(*sizes, bias=not spec.batch_norm))  # normalisation would take the bias away
+        layers.append(nn.Conv2d(*sizes, bias=not spec.batch_norm))  # normalisation would take the bias away
         depth = each.filters
         layers += [nn.MaxPool2d(each.max_pool)] if each.max_pool > 1 else []
         layers += [nn.BatchNorm2d(depth)] if spec.batch_norm else []

@@ -76,10 +76,10 @@ def summary_table(study: StudyResults) -> Table:
     return Table((*study.parameters, *columns, last), rows)
 
 
-def attack_table(study: StudyResults) -> Table:
-    """Lay out the accuracy under FGSM, a row for each ε and a column for each setting; no row without an attack."""
+def attack_table(study: StudyResults, measure: str = "accuracy") -> Table:
+    """Lay out the accuracy under FGSM, or the certified one, a row for each ε and a column for each setting."""
     settings = study.summary.to_dict("records")
-    rows = [(name, *(_mean(row, f"accuracy_at_{name}", ".1%") for row in settings)) for name in study.epsilons]
+    rows = [(name, *(_mean(row, f"{measure}_at_{name}", ".1%") for row in settings)) for name in study.epsilons]
     return Table(("ε", *map(study.setting, settings)), rows)
 
 
