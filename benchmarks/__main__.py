@@ -29,7 +29,7 @@ PARTS: Mapping[str, Callable[[int], list[Section]]] = {
     "pipeline": pipeline.sections,
     "growth": growth.sections,
     "keeping": lambda rounds: [keeping.section(rounds)],
-    "seeds": lambda rounds: [seeds.section(rounds)],
+    "seeds": lambda rounds: [seeds.section("mlp", rounds)],
 }
 PACKAGES = (
     "torch",

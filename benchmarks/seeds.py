@@ -1,6 +1,6 @@
-"""Many seeds of the MLP at once, in one batched model, on the device of DESCENT_DEVICE."""
+"""Many seeds of a run at once, in one batched model, on the device of DESCENT_DEVICE."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 
 import torch
@@ -14,14 +14,17 @@ from stages.program import chosen_device
 
 SEEDS = "Seeds of mlp in a stack"
 # How many seeds, for how many epochs: a processor shows the ratio within a minute, a GPU what it is there for.
-SIZES = {"cpu": ((1, 4, 16), 1), "cuda": ((1, 64), 100)}
+SIZES: Mapping[str, Mapping[str, tuple[tuple[int, ...], int]]] = {
+    "mlp": {"cpu": ((1, 4, 16), 1), "cuda": ((1, 64), 100)},
+    "convnet": {"cpu": ((1, 2), 1), "cuda": ((1, 16), 7)},
+}
 
 
-def section(rounds: int) -> Section:
-    """Time seeds in a stack, and one after the other."""
+def section(name: str, rounds: int) -> Section:
+    """Time seeds of a run in a stack, and one after the other."""
     device = chosen_device()
-    counts, epochs = SIZES[device.type]
-    run = params().train["mlp"].model_copy(update={"epochs": epochs})
+    counts, epochs = SIZES[name][device.type]
+    run = params().train[name].model_copy(update={"epochs": epochs})
     data = images().to(device)
 
     def finished(epochs: Iterator[int]) -> None:
@@ -48,7 +51,7 @@ def section(rounds: int) -> Section:
     seconds = alternate(candidates, rounds)
     each = dict(zip(candidates, (1, *counts), strict=True))
     return {
-        "title": SEEDS,
+        "title": f"Seeds of {name} in a stack",
         "note": f"{named(epochs, 'epoch')} on {torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'}.",
         "rows": {
             label: spread(times) | {"× so many single runs": median(times) / (each[label] * median(seconds[single]))}

@@ -36,8 +36,8 @@ def batch_loss(model: nn.Sequential, run: Run) -> Callable[[Tensor, Tensor], Ten
 
     def weighted(images_and_bounds: Tensor, y: Tensor) -> Tensor:
         x, lower, upper = images_and_bounds
-        worst = worst_logits(model, lower, upper, y)
-        return (1 - adversary.weight) * loss(model(x), y) + adversary.weight * loss(worst, y)
+        worst = adversary.weight * loss(worst_logits(model, lower, upper, y), y)
+        return worst + (1 - adversary.weight) * loss(model(x), y) if adversary.weight < 1 else worst
 
     return weighted
 

@@ -72,13 +72,13 @@ def attacked(model: nn.Sequential, x: Tensor, y: Tensor, run: Run, done: float, 
     FGSM starts at a random place (Wong, Rice & Kolter 2020, arXiv:2001.03994, §4), and meets the model in evaluation
     mode. The radius of the bounds rises in a line from 0, by the share of the steps that are `done`.
     """
-    match run.adversary:
-        case FGSM(epsilon=epsilon, step=step):
-            model.eval()
-            x = pgd(model, x, y, epsilon, step=step, steps=1, rng=rng)
-            model.train()
-        case IntervalBounds(epsilon=epsilon, ramp=ramp):
-            x = torch.stack([x, *ball(x, epsilon * min(1.0, done / ramp))])
+    if isinstance(run.adversary, FGSM):
+        model.eval()
+        x = pgd(model, x, y, run.adversary.epsilon, step=run.adversary.step, steps=1, rng=rng)
+        model.train()
+    elif isinstance(run.adversary, IntervalBounds):
+        ramp = run.adversary.ramp
+        x = torch.stack([x, *ball(x, run.adversary.epsilon * (done / ramp if done < ramp else 1.0))])
     return x
 
 

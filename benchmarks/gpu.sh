@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Check the project on a machine with a CUDA GPU, and measure it there, in eight minutes at most.
+#
+#   benchmarks/gpu.sh pack    where there is a network: put images and wheels for the other machine into .gpu/, 64 MB at most
+#   benchmarks/gpu.sh         there, in a copy of this folder with its .gpu/: needs Python 3.12, torch and numpy
+#
+# Writes the sections "On a GPU" of benchmarks/results.md. DESCENT_DEVICE=cpu tries the script where there is no GPU.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+packages='annotated-types hypothesis iniconfig jaxtyping packaging pandas pathspec pluggy pydantic pydantic-core pygments
+    pytest python-dateutil ruamel-yaml safetensors six sortedcontainers tabulate threadpoolctl tqdm typing-extensions
+    typing-inspection wadler-lindig'
+
+if [ "${1:-}" = pack ]; then
+    mkdir -p .gpu
+    for package in $packages; do grep "^$package==" constraints.txt; done > .gpu/requirements.txt
+    python -m pip download --quiet --dest .gpu --requirement .gpu/requirements.txt --no-deps --only-binary :all: \
+        --python-version 3.12 --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform any
+    cp "${DESCENT_MIRROR:?the folder with the four published files}"/*.gz .gpu/
+    du --summarize --human-readable .gpu
+    exit
+fi
+
+export DESCENT_DEVICE=${DESCENT_DEVICE:-cuda} PYTHONPATH=src:.gpu/site
+python -m pip install --quiet --no-index --no-deps --target .gpu/site .gpu/*.whl
+python -m pytest --quiet -p no:cacheprovider tests/training tests/models tests/attacks/test_norms.py tests/studies/test_stacked.py \
+    --numprocesses 0
+python -m benchmarks.gpu
