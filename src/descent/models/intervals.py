@@ -41,7 +41,7 @@ def worst_logits(
     pairs = (last.weight[:, None] - last.weight).abs()
     furthest = (radius @ pairs.flatten(0, 1).t()).view(-1, *pairs.shape[:2])
     logits, index = last(centre), y[:, None]
-    worst: Tensor = logits - logits.gather(1, index) + furthest[torch.arange(len(y)), y]
+    worst: Tensor = logits - logits.gather(1, index) + furthest[torch.arange(len(y), device=y.device), y]
     return worst
 
 
@@ -50,7 +50,7 @@ def keep_widths(model: nn.Sequential, rng: torch.Generator) -> None:
     """Draw new weights with which intervals keep their widths from layer to layer, on average, and biases of 0.
 
     With the usual weights an interval is many times wider after each layer. These are normal, of mean 0 and variance
-    2π / n², for n inputs (Shi et al. 2021, arXiv:2103.17268, §4.1).
+    2π / n², for n inputs (Shi et al. 2021, arXiv:2103.17268, "IBP initialization").
     """
     for layer in model:
         if isinstance(layer, nn.Linear | nn.Conv2d):

@@ -20,7 +20,7 @@ def certified_rows(
     true class; up to the rounding of float32. One that is not certified for an ε is not for a larger one.
     """
     model.eval()
-    certified, rows = torch.ones(len(data.y), dtype=torch.bool), []
+    certified, rows = torch.ones_like(data.y, dtype=torch.bool), []
     for epsilon in epsilons:
         for index in certified.nonzero().flatten().split(batch_size):
             x, y = data.x[index], data.y[index]

@@ -28,7 +28,7 @@ def batch_loss(model: nn.Sequential, run: Run) -> Callable[[Tensor, Tensor], Ten
     """Return the loss of a model, from what `attacked` makes of a batch, and targets.
 
     With interval bounds it is a weighted mean of the losses of the images and of the worst logits (Gowal et al. 2018,
-    arXiv:1810.12715, eq. 9).
+    arXiv:1810.12715, §3).
     """
     loss, adversary = loss_of(run), run.adversary
     if not isinstance(adversary, IntervalBounds):
