@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from descent.io.run_schema import MLP, Linear, Model
 from descent.models.evaluation import squared_error
 from descent.models.networks import build_model
-from descent.training.gradients import batch_loss, cross_entropy_gradient, dense_layers, gradient_of, loss_of
+from descent.training.gradients import Bounded, batch_loss, cross_entropy_gradient, dense_layers, gradient_of, loss_of
 from descent.training.loop import attacked
 from tests.models.known import convnet
 from tests.training.known import run
@@ -102,11 +102,17 @@ def test_with_interval_bounds_the_loss_is_that_of_the_images_and_of_the_worst_lo
     adversary = {"kind": "interval-bounds", "epsilon": 0.1, "ramp": 0.5, "weight": weight}
     settings = run(data="images", adversary=adversary)
     x, y = 0.2 + 0.6 * torch.rand(6, 1, 2, 2, generator=rng).double(), torch.tensor([0, 1] * 3)
-    images_and_bounds = attacked(model, x, y, settings, 0.25, rng)  # at half of the ramp
-    torch.testing.assert_close(images_and_bounds, torch.stack([x, x - 0.05, x + 0.05]))
+    bounded = attacked(model, x, y, settings, 0.25, rng)  # at half of the ramp
+    assert isinstance(bounded, Bounded)
+    torch.testing.assert_close(bounded[:3], (x, x - 0.05, x + 0.05))
     rise = layer.weight[1 - y] - layer.weight[y]
     margin = (rise * x.flatten(1)).sum(dim=1) + layer.bias[1 - y] - layer.bias[y]
     worst = margin + 0.05 * rise.abs().sum(dim=1)
-    expected = (1 - weight) * F.softplus(margin).mean() + weight * F.softplus(worst).mean()
-    torch.testing.assert_close(batch_loss(model, settings)(images_and_bounds, y), expected)
-    assert attacked(model, x, y, settings, 0.9, rng)[2].sub(x).max().item() == pytest.approx(0.1)
+    expected = (1 - weight / 2) * F.softplus(margin).mean() + weight / 2 * F.softplus(worst).mean()
+    torch.testing.assert_close(batch_loss(model, settings)(bounded, y), expected)
+    _, lower, upper, full = attacked(model, x, y, settings, 0.9, rng)
+    torch.testing.assert_close((lower, upper), (x - 0.1, x + 0.1))
+    assert full == weight
+    only = F.softplus(margin + 0.1 * rise.abs().sum(dim=1)).mean()
+    if weight == 1:
+        torch.testing.assert_close(batch_loss(model, settings)(Bounded(x, lower, upper, full), y), only)

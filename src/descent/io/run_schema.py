@@ -84,7 +84,7 @@ class IntervalBounds(Section):
 
     kind: Literal["interval-bounds"]
     epsilon: Epsilon
-    ramp: Share  # share of the steps in which ε rises from 0
+    ramp: Share  # share of the steps in which ε and `weight` rise from 0
     weight: Annotated[float, Field(gt=0, le=1)]  # of the loss of the worst logits; the rest is that of the images
 
 

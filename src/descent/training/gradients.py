@@ -2,16 +2,29 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from descent.attacks.norms import Images
 from descent.io.run_schema import IntervalBounds, Run
 from descent.models.evaluation import TASKS
 from descent.models.intervals import worst_logits
 
-Gradient = Callable[[Tensor, Tensor], list[Tensor]]
+
+class Bounded(NamedTuple):
+    """Images, bounds around them, and the weight of the loss of the worst logits between these."""
+
+    x: Images
+    lower: Images
+    upper: Images
+    weight: float
+
+
+# Of a batch, a tensor or `Bounded`, and its targets.
+Gradient = Callable[[Any, Tensor], list[Tensor]]
 
 
 def loss_of(run: Run) -> Callable[[Tensor, Tensor], Tensor]:
@@ -24,29 +37,28 @@ def loss_of(run: Run) -> Callable[[Tensor, Tensor], Tensor]:
     return partial(TASKS[run.data].loss, reduction=run.reduction, **smoothing)
 
 
-def batch_loss(model: nn.Sequential, run: Run) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the loss of a model, from what `attacked` makes of a batch, and targets.
+def batch_loss(model: nn.Sequential, run: Run) -> Callable[[Any, Tensor], Tensor]:
+    """Return the loss of a model; with bounds, a mean of the losses of the images and of the worst logits.
 
-    With interval bounds it is a weighted mean of the losses of the images and of the worst logits (Gowal et al. 2018,
-    arXiv:1810.12715, §3).
+    The second is at least the loss of any image between the bounds (Gowal et al. 2018, arXiv:1810.12715, §3).
     """
-    loss, adversary = loss_of(run), run.adversary
-    if not isinstance(adversary, IntervalBounds):
-        return lambda x, y: loss(model(x), y)
+    loss = loss_of(run)
 
-    def weighted(images_and_bounds: Tensor, y: Tensor) -> Tensor:
-        x, lower, upper = images_and_bounds
-        worst = adversary.weight * loss(worst_logits(model, lower, upper, y), y)
-        return worst + (1 - adversary.weight) * loss(model(x), y) if adversary.weight < 1 else worst
+    def of_batch(batch: Tensor | Bounded, y: Tensor) -> Tensor:
+        if isinstance(batch, Tensor):
+            return loss(model(batch), y)
+        x, lower, upper, weight = batch
+        worst = weight * loss(worst_logits(model, lower, upper, y), y)
+        return worst + (1 - weight) * loss(model(x), y) if weight < 1 else worst
 
-    return weighted
+    return of_batch
 
 
 def gradient_of(model: nn.Sequential, run: Run) -> Gradient:
-    """Return a function from `x` and `y` to a gradient for each of `model.parameters()`, in their order and layout.
+    """Return a function from a batch to a gradient for each of `model.parameters()`, in their order and layout.
 
     For dense networks under cross-entropy it is written out, which takes a fifth off an epoch and gives the same
-    bits as autograd. `x` is what `attacked` makes of a batch.
+    bits as autograd.
     """
     plain = run.data == "images" and not (run.label_smoothing or isinstance(run.adversary, IntervalBounds))
     if plain and (layers := dense_layers(model)):
@@ -55,9 +67,9 @@ def gradient_of(model: nn.Sequential, run: Run) -> Gradient:
         return lambda x, y: cross_entropy_gradient(affine, x, y, run.reduction)
     loss, parameters = batch_loss(model, run), list(model.parameters())
 
-    def by_autograd(x: Tensor, y: Tensor) -> list[Tensor]:
+    def by_autograd(batch: Tensor | Bounded, y: Tensor) -> list[Tensor]:
         model.zero_grad()
-        loss(x, y).backward()
+        loss(batch, y).backward()
         return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
     return by_autograd

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,11 +12,11 @@ from descent.attacks.gradient_sign import pgd
 from descent.io.datasets import Split
 from descent.io.run_schema import FGSM, IntervalBounds, Run
 from descent.models.intervals import ball
-from descent.training.gradients import gradient_of
+from descent.training.gradients import Bounded, gradient_of
 from descent.training.optimizers import Optimizer, optimizer_of
 
-# Changes the weights, given the `x` and `y` of a batch and the learning rate.
-Step = Callable[[Tensor, Tensor, float], None]
+# Changes the weights, given a batch as `attacked` returns it, its targets and the learning rate.
+Step = Callable[[Any, Tensor, float], None]
 # The factor of the learning rate by the share of the steps after the warm-up that are done.
 SCHEDULES: Mapping[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
@@ -45,7 +46,7 @@ def fit(
 
 def descent_step(
     model: nn.Sequential, run: Run, optimizer: Optimizer | None = None
-) -> Callable[[Tensor, Tensor, float | Tensor], None]:
+) -> Callable[[Any, Tensor, float | Tensor], None]:
     """Return the step of a run: the gradient of the batch's loss, then the optimizer, by default a new one."""
     gradient = gradient_of(model, run)
     descend = optimizer or optimizer_of(run, list(model.parameters()))
@@ -66,19 +67,21 @@ def learning_rate(run: Run, done: float) -> float:
     return run.learning_rate * SCHEDULES[run.schedule]((done - run.warm_up) / (1 - run.warm_up))
 
 
-def attacked(model: nn.Sequential, x: Tensor, y: Tensor, run: Run, done: float, rng: torch.Generator) -> Tensor:
-    """Return what the model learns from: the images, attacked by FGSM, or stacked with bounds around them.
+def attacked(
+    model: nn.Sequential, x: Tensor, y: Tensor, run: Run, done: float, rng: torch.Generator
+) -> Tensor | Bounded:
+    """Return what the model learns from: the images, attacked by FGSM, or with bounds around them.
 
     FGSM starts at a random place (Wong, Rice & Kolter 2020, arXiv:2001.03994, §4), and meets the model in evaluation
-    mode. The radius of the bounds rises in a line from 0, by the share of the steps that are `done`.
+    mode. The radius of the bounds and their weight rise in a line from 0, by the share of the steps that are `done`.
     """
     if isinstance(run.adversary, FGSM):
         model.eval()
         x = pgd(model, x, y, run.adversary.epsilon, step=run.adversary.step, steps=1, rng=rng)
         model.train()
     elif isinstance(run.adversary, IntervalBounds):
-        ramp = run.adversary.ramp
-        x = torch.stack([x, *ball(x, run.adversary.epsilon * (done / ramp if done < ramp else 1.0))])
+        share = done / run.adversary.ramp if done < run.adversary.ramp else 1.0
+        return Bounded(x, *ball(x, share * run.adversary.epsilon), share * run.adversary.weight)
     return x
 
 
