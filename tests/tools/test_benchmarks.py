@@ -1,5 +1,6 @@
 """The benchmarks measure what they say; no test depends on a time."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +9,16 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from benchmarks.gpu import prepared
 from benchmarks.inputs import OURS
 from benchmarks.products import products
 from benchmarks.tables import page, table
 from benchmarks.targets import targets
 from benchmarks.timing import Figures, alternate, beside
+from descent.io.errors import DataError
 from descent.io.schema import Params
 from descent.models.networks import build_model
+from descent.sources.published import FASHION_CLASSES, FILES
 from tests.imports import ROOT
 from tests.workspace import Workspace, copy
 
@@ -122,3 +126,24 @@ def test_every_measurement_runs_and_is_written_down(miniature: Workspace, tmp_pa
     assert {"validate", "download", "prepare", "mlp", "convnet"} <= {name.partition("@")[2] or name for name in stages}
     whole = sections["make repro"]["rows"]
     assert whole["from nothing"]["stages' processor s"] < whole["from nothing"]["processor s"]
+
+
+def test_the_images_that_gpu_sh_packs_are_those_that_the_stages_prepare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: torch.Generator
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".gpu").mkdir()
+    made = {part: torch.randint(256, (5, 3, 2) if "images" in part else (5,), generator=rng) for part in FILES}
+    for part, file in FILES.items():
+        tensor = made[part].to(torch.uint8)
+        head = bytes([0, 0, 8, tensor.ndim]) + b"".join(size.to_bytes(4, "big") for size in tensor.shape)
+        (tmp_path / ".gpu" / file).write_bytes(gzip.compress(head + tensor.numpy().tobytes()))
+    with pytest.raises(
+        DataError, match=r"^\.gpu/t10k-images-idx3-ubyte\.gz: not the published file; `benchmarks/gpu\.sh"
+    ):
+        prepared()
+    monkeypatch.setattr("benchmarks.gpu.lacking", lambda folder, source: {})
+    data = prepared()
+    assert torch.equal(data.train.x, made["train_images"].unsqueeze(1).float() / 255)
+    assert torch.equal(data.test.y, made["test_labels"])
+    assert data.classes == list(FASHION_CLASSES)
