@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from descent.io.run_schema import MLP, Linear, Model
-from descent.models.intervals import ball, keep_widths, worst_logits
+from descent.models.intervals import ball, worst_logits
 from descent.models.networks import build_model
 from tests.models.known import convnet, strided
 
@@ -64,22 +64,6 @@ def test_a_ball_ends_at_black_and_at_white() -> None:
     lower, upper = ball(torch.tensor([0.0, 0.05, 0.5, 1.0]), 0.1)
     torch.testing.assert_close(lower, torch.tensor([0.0, 0.0, 0.4, 0.9]))
     torch.testing.assert_close(upper, torch.tensor([0.1, 0.15, 0.6, 1.0]))
-
-
-def test_intervals_keep_their_widths_with_the_weights_drawn_for_them(rng: torch.Generator) -> None:
-    # The last layer is the difference of two; its intervals are √2 times as wide as those of one.
-    model = build_model(MLP(kind="mlp", hidden=[500, 500, 500]), IMAGE, 10, 0)
-    x, y = torch.full((1, *IMAGE), 0.5), torch.tensor([0])
-    radius, widths = 0.1, list[float]()
-    for drawn in (False, True):
-        if drawn:
-            keep_widths(model, rng)
-        exact = worst_logits(model, x, x, y)
-        wide = worst_logits(model, *ball(x, radius), y)
-        widths.append((wide - exact)[0, 1:].mean().item() / radius)
-    assert widths[0] > 100
-    assert 0.3 < widths[1] < 3
-    assert not [*model.parameters()][1].any()
 
 
 @pytest.mark.parametrize(

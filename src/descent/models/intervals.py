@@ -1,7 +1,5 @@
 """Interval bounds: what a classifier can make of all images between two bounds."""
 
-from math import pi, sqrt
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -43,21 +41,6 @@ def worst_logits(
     logits, index = last(centre), y[:, None]
     worst: Tensor = logits - logits.gather(1, index) + furthest[torch.arange(len(y), device=y.device), y]
     return worst
-
-
-@torch.no_grad()
-def keep_widths(model: nn.Sequential, rng: torch.Generator) -> None:
-    """Draw new weights with which intervals keep their widths from layer to layer, on average, and biases of 0.
-
-    With the usual weights an interval is many times wider after each layer. These are normal, of mean 0 and variance
-    2π / n², for n inputs (Shi et al. 2021, arXiv:2103.17268, "IBP initialization").
-    """
-    for layer in model:
-        if isinstance(layer, nn.Linear | nn.Conv2d):
-            inputs = layer.weight[0].numel()
-            layer.weight.copy_(torch.randn(layer.weight.shape, generator=rng) * sqrt(2 * pi) / inputs)
-            if layer.bias is not None:
-                layer.bias.zero_()
 
 
 def _bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:

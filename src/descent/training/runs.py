@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from descent.io.datasets import Dataset, Split
-from descent.io.run_schema import Evaluation, IntervalBounds, Run
+from descent.io.run_schema import Evaluation, Run
 from descent.models.evaluation import TASKS, measure
-from descent.models.intervals import keep_widths
 from descent.models.machine import denormals_as_zero
 from descent.models.networks import build_model
 from descent.training.checkpoint import Checkpoint
@@ -39,10 +38,7 @@ def initial_state(run: Run, data: Dataset, seed: int) -> State:
     `seed` is that of the weights, and of the order of the examples.
     """
     x = data.train.x
-    model = build_model(run.model, x.shape[1:], data.outputs, seed)
-    if isinstance(run.adversary, IntervalBounds):
-        keep_widths(model, torch.Generator().manual_seed(seed))
-    model.to(x.device, x.dtype)
+    model = build_model(run.model, x.shape[1:], data.outputs, seed).to(x.device, x.dtype)
     return State(model, optimizer_of(run, list(model.parameters())), torch.Generator().manual_seed(seed))
 
 
