@@ -7,7 +7,7 @@
 # Writes the sections "On a GPU" of benchmarks/results.md. DESCENT_DEVICE=cpu tries the script where there is no GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-packages='annotated-types hypothesis iniconfig jaxtyping packaging pandas pathspec pluggy pydantic pydantic-core pygments
+packages='annotated-types beartype hypothesis iniconfig jaxtyping packaging pandas pathspec pluggy pydantic pydantic-core pygments
     pytest python-dateutil ruamel-yaml safetensors six sortedcontainers tabulate threadpoolctl tqdm typing-extensions
     typing-inspection wadler-lindig'
 
@@ -23,6 +23,5 @@ fi
 
 export DESCENT_DEVICE=${DESCENT_DEVICE:-cuda} PYTHONPATH=src:.gpu/site
 python -m pip install --quiet --no-index --no-deps --target .gpu/site .gpu/*.whl
-python -m pytest --quiet -p no:cacheprovider tests/training tests/models tests/attacks/test_norms.py tests/studies/test_stacked.py \
-    --numprocesses 0
+python -m pytest --quiet -p no:cacheprovider tests/training tests/models tests/attacks/test_norms.py tests/studies/test_stacked.py
 python -m benchmarks.gpu
