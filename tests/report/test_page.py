@@ -194,7 +194,7 @@ def test_a_clone_builds_its_page_from_metrics_and_plots_alone(page: Path) -> Non
     html = page.read_text(encoding="utf-8")
     assert page.stat().st_size < 5e6
     assert "Drawn stand-in" not in html
-    assert (html.count("ot measured"), html.count("<figure id=")) == (0, 26)
+    assert (html.count("ot measured"), html.count("<figure id=")) == (0, 28)
     assert "<mfrac>" in html
     assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', html)
 
@@ -216,7 +216,7 @@ def test_every_picture_of_the_page_is_decoded_and_nothing_is_asked_for(page: Pat
         widths = watched.page.eval_on_selector_all(
             "figure > svg, .wide > svg", "all => all.map(svg => svg.innerHTML ? svg.getBoundingClientRect().width : 0)"
         )
-        assert len(widths) == 29  # with the three of the slider
+        assert len(widths) == 31  # with the three of the slider
         assert min(widths) > 80
 
 
@@ -279,7 +279,7 @@ def test_without_a_script_and_in_print_a_strip_takes_the_sliders_place(page: Pat
             watched.page.emulate_media(media="print")
             assert watched.page.pdf(format="A4").startswith(b"%PDF")
         assert not watched.page.locator("#bench").is_visible()
-        assert watched.page.locator(".strip .picture").count() == 4 * 10 * 6
+        assert watched.page.locator(".strip .picture").count() == len(CLASSIFIERS) * 10 * 6
         assert watched.page.locator(".strip .picture").first.is_visible()
 
 
