@@ -16,7 +16,7 @@ SEEDS = "Seeds of mlp in a stack"
 # How many seeds, for how many epochs: a processor shows the ratio within a minute, a GPU what it is there for.
 SIZES: Mapping[str, Mapping[str, tuple[tuple[int, ...], int]]] = {
     "mlp": {"cpu": ((1, 4, 16), 1), "cuda": ((1, 64), 100)},
-    "convnet": {"cpu": ((1, 2), 1), "cuda": ((1, 16), 7)},
+    "convnet": {"cpu": ((1, 2), 1), "cuda": ((1, 16), 8)},
 }
 
 
