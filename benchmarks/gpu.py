@@ -54,12 +54,12 @@ def prepared() -> Dataset:
 
 def classifiers(data: Dataset, device: torch.device) -> Section:
     """Train each classifier, and compare its metrics with those that a processor gave, as `make verify` does."""
-    rows = dict[str, Figures]()
+    rows, there = dict[str, Figures](), data.to(device)
     for name in params().attack.runs:
         run, committed = params().train[name], load_metrics(RunFiles(name).train_metrics)
-        state, start = initial_state(run, data.to(device), params().seed), perf_counter()
+        state, start = initial_state(run, there, params().seed), perf_counter()
         with TemporaryDirectory() as folder, Checkpoint(Path(folder, "kept"), "", state.tensors(), state.rng) as kept:
-            train(state, data.to(device), run, params().evaluation, kept, lambda row: None)
+            train(state, there, run, params().evaluation, kept, lambda row: None)
             found = describe(run, kept.history, data, params().evaluation)
         compared = differences({key: committed[key] for key in found}, found)
         rows[name] = {

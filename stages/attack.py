@@ -12,7 +12,7 @@ from descent.io.tensors import save_tensors
 from descent.models.machine import keep_freed_memory, make_deterministic
 from descent.models.networks import load_model
 from descent.robustness.adversarial_set import save_adversarial_set
-from descent.robustness.assessment import assess
+from descent.robustness.assessment import assess, metrics_by_epsilon
 from descent.robustness.bounds import certified_rows
 from descent.robustness.classifier import save_classifier
 from stages.program import stage
@@ -44,10 +44,8 @@ def main(name: str) -> None:
     save_adversarial_set(files.adversarial_set, found.adversarial, data.test.y, bench.epsilon)
     # `transfer` reads this file, so it depends on the attacked classifiers only, not on every run.
     save_classifier(files.attacked_classifier, model, architecture, outputs)
-    measures = ("accuracy", "low", "high")
-    proven = {f"certified_{name}_at_{row['epsilon']:g}": row[name] for row in certified for name in measures}
     diverged = {key: trained[key] for key in ("diverged", "diverged_epoch")}
-    save_metrics(files.attack_metrics, found.metrics | proven | diverged)
+    save_metrics(files.attack_metrics, found.metrics | metrics_by_epsilon("certified", certified) | diverged)
 
 
 if __name__ == "__main__":

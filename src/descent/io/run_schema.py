@@ -68,7 +68,7 @@ class ConvNet(Section):
 
 Model = Linear | MLP | ConvNet
 Epsilon = Annotated[float, Field(gt=0, le=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 
 class FGSM(Section):
@@ -84,7 +84,7 @@ class IntervalBounds(Section):
 
     kind: Literal["interval-bounds"]
     epsilon: Epsilon
-    ramp: Share  # share of the steps in which ε and `weight` rise from 0
+    ramp: BelowOne  # share of the steps in which ε and `weight` rise from 0
     weight: Annotated[float, Field(gt=0, le=1)]  # of the loss of the worst logits; the rest is that of the images
 
 
@@ -102,13 +102,13 @@ class Run(Section):
     data: Literal["diabetes", "images"]
     model: Model = Field(discriminator="kind")
     optimizer: Literal["sgd", "adam", "adamw"]
-    momentum: Share = 0.0  # of sgd
+    momentum: BelowOne = 0.0  # of sgd
     learning_rate: Positive
-    warm_up: Share = 0.0  # share of the steps in which the learning rate rises from 0
+    warm_up: BelowOne = 0.0  # share of the steps in which the learning rate rises from 0
     schedule: Literal["constant", "linear"]
     weight_decay: Annotated[float, Field(ge=0, le=1e6)]
     reduction: Literal["sum", "mean"]
-    label_smoothing: Share = 0.0
+    label_smoothing: BelowOne = 0.0
     horizontal_flips: bool = False
     batch_size: Count
     epochs: Count
