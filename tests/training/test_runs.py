@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from descent.io.datasets import Dataset, Split
+from descent.io.errors import DataError
 from descent.io.run_schema import FGSM, MLP, Evaluation, IntervalBounds, Run
 from descent.training.checkpoint import Checkpoint, stamp
 from descent.training.loop import fit
@@ -165,3 +166,15 @@ def test_weights_below_the_range_of_float32_are_0_after_training_and_nowhere_els
     weights = next(state.model.parameters()).abs()
     assert not ((weights > 0) & (weights < torch.finfo(torch.float32).tiny)).any()
     assert (torch.tensor(1e-30) * torch.tensor(1e-10)).item() == pytest.approx(1e-40, rel=1e-3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 23])
+def test_batch_normalisation_of_a_single_example_is_refused(batch_size: int) -> None:
+    settings = RUNS["normalised"].model_copy(update={"batch_size": batch_size})
+    data = data_of(settings)
+
+    with pytest.raises(DataError, match=rf"at least two examples .* batches of {batch_size} leave one of 24 alone"):
+        initial_state(settings, data, seed=0)
+
+    initial_state(settings.model_copy(update={"batch_size": 22}), data, seed=0)
+    initial_state(RUNS["certified"].model_copy(update={"batch_size": batch_size}), data, seed=0)

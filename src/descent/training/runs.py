@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from descent.io.datasets import Dataset, Split
+from descent.io.errors import DataError
 from descent.io.run_schema import Evaluation, Run
 from descent.models.evaluation import TASKS, measure
 from descent.models.machine import denormals_as_zero
@@ -36,8 +37,14 @@ def initial_state(run: Run, data: Dataset, seed: int) -> State:
     """Return the state of a run before its first step; `data` gives the model its shapes, device and type.
 
     `seed` is that of the weights, and of the order of the examples.
+
+    Raises:
+        DataError: Batch normalisation meets a batch of a single example, which has no variance.
     """
     x = data.train.x
+    if getattr(run.model, "batch_norm", False) and min(run.batch_size, len(x) % run.batch_size or len(x)) == 1:
+        words = "batch_norm needs at least two examples in each batch, and batches of %d leave one of %d alone"
+        raise DataError(f"{words % (run.batch_size, len(x))}; change batch_size")
     model = build_model(run.model, x.shape[1:], data.outputs, seed).to(x.device, x.dtype)
     return State(model, optimizer_of(run, list(model.parameters())), torch.Generator().manual_seed(seed))
 
