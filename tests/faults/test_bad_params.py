@@ -20,7 +20,7 @@ CHANNELS, DRAWN = (
     "  drawn:\n    train: 60000\n    test: 10000\n",
 )
 NONE, ATTACK = "adversary: none", "{kind: fgsm, epsilon: 0.1, step: 1}"
-BOUNDS = "{kind: interval-bounds, epsilon: 0.1, ramp: 0.5, weight: 1.0}"
+BOUNDS = "{kind: interval-bounds, epsilon: 0.1, ramp: 0.5, share: 1.0}"
 NORMALISED = "epochs: 8\n    adversary: none"
 KEYS = "".join(f"{number:x}g: 1\n" for number in range(5000))
 # How the lines about some keys begin.

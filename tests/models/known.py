@@ -12,6 +12,7 @@ def convnet(*filters: int, hidden: int = 0, batch_norm: bool = False) -> ConvNet
     return ConvNet(kind="convnet", convolutions=convolutions, batch_norm=batch_norm, hidden=[hidden] if hidden else [])
 
 
-def strided(*, batch_norm: bool = False) -> ConvNet:
+def strided(*, batch_norm: bool = False, max_pool: int = 2) -> ConvNet:
     """Return a strided convolution, and a pooled one, which both pad."""
-    return ConvNet(kind="convnet", convolutions=[STRIDED, POOLED], batch_norm=batch_norm, hidden=[8])
+    convolutions = [STRIDED, POOLED.model_copy(update={"max_pool": max_pool})]
+    return ConvNet(kind="convnet", convolutions=convolutions, batch_norm=batch_norm, hidden=[8])

@@ -25,6 +25,12 @@ def test_a_linear_classifier_is_certified_up_to_its_distance_from_the_boundary()
     assert not model.training
 
 
+def test_where_the_bounds_of_a_layer_are_not_known_nothing_is_certified(caplog: pytest.LogCaptureFixture) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.LayerNorm(4), nn.Linear(4, 2))
+    assert certified_rows(model, Split(grey(0.2, 0.7), torch.tensor([0, 1])), [0.0, 0.1], batch_size=3) == []
+    assert caplog.messages == ["no certified accuracy: no bounds of the outputs of a LayerNorm"]
+
+
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_no_attack_flips_a_certified_image(batch_norm: bool, rng: torch.Generator) -> None:
     model = build_model(strided(batch_norm=batch_norm), (1, 12, 12), 10, seed=0)

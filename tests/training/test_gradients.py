@@ -92,27 +92,23 @@ def test_a_dense_network_learns_with_smoothed_labels(rng: torch.Generator) -> No
     )
 
 
-@pytest.mark.parametrize("weight", [0.25, 1.0])
-def test_with_interval_bounds_the_loss_is_that_of_the_images_and_of_the_worst_logits(
-    weight: float, rng: torch.Generator
+@pytest.mark.parametrize(("share", "plain", "plain_at_the_end"), [(0.25, 7, 6), (0.5, 6, 4), (1.0, 4, 0), (0.1, 8, 7)])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_with_interval_bounds_the_loss_is_that_of_some_images_and_of_the_worst_logits_of_the_others(
+    share: float, plain: int, plain_at_the_end: int, reduction: str, rng: torch.Generator
 ) -> None:
     # Of a linear model the worst logits are those of the corner of the ball; of two classes, the loss is ln(1 + exp).
     layer = nn.Linear(4, 2).double()
     model = nn.Sequential(nn.Flatten(), layer)
-    adversary = {"kind": "interval-bounds", "epsilon": 0.1, "ramp": 0.5, "weight": weight}
-    settings = run(data="images", adversary=adversary)
-    x, y = 0.2 + 0.6 * torch.rand(6, 1, 2, 2, generator=rng).double(), torch.tensor([0, 1] * 3)
-    bounded = attacked(model, x, y, settings, 0.25, rng)  # at half of the ramp
-    assert isinstance(bounded, Bounded)
-    torch.testing.assert_close(bounded[:3], (x, x - 0.05, x + 0.05))
+    adversary = {"kind": "interval-bounds", "epsilon": 0.1, "ramp": 0.5, "share": share}
+    settings = run(data="images", adversary=adversary, reduction=reduction)
+    x, y = 0.2 + 0.6 * torch.rand(8, 1, 2, 2, generator=rng).double(), torch.tensor([0, 1] * 4)
     rise = layer.weight[1 - y] - layer.weight[y]
     margin = (rise * x.flatten(1)).sum(dim=1) + layer.bias[1 - y] - layer.bias[y]
-    worst = margin + 0.05 * rise.abs().sum(dim=1)
-    expected = (1 - weight / 2) * F.softplus(margin).mean() + weight / 2 * F.softplus(worst).mean()
-    torch.testing.assert_close(batch_loss(model, settings)(bounded, y), expected)
-    _, lower, upper, full = attacked(model, x, y, settings, 0.9, rng)
-    torch.testing.assert_close((lower, upper), (x - 0.1, x + 0.1))
-    assert full == weight
-    only = F.softplus(margin + 0.1 * rise.abs().sum(dim=1)).mean()
-    if weight == 1:
-        torch.testing.assert_close(batch_loss(model, settings)(Bounded(x, lower, upper, full), y), only)
+    for done, epsilon, learned in ((0.0, 0.0, 8), (0.25, 0.05, plain), (0.9, 0.1, plain_at_the_end)):
+        bounded = attacked(model, x, y, settings, done, rng)
+        assert isinstance(bounded, Bounded)
+        rest = x[learned:]
+        torch.testing.assert_close(tuple(bounded), (x[:learned], rest - epsilon, rest + epsilon))
+        expected = F.softplus(margin + epsilon * rise.abs().sum(dim=1) * (torch.arange(8) >= learned))
+        torch.testing.assert_close(batch_loss(model, settings)(bounded, y), getattr(expected, reduction)())

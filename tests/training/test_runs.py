@@ -41,7 +41,7 @@ RUNS = {
     "adversarial": run(**IMAGES, adversary=FGSM(kind="fgsm", epsilon=0.1, step=0.125)),
     "certified": run(
         **IMAGES | {"model": strided()},
-        adversary=IntervalBounds(kind="interval-bounds", epsilon=0.1, ramp=0.5, weight=0.5),
+        adversary=IntervalBounds(kind="interval-bounds", epsilon=0.1, ramp=0.5, share=0.5),
     ),
 }
 
@@ -169,12 +169,20 @@ def test_weights_below_the_range_of_float32_are_0_after_training_and_nowhere_els
 
 
 @pytest.mark.parametrize("batch_size", [1, 23])
-def test_batch_normalisation_of_a_single_example_is_refused(batch_size: int) -> None:
+def test_a_batch_of_one_is_refused_where_batch_normalisation_has_one_number_in_a_channel(batch_size: int) -> None:
     settings = RUNS["normalised"].model_copy(update={"batch_size": batch_size})
+    data, tiny = data_of(settings), strided(batch_norm=True, max_pool=7)
+    initial_state(settings, data, seed=0)  # with several numbers it is as good as any other
+    with pytest.raises(DataError, match=f"batches of {batch_size} leave one of 24 examples alone"):
+        initial_state(settings.model_copy(update={"model": tiny}), data, seed=0)
+    initial_state(settings.model_copy(update={"model": tiny, "batch_size": 22}), data, seed=0)
+
+
+def test_a_run_whose_running_variance_is_infinite_has_diverged(tmp_path: Path) -> None:
+    settings = RUNS["normalised"].model_copy(update={"learning_rate": 1e6, "epochs": 9})
     data = data_of(settings)
-
-    with pytest.raises(DataError, match=rf"at least two examples .* batches of {batch_size} leave one of 24 alone"):
-        initial_state(settings, data, seed=0)
-
-    initial_state(settings.model_copy(update={"batch_size": 22}), data, seed=0)
-    initial_state(RUNS["certified"].model_copy(update={"batch_size": batch_size}), data, seed=0)
+    state = initial_state(settings, data, seed=3)
+    with Checkpoint(tmp_path / "kept", "s", state.tensors(), state.rng) as checkpoint:
+        diverged = train(state, data, settings, EVALUATION, checkpoint, lambda row: None)
+    assert diverged
+    assert all(bool(tensor.isfinite().all()) for tensor in state.model.state_dict().values())

@@ -80,12 +80,12 @@ class FGSM(Section):
 
 
 class IntervalBounds(Section):
-    """The loss of the worst logits that interval bounds admit is added to that of the images."""
+    """A share of each batch is learned from by the worst logits that interval bounds around its images admit."""
 
     kind: Literal["interval-bounds"]
     epsilon: Epsilon
-    ramp: BelowOne  # share of the steps in which ε and `weight` rise from 0
-    weight: Annotated[float, Field(gt=0, le=1)]  # of the loss of the worst logits; the rest is that of the images
+    ramp: BelowOne  # share of the steps in which ε and `share` rise from 0
+    share: Annotated[float, Field(gt=0, le=1)]  # of each batch; the rest is learned from as it is
 
 
 def _adversary(value: object) -> str | None:
@@ -131,6 +131,8 @@ class Run(Section):
             raise ValueError("adversary, label_smoothing and horizontal_flips are for images, not the diabetes data")
         if isinstance(self.adversary, IntervalBounds) and getattr(self.model, "batch_norm", False):
             raise ValueError("interval-bounds cannot bound what batch_norm makes of a batch in training; leave out one")
+        if isinstance(self.adversary, IntervalBounds) and self.label_smoothing:
+            raise ValueError("with label_smoothing the loss of interval-bounds is no upper bound; leave out one")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum is for sgd; {self.optimizer} has its own")
         return self

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from descent.io.datasets import Dataset, Split, load_dataset
+from descent.io.errors import DescentError
 from descent.io.run_schema import Run
 from descent.models.machine import make_deterministic
 from descent.studies.engine import Failure
@@ -47,7 +48,7 @@ def on_stack(trials: Mapping[str, Trial], data: Path, device: torch.device) -> G
         make_deterministic(first.threads, device)
         try:
             yield from _performed(group, load(first.run.data, first.sha256_data)).items()
-        except RuntimeError as error:
+        except (RuntimeError, DescentError) as error:
             yield from dict.fromkeys(group, Failure(str(error).partition("\n")[0])).items()
 
 

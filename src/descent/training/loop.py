@@ -70,18 +70,19 @@ def learning_rate(run: Run, done: float) -> float:
 def attacked(
     model: nn.Sequential, x: Tensor, y: Tensor, run: Run, done: float, rng: torch.Generator
 ) -> Tensor | Bounded:
-    """Return what the model learns from: the images, attacked by FGSM, or with bounds around them.
+    """Return what the model learns from: the images, attacked by FGSM, or a share of them as bounds.
 
     FGSM starts at a random place (Wong, Rice & Kolter 2020, arXiv:2001.03994, §4), and meets the model in evaluation
-    mode. The radius of the bounds and their weight rise in a line from 0, by the share of the steps that are `done`.
+    mode. The radius of the bounds and their share rise in a line from 0, by the share of the steps that are `done`.
     """
     if isinstance(run.adversary, FGSM):
         model.eval()
         x = pgd(model, x, y, run.adversary.epsilon, step=run.adversary.step, steps=1, rng=rng)
         model.train()
     elif isinstance(run.adversary, IntervalBounds):
-        share = done / run.adversary.ramp if done < run.adversary.ramp else 1.0
-        return Bounded(x, *ball(x, share * run.adversary.epsilon), share * run.adversary.weight)
+        risen = done / run.adversary.ramp if done < run.adversary.ramp else 1.0
+        plain = len(x) - round(risen * run.adversary.share * len(x))
+        return Bounded(x[:plain], *ball(x[plain:], risen * run.adversary.epsilon))
     return x
 
 

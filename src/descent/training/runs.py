@@ -1,6 +1,7 @@
 """Train a run, or resume it, and measure it after each epoch."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import NamedTuple
 
 import torch
@@ -39,13 +40,16 @@ def initial_state(run: Run, data: Dataset, seed: int) -> State:
     `seed` is that of the weights, and of the order of the examples.
 
     Raises:
-        DataError: Batch normalisation meets a batch of a single example, which has no variance.
+        DataError: In a batch of a single example, batch normalisation has one number in a channel.
     """
     x = data.train.x
-    if getattr(run.model, "batch_norm", False) and min(run.batch_size, len(x) % run.batch_size or len(x)) == 1:
-        words = "batch_norm needs at least two examples in each batch, and batches of %d leave one of %d alone"
-        raise DataError(f"{words % (run.batch_size, len(x))}; change batch_size")
     model = build_model(run.model, x.shape[1:], data.outputs, seed).to(x.device, x.dtype)
+    if min(run.batch_size, len(x) % run.batch_size or len(x)) == 1:
+        try:
+            deepcopy(model)(x[:1])
+        except ValueError as error:
+            words = "batches of %d leave one of %d examples alone, too little for batch_norm; change batch_size"
+            raise DataError(words % (run.batch_size, len(x))) from error
     return State(model, optimizer_of(run, list(model.parameters())), torch.Generator().manual_seed(seed))
 
 
@@ -57,7 +61,7 @@ def train(
     checkpoint: Checkpoint,
     progress: Callable[[Mapping[str, float]], None],
 ) -> int | None:
-    """Train a model in place until the run is over or it diverges: a loss is not finite, or larger than 1e100.
+    """Train a model in place until the run is over or it diverges: a loss or weight is not finite, or a loss above 1e100.
 
     A run that diverges ends with the weights and the history of the last epoch whose losses are finite. If there is
     none, they are those before training, as epoch 0. `checkpoint` is that of `state`, entered; `progress` is called
@@ -98,9 +102,11 @@ class DivergenceGuard:
         self._keep()
 
     def measured(self, epoch: int) -> dict[str, float] | None:
-        """Return the row of an epoch just finished; None, and the last finite weights, if a loss diverged."""
+        """Return the row of an epoch just finished; None, and the last finite weights, if the run diverged."""
         row = self._row(epoch)
-        if all(abs(value) <= LARGEST for value in row.values()):
+        # The infinite variance of a batch normalisation makes zeros, and losses that are finite.
+        finite = all(bool(tensor.isfinite().all()) for tensor in self._model.state_dict().values())
+        if finite and all(abs(value) <= LARGEST for value in row.values()):
             self._keep()
             return row
         self.restore()
