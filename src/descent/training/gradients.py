@@ -39,9 +39,8 @@ def loss_of(run: Run) -> Callable[[Tensor, Tensor], Tensor]:
 def batch_loss(model: nn.Sequential, run: Run) -> Callable[[Any, Tensor], Tensor]:
     """Return the loss of a model, where images have bounds that of the worst logits.
 
-    It is at least the loss of any images between the bounds (Gowal et al. 2018, arXiv:1810.12715, §3). There both losses
-    of every image are computed and weighted; one of them for each, in the same proportion, has the same mean in a
-    fraction of the time.
+    It is at least the loss of any images between the bounds (Gowal et al. 2018, arXiv:1810.12715, §3). They weigh both
+    losses of every image; one of the two for each, in the same proportion, has the same mean and takes half the time.
     """
     loss = loss_of(run)
 

@@ -61,7 +61,7 @@ def train(
     checkpoint: Checkpoint,
     progress: Callable[[Mapping[str, float]], None],
 ) -> int | None:
-    """Train a model in place until the run is over or it diverges: a loss or weight is not finite, or a loss above 1e100.
+    """Train a model in place until the run ends or diverges: a loss is above 1e100, or a loss or weight is not finite.
 
     A run that diverges ends with the weights and the history of the last epoch whose losses are finite. If there is
     none, they are those before training, as epoch 0. `checkpoint` is that of `state`, entered; `progress` is called
