@@ -24,7 +24,7 @@ from descent.studies.stacked import (
 )
 from descent.studies.trials import Outcome, Trial, key, outcome, parsed, perform
 from descent.training.loop import fit
-from tests.models.known import strided
+from tests.models.known import convnet, strided
 
 SEEDS = (0, 1, 5)
 CPU = torch.device("cpu")
@@ -197,11 +197,18 @@ def test_what_fails_fails_for_its_setting_only(made: Made, params: Params, monke
         return iter([])
 
     monkeypatch.setattr("descent.studies.stacked.fit_stacked", without_memory)
-    planned = made.trials(params, wide, narrow)
+    hopeless = wide.model_copy(update={"model": convnet(2, 2, 2, 2, 2)})
+    planned = made.trials(params, wide, narrow, hopeless)
     monkeypatch.setattr("descent.studies.stacked.outcome", lambda name, *_: name.encode())
-    failed = Failure("CUDA out of memory. Tried to allocate 3 GiB.")
-    expected = {name: failed if trial.run == wide else name.encode() for name, trial in planned.items()}
-    assert dict(on_stack(planned, made.folder, CPU)) == expected
+    performed = dict(on_stack(planned, made.folder, CPU))
+    reasons = (
+        "CUDA out of memory. Tried to allocate 3 GiB.",
+        "convolution 3 of a ConvNet needs larger images than 1×12×12",
+    )
+    for run, expected in ((wide, Failure(reasons[0])), (hopeless, Failure(reasons[1])), (narrow, None)):
+        names = [name for name, trial in planned.items() if trial.run == run]
+        assert [performed.pop(name) for name in names] == [expected or name.encode() for name in names]
+    assert not performed
 
 
 def test_where_it_was_computed_is_part_of_the_folders_name() -> None:

@@ -20,8 +20,8 @@ def certified_rows(
     """Return a row for each ε, which increase: `epsilon`, the certified `accuracy` and its interval, `low` and `high`.
 
     An image is certified if interval bounds prove that every image in the L∞ ball of radius ε, within [0, 1], gets its
-    true class; up to the rounding of float32. One that is not certified for an ε is not for a larger one. There are no
-    rows for a model with a layer whose bounds are not known, and a warning says so.
+    true class; up to the rounding of float32. One that is not certified for an ε is not for a larger one. Where the
+    bounds of a layer are not known, nothing is proven, and a warning says so.
     """
     model.eval()
     certified, rows = torch.ones_like(data.y, dtype=torch.bool), list[dict[str, float]]()
@@ -29,10 +29,11 @@ def certified_rows(
         for index in certified.nonzero().flatten().split(batch_size):
             x, y = data.x[index], data.y[index]
             try:
-                worst = worst_logits(model, *ball(x, epsilon), y)
+                others = worst_logits(model, *ball(x, epsilon), y).scatter(1, y[:, None], -torch.inf)
             except TypeError as error:
-                log.warning("no certified accuracy: %s", error)
-                return []
-            certified[index] = (worst.scatter(1, y[:, None], -torch.inf) < 0).all(dim=1)
+                log.warning("the certified accuracy is 0: %s", error)
+                certified[:] = False
+                break
+            certified[index] = (others < 0).all(dim=1)
         rows.append({"epsilon": epsilon, **with_interval(certified)})
     return rows
