@@ -26,7 +26,7 @@ def certified_rows(
     model.eval()
     certified, rows = torch.ones_like(data.y, dtype=torch.bool), list[dict[str, float]]()
     for epsilon in epsilons:
-        for index in certified.nonzero().flatten().split(batch_size):
+        for index in certified.nonzero().flatten().split(batch_size) if certified.any() else ():
             x, y = data.x[index], data.y[index]
             try:
                 others = worst_logits(model, *ball(x, epsilon), y).scatter(1, y[:, None], -torch.inf)
