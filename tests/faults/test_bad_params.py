@@ -16,7 +16,8 @@ from tests.imports import ROOT
 pytestmark = pytest.mark.usefixtures("twenty_seconds")
 RATE, CONVNET, KIND, EPSILON = "learning_rate: 0.006", "  convnet:\n", "      kind: linear\n", "    epsilon: 0.1\n"
 CHANNELS, DRAWN = (
-    "kind: convnet\n      batch_norm: true\n      convolutions: [{filters: 5, kernel_size: 3}]",
+    "kind: convnet\n      batch_norm: true\n"
+    "      convolutions: [{filters: 5, kernel_size: 3, stride: 1, padding: 0, max_pool: 1}]",
     "  drawn:\n    train: 60000\n    test: 10000\n",
 )
 NONE, ATTACK = "adversary: none", "{kind: fgsm, epsilon: 0.1, step: 1}"
@@ -49,16 +50,22 @@ MISTAKES = [
     ("adversary's step", NONE, "adversary: {kind: fgsm, epsilon: 0.1, step: x}", rf"\d+:43: {FIRST}\.adversary\.step"),
     ("keys of an adversary", NONE, "adversary: {kind: fgsm}", *[rf"\d+:16: {FIRST}\.adversary\.\w+: .*missing"] * 2),
     ("adversary of patients", NONE, f"adversary: {ATTACK}", rf"\d+:3: {FIRST}: .* for images"),
-    ("flips of patients", NONE, f"{NONE}\n    horizontal_flips: true", rf"\d+:3: {FIRST}: .* for images"),
-    ("smoothed patients", NONE, f"{NONE}\n    label_smoothing: 0.1", rf"\d+:3: {FIRST}: .* for images"),
-    ("warm-up of all steps", NONE, f"{NONE}\n    warm_up: 1.0", rf"\d+:5: {FIRST}\.warm_up: .*less than 1"),
+    ("flips of patients", "flips: false", "flips: true", rf"\d+:3: {FIRST}: .* for images"),
+    ("smoothed patients", "smoothing: 0.0", "smoothing: 0.1", rf"\d+:3: {FIRST}: .* for images"),
+    ("warm-up of all steps", "warm_up: 0.0", "warm_up: 1.0", rf"\d+:5: {FIRST}\.warm_up: .*less than 1"),
     (
         "momentum of Adam",
-        "warm_up: 0.2",
-        "momentum: 0.9",
-        r"\d+:3: train\.convnet: .*momentum is for sgd; adamw has its",
+        "optimizer: adam\n    momentum: 0.0",
+        "optimizer: adam\n    momentum: 0.9",
+        r"\d+:3: train\.mlp: .*momentum is for sgd; adam has its",
     ),
-    ("no stride", "        stride: 2\n", "        stride: 0\n", r"\d+:9: train\.\S+convolutions\.0\.stride: .*than 0"),
+    ("no stride", "stride: 2", "stride: 0", r"\d+:9: train\.\S+convolutions\.0\.stride: .*than 0"),
+    (
+        "a share of no image",
+        "share: 0.5",
+        "share: 0.004",
+        r"\d+:3: train\.\S+: a share of 0\.004 of a batch of 100 is no image",
+    ),
     (
         "bounds of a batch",
         NORMALISED,

@@ -203,7 +203,7 @@ def test_what_fails_fails_for_its_setting_only(made: Made, params: Params, monke
     performed = dict(on_stack(planned, made.folder, CPU))
     reasons = (
         "CUDA out of memory. Tried to allocate 3 GiB.",
-        "convolution 3 of a ConvNet needs larger images than 1×12×12",
+        "model.convolutions.2: images of 1×12×12 are too small for it",
     )
     for run, expected in ((wide, Failure(reasons[0])), (hopeless, Failure(reasons[1])), (narrow, None)):
         names = [name for name, trial in planned.items() if trial.run == run]

@@ -52,9 +52,9 @@ class Convolution(Section):
 
     filters: Width
     kernel_size: Size
-    stride: Size = 1
-    padding: Annotated[int, Field(ge=0, le=100)] = 0
-    max_pool: Size = 1
+    stride: Size
+    padding: Annotated[int, Field(ge=0, le=100)]
+    max_pool: Size
 
 
 class ConvNet(Section):
@@ -102,14 +102,14 @@ class Run(Section):
     data: Literal["diabetes", "images"]
     model: Model = Field(discriminator="kind")
     optimizer: Literal["sgd", "adam", "adamw"]
-    momentum: BelowOne = 0.0  # of sgd
+    momentum: BelowOne  # of sgd
     learning_rate: Positive
-    warm_up: BelowOne = 0.0  # share of the steps in which the learning rate rises from 0
+    warm_up: BelowOne  # share of the steps in which the learning rate rises from 0
     schedule: Literal["constant", "linear"]
     weight_decay: Annotated[float, Field(ge=0, le=1e6)]
     reduction: Literal["sum", "mean"]
-    label_smoothing: BelowOne = 0.0
-    horizontal_flips: bool = False
+    label_smoothing: BelowOne
+    horizontal_flips: bool
     batch_size: Count
     epochs: Count
     adversary: Annotated[
@@ -133,6 +133,8 @@ class Run(Section):
             raise ValueError("interval-bounds cannot bound what batch_norm makes of a batch in training; leave out one")
         if isinstance(self.adversary, IntervalBounds) and self.label_smoothing:
             raise ValueError("with label_smoothing the loss of interval-bounds is no upper bound; leave out one")
+        if isinstance(self.adversary, IntervalBounds) and round(self.adversary.share * self.batch_size) == 0:
+            raise ValueError(f"a share of {self.adversary.share:g} of a batch of {self.batch_size} is no image")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum is for sgd; {self.optimizer} has its own")
         return self

@@ -61,11 +61,11 @@ def convnet(spec: ConvNet, inputs: Sequence[int], outputs: int) -> nn.Sequential
     """
     depth, height, width = inputs if len(inputs) == 3 else (0, 0, 0)
     layers: list[nn.Module] = []
-    for number, each in enumerate(spec.convolutions, start=1):
+    for number, each in enumerate(spec.convolutions):
         height, width = (_convolved(length, each) for length in (height, width))
         if height < 1 or width < 1:
             shape = "×".join(map(str, inputs))
-            raise DataError(f"convolution {number} of a ConvNet needs larger images than {shape}")
+            raise DataError(f"model.convolutions.{number}: images of {shape} are too small for it")
         sizes = (depth, each.filters, each.kernel_size, each.stride, each.padding)
         layers.append(nn.Conv2d(*sizes, bias=not spec.batch_norm))  # normalisation would take the bias away
         depth = each.filters

@@ -48,7 +48,7 @@ def initial_state(run: Run, data: Dataset, seed: int) -> State:
         try:
             deepcopy(model)(x[:1])
         except ValueError as error:
-            words = "batches of %d leave one of %d examples alone, too little for batch_norm; change batch_size"
+            words = "batch_size: batches of %d leave one of %d examples alone, too little for batch_norm"
             raise DataError(words % (run.batch_size, len(x))) from error
     return State(model, optimizer_of(run, list(model.parameters())), torch.Generator().manual_seed(seed))
 
