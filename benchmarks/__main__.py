@@ -5,7 +5,6 @@ results.json; a part named alone is printed.
 """
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -15,10 +14,9 @@ from pathlib import Path
 
 from benchmarks import epochs, growth, keeping, pipeline, seeds, sweep
 from benchmarks.inputs import params
+from benchmarks.results import load_results, save_results
 from benchmarks.tables import page
-from benchmarks.targets import targets
-from benchmarks.timing import Section
-from descent.io.files import save_text
+from benchmarks.timing import ON_A_GPU, Section
 from descent.models.machine import keep_freed_memory, make_deterministic
 from stages.program import command
 
@@ -76,11 +74,8 @@ def main(*words: str) -> None:
     if asked.parts:
         sys.stdout.write(page(machine(), found))
         return
-    verdict = targets(found)
-    sections = {verdict["title"]: verdict} | found
-    folder = Path("benchmarks")
-    save_text(folder / "results.json", json.dumps({"machine": machine(), "sections": sections}, indent=1) + "\n")
-    save_text(folder / "results.md", page(machine(), sections))
+    _, kept = load_results()
+    save_results(machine(), found | {title: section for title, section in kept.items() if title.startswith(ON_A_GPU)})
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Measure on a GPU, and hold what is trained there to the committed results: `python -m benchmarks.gpu`, by gpu.sh.
 
-Needs the four published files in .gpu/, and no other part of a run. Replaces its sections of results.md.
+Needs the four published files in .gpu/, and no other part of a run. Replaces its sections of results.md; on a
+processor it prints them.
 """
 
 import gzip
 import json
+import sys
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,11 +17,11 @@ from torch import Tensor
 
 from benchmarks import seeds
 from benchmarks.inputs import fresh, images, params
+from benchmarks.results import load_results, save_results
 from benchmarks.tables import page
-from benchmarks.timing import Figures, Section, named
+from benchmarks.timing import ON_A_GPU, Figures, Section, named
 from descent.io.datasets import Dataset
 from descent.io.errors import DataError
-from descent.io.files import save_text
 from descent.io.layout import RunFiles, dataset
 from descent.io.results import load_metrics
 from descent.io.tensors import save_tensors
@@ -69,7 +71,7 @@ def classifiers(data: Dataset, device: torch.device) -> Section:
             "beyond tolerance": ", ".join(line.partition(":")[0] for line in compared if TOO_LARGE in line) or "none",
         }
     note = "With the measurements after each epoch. The tolerance is that of `make verify`."
-    return {"title": "On a GPU: classifiers", "note": note, "rows": rows}
+    return {"title": f"{ON_A_GPU}classifiers", "note": note, "rows": rows}
 
 
 def attacks(data: Dataset, device: torch.device) -> Section:
@@ -83,23 +85,25 @@ def attacks(data: Dataset, device: torch.device) -> Section:
             along(model, test.x, directions(model, test, size), bench.epsilons, size).cpu()
             rows[f"{name}, batches of {size:,}"] = {"s": perf_counter() - start}
     note = f"{named(len(bench.epsilons), 'value')} of ε, {len(test.y):,} images."
-    return {"title": "On a GPU: FGSM", "note": note, "rows": rows}
+    return {"title": f"{ON_A_GPU}FGSM", "note": note, "rows": rows}
 
 
 def main() -> None:
-    """Measure, and write the sections into results.json and results.md."""
+    """Measure, and add the sections to the results."""
     device = chosen_device()
     make_deterministic(params().threads, device)
     data = prepared()
-    found = [classifiers(data, device), *(seeds.section(name, 1) for name in seeds.SIZES), attacks(data, device)]
-    folder = Path("benchmarks")
-    results = json.loads((folder / "results.json").read_bytes())
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "the processor, for want of a GPU"
-    for section in found:
+    stacks = (seeds.section(name, 1, warm_up=False) for name in seeds.SIZES)
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "a processor"
+    found: dict[str, Section] = {}
+    for section in (classifiers(data, device), *stacks, attacks(data, device)):
         section["note"] = f"On {where}, torch {torch.__version__}. {section['note']}"
-        results["sections"][section["title"]] = section
-    save_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
-    save_text(folder / "results.md", page(results["machine"], results["sections"]))
+        found[section["title"]] = section
+    machine, others = load_results()
+    if device.type == "cuda":
+        save_results(machine, others | found)
+    else:
+        sys.stdout.write(page(machine, found))
 
 
 if __name__ == "__main__":

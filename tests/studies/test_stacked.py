@@ -1,4 +1,4 @@
-"""Runs and trials that are trained in one stack end where each ends alone; on the CPU, where both can be had."""
+"""Runs trained in one stack, on the device of DESCENT_DEVICE, end where each ends alone on the CPU."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +24,7 @@ from descent.studies.stacked import (
 )
 from descent.studies.trials import Outcome, Trial, key, outcome, parsed, perform
 from descent.training.loop import fit
+from stages.program import chosen_device
 from tests.models.known import convnet, strided
 
 SEEDS = (0, 1, 5)
@@ -67,21 +68,22 @@ def weights(model: nn.Module) -> list[Tensor]:
     ],
 )
 def test_a_stack_equals_separate_runs(name: str, changes: dict[str, Any], params: Params, rng: torch.Generator) -> None:
-    run = params.train[name].model_copy(update={"epochs": 3} | changes)
+    run, device = params.train[name].model_copy(update={"epochs": 3} | changes), chosen_device()
     data = split(run, rng)
-    alone, together = fresh(run, data), fresh(run, data)
-    before = [weight.clone() for weight in weights(together[0])]
+    there = Split(data.x.to(device), data.y.to(device))
+    alone, together = fresh(run, data), [model.to(device) for model in fresh(run, data)]
+    before = [weight.clone().cpu() for weight in weights(together[0])]
 
     for model, generator in zip(alone, generators(), strict=True):
         assert list(fit(model, data, run, generator)) == [1, 2, 3]
-    for epoch in fit_stacked(together, data, run, generators()):
+    for epoch in fit_stacked(together, there, run, generators()):
         assert epoch in (1, 2, 3)
         assert all(model.training for model in together)
         for model in together:  # every model can be measured as any other
-            measure(model, {"train": data}, TASKS[run.data], 100)
+            measure(model, {"train": there}, TASKS[run.data], 100)
 
     for one, other in zip(alone, together, strict=True):
-        torch.testing.assert_close(weights(other), weights(one), rtol=1e-8, atol=1e-9)
+        torch.testing.assert_close(weights(other.cpu()), weights(one), rtol=1e-8, atol=1e-9)
     assert not any(map(torch.equal, weights(together[0]), before))
     assert not torch.allclose(weights(together[0])[0], weights(together[1])[0], atol=1e-3) or name.startswith("regr")
 

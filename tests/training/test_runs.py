@@ -16,6 +16,7 @@ from descent.training.checkpoint import Checkpoint, stamp
 from descent.training.loop import fit
 from descent.training.optimizers import OPTIMIZERS
 from descent.training.runs import State, fast_step, initial_state, train
+from stages.program import chosen_device
 from tests.models.known import convnet, strided
 from tests.training.known import run
 
@@ -166,6 +167,19 @@ def test_weights_below_the_range_of_float32_are_0_after_training_and_nowhere_els
     weights = next(state.model.parameters()).abs()
     assert not ((weights > 0) & (weights < torch.finfo(torch.float32).tiny)).any()
     assert (torch.tensor(1e-30) * torch.tensor(1e-10)).item() == pytest.approx(1e-40, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_ends_on_the_chosen_device_where_it_ends_on_the_cpu(name: str) -> None:
+    settings, ends = RUNS[name], []
+    for device, step in ((torch.device("cpu"), None), (chosen_device(), fast_step)):
+        data = data_of(settings).to(device)
+        train = Split(data.train.x.double(), data.train.y)
+        state = initial_state(settings, data._replace(train=train), seed=0)
+        for _ in fit(state.model, train, settings, state.rng, step and step(state, settings)):
+            pass
+        ends.append([tensor.cpu() for tensor in state.model.state_dict().values()])
+    torch.testing.assert_close(*ends)
 
 
 @pytest.mark.parametrize("batch_size", [1, 23])
