@@ -39,7 +39,7 @@ def test_the_readme_has_the_tables_of_the_committed_metrics(committed: Workspace
     assert tables.count("|") > 50
 
 
-def test_the_results_come_from_the_real_images_on_the_cpu_and_checks_of_attacks_pass(committed: Workspace) -> None:
+def test_results_are_of_real_images_and_checks_of_attacks_pass(committed: Workspace) -> None:
     data, folder = metrics(committed, "data.json"), committed.folder / "metrics"
     assert (data["source"], data["train_images"], data["test_images"]) == ("fashion-mnist", 60000, 10000)
     trained, attacked = (sorted(path.name for path in (folder / kind).iterdir()) for kind in ("train", "attack"))
@@ -104,7 +104,7 @@ def test_the_readme_says_of_the_studies_what_they_found(committed: Workspace) ->
         min(each, key=lambda row: float(row["final_test_loss_mean"])) for each in (settings, coupled.values())
     )
     for decay, row in coupled.items():
-        assert int(row["overfitting_epoch_seeds"]) == (5 if decay <= 0.0001 else 0)
+        assert int(row["overfitting_epoch_seeds"]) == (5 if decay <= 0.00001 else 4 if decay == 0.0001 else 0)
     assert best_coupled["weight_decay"] == "0.0003"
     assert (best["optimizer"], best["weight_decay"], best["overfitting_epoch_seeds"]) == ("adamw", "0.1", "0")
     for row in (best, coupled[0.0]):

@@ -12,7 +12,7 @@ from tests.models.known import strided
 from tests.robustness.known import grey
 
 
-def test_a_linear_classifier_is_certified_up_to_its_distance_from_the_boundary() -> None:
+def test_a_linear_classifier_is_certified_up_to_its_margin() -> None:
     # Bright is class 1: an image of the level 0.5 + d is flipped from ε = d on.
     layer = nn.Linear(4, 2).double()
     layer.weight.data, layer.bias.data = torch.tensor([[0.0] * 4, [0.25] * 4]).double(), torch.tensor([0.5, 0]).double()
@@ -25,7 +25,7 @@ def test_a_linear_classifier_is_certified_up_to_its_distance_from_the_boundary()
     assert not model.training
 
 
-def test_where_the_bounds_of_a_layer_are_not_known_nothing_is_certified(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_certified_with_a_layer_of_unknown_bounds(caplog: pytest.LogCaptureFixture) -> None:
     model = nn.Sequential(nn.Flatten(), nn.LayerNorm(4), nn.Linear(4, 2))
     rows = certified_rows(model, Split(grey(0.2, 0.7), torch.tensor([0, 1])), [0.0, 0.1], batch_size=1)
     assert [row["accuracy"] for row in rows] == [0, 0]

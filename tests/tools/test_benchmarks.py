@@ -135,7 +135,7 @@ def test_every_measurement_runs_and_is_written_down(miniature: Workspace, tmp_pa
     assert whole["from nothing"]["stages' processor s"] < whole["from nothing"]["processor s"]
 
 
-def test_the_images_that_gpu_sh_packs_are_those_that_the_stages_prepare(
+def test_gpu_sh_packs_the_images_of_the_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: torch.Generator
 ) -> None:
     monkeypatch.chdir(tmp_path)

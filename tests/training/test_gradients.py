@@ -94,7 +94,7 @@ def test_a_dense_network_learns_with_smoothed_labels(rng: torch.Generator) -> No
 
 @pytest.mark.parametrize(("share", "plain", "plain_at_the_end"), [(0.25, 7, 6), (0.5, 6, 4), (1.0, 4, 0), (0.1, 8, 7)])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_with_interval_bounds_the_loss_is_that_of_some_images_and_of_the_worst_logits_of_the_others(
+def test_loss_is_of_plain_images_and_of_worst_logits(
     share: float, plain: int, plain_at_the_end: int, reduction: str, rng: torch.Generator
 ) -> None:
     # Of a linear model the worst logits are those of the corner of the ball; of two classes, the loss is ln(1 + exp).

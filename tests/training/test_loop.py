@@ -53,7 +53,7 @@ def test_a_continued_run_takes_the_learning_rates_that_follow(schedule: str, epo
     assert rates == [0.1 * (1 - done / 15 if schedule == "linear" else 1) for done in range(15)]
 
 
-def test_the_learning_rate_rises_in_the_warm_up_and_then_follows_its_schedule() -> None:
+def test_the_schedule_follows_the_warm_up() -> None:
     settings = run(warm_up=0.25, schedule="linear")
     rates = [learning_rate(settings, done) for done in (0.0, 0.125, 0.25, 0.625, 1.0)]
     assert rates == pytest.approx([0, 0.05, 0.1, 0.05, 0])
@@ -90,7 +90,7 @@ def test_the_loop_draws_every_example_once_in_an_order_that_the_seed_decides(rng
     assert all(torch.equal(a.x.long(), b.y) for a, b in zip(drawn, again, strict=True))
 
 
-def test_about_half_of_the_images_are_mirrored_anew_in_each_epoch_and_none_without_flips(rng: torch.Generator) -> None:
+def test_flips_mirror_about_half_of_the_images_in_each_epoch(rng: torch.Generator) -> None:
     data = Split(torch.arange(200.0).view(100, 1, 1, 2), torch.arange(100))
     settings = run(data="images", batch_size=30, horizontal_flips=True)
     mirrored = []
@@ -109,7 +109,7 @@ def test_about_half_of_the_images_are_mirrored_anew_in_each_epoch_and_none_witho
     assert once[3].flatten().tolist() == [7, 6]  # left and right
 
 
-def test_the_statistics_of_normalisation_come_from_what_the_model_learns_from_not_from_the_attack() -> None:
+def test_attacks_do_not_change_the_statistics_of_batch_normalisation() -> None:
     rng, spec = torch.Generator().manual_seed(0), strided(batch_norm=True)
     model, modes = build_model(spec, (1, 12, 12), 10, 0), list[bool]()
     model.register_forward_pre_hook(lambda module, _: modes.append(module.training))

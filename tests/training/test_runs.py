@@ -170,7 +170,7 @@ def test_weights_below_the_range_of_float32_are_0_after_training_and_nowhere_els
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_ends_on_the_chosen_device_where_it_ends_on_the_cpu(name: str) -> None:
+def test_the_chosen_device_and_the_cpu_give_the_same_weights(name: str) -> None:
     settings, ends = RUNS[name], []
     for device, step in ((torch.device("cpu"), None), (chosen_device(), fast_step)):
         data = data_of(settings).to(device)
@@ -183,7 +183,7 @@ def test_a_run_ends_on_the_chosen_device_where_it_ends_on_the_cpu(name: str) -> 
 
 
 @pytest.mark.parametrize("batch_size", [1, 23])
-def test_a_batch_of_one_is_refused_where_batch_normalisation_has_one_number_in_a_channel(batch_size: int) -> None:
+def test_batch_normalisation_refuses_one_number_in_a_channel(batch_size: int) -> None:
     settings = RUNS["normalised"].model_copy(update={"batch_size": batch_size})
     data, tiny = data_of(settings), strided(batch_norm=True, max_pool=7)
     initial_state(settings, data, seed=0)  # with several numbers it is as good as any other
