@@ -68,14 +68,14 @@ def main(*words: str) -> None:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     if asked.rounds < 1:
         parser.error("--rounds: at least 1")
+    _, before = load_results()
     make_deterministic(params().threads)
     keep_freed_memory()
     found = {section["title"]: section for part in asked.parts or PARTS for section in PARTS[part](asked.rounds)}
     if asked.parts:
         sys.stdout.write(page(machine(), found))
         return
-    _, kept = load_results()
-    save_results(machine(), found | {title: section for title, section in kept.items() if title.startswith(ON_A_GPU)})
+    save_results(machine(), found | {title: section for title, section in before.items() if title.startswith(ON_A_GPU)})
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def attacks(data: Dataset, device: torch.device) -> Section:
 
 def main() -> None:
     """Measure, and add the sections to the results."""
-    device = chosen_device()
+    device, (machine, before) = chosen_device(), load_results()
     make_deterministic(params().threads, device)
     data = prepared()
     stacks = (seeds.section(name, 1, warm_up=False) for name in seeds.SIZES)
@@ -99,9 +99,8 @@ def main() -> None:
     for section in (classifiers(data, device), *stacks, attacks(data, device)):
         section["note"] = f"On {where}, torch {torch.__version__}. {section['note']}"
         found[section["title"]] = section
-    machine, others = load_results()
     if device.type == "cuda":
-        save_results(machine, others | found)
+        save_results(machine, before | found)
     else:
         sys.stdout.write(page(machine, found))
 

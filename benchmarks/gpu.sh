@@ -4,7 +4,7 @@
 #   benchmarks/gpu.sh pack    where there is a network: put images and wheels for the other machine into .gpu/, 64 MB at most
 #   benchmarks/gpu.sh         there, in a copy of this folder with its .gpu/: needs Python 3.12, torch and numpy
 #
-# Writes the sections "On a GPU" of benchmarks/results.md. DESCENT_DEVICE=cpu tries the script where there is no GPU, and prints them.
+# Writes the sections "On a GPU" of benchmarks/results.md. With DESCENT_DEVICE=cpu it runs without a GPU and prints them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 packages='annotated-types beartype hypothesis iniconfig jaxtyping packaging pandas pathspec pluggy pydantic pydantic-core pygments
@@ -23,7 +23,7 @@ fi
 
 export DESCENT_DEVICE=${DESCENT_DEVICE:-cuda} PYTHONPATH=src:.gpu/site
 python3 -m pip install --quiet --no-index --no-deps --upgrade --target .gpu/site .gpu/*.whl
-failed=0  # what can be measured after a failed test is measured
+failed=0  # a failed test does not stop the measurements
 python3 -m pytest --quiet -p no:cacheprovider tests/training tests/models tests/attacks/test_norms.py tests/studies/test_stacked.py ||
     failed=$?
 python3 -m benchmarks.gpu
