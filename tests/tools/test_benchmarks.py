@@ -91,10 +91,10 @@ def test_the_readme_tells_of_the_committed_figures(committed: Workspace) -> None
     got = {name: row["got"] for name, row in results["sections"]["Asked and got"]["rows"].items()}
     words = " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
     assert f"takes {got['mlp: epoch / its products alone']:.1f} times as long as its bare matrix products" in words
-    assert "about ten times as long as ours" in words
-    assert got["mlp: PyTorch quickstart / ours"] == pytest.approx(10, abs=1.5)
-    assert "about four and a half minutes on two cores" in words
-    assert got["make repro from nothing, s"] == pytest.approx(270, abs=30)
+    assert "about sixteen times as long as ours" in words
+    assert got["mlp: PyTorch quickstart / ours"] == pytest.approx(16, abs=1.5)
+    assert "about thirteen and a half minutes on two cores" in words
+    assert got["make repro from nothing, s"] == pytest.approx(810, abs=30)
 
 
 def test_the_committed_page_shows_the_committed_figures(committed: Workspace) -> None:
