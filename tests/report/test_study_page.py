@@ -104,6 +104,14 @@ def test_a_study_of_another_model_alone_has_its_table_and_no_threshold(found: Fo
     assert "λmax" not in words(study)
 
 
+def test_a_mean_that_explodes_is_not_written_with_all_its_digits(found: Found, linear: Run) -> None:
+    study = found({"linear": linear}, {"learning_rate": [0.001, 2.0]})
+    assert study.summary["test_r2_mean"].iloc[-1] < -1e6
+    header, rows = summary_table(study)
+    cells = dict(zip(header, rows[-1], strict=True))
+    assert (cells["hovers above the optimum"], cells["R²"]) == ("> 1,000×", "< −1,000")
+
+
 def test_names_that_look_like_numbers_come_back_as_they_are(found: Found, linear: Run) -> None:
     names = ("0x10", "1-2", "none", "na")
     runs = {name: linear.model_copy(update={"batch_size": 4 + place}) for place, name in enumerate(names)}

@@ -88,7 +88,7 @@ def _mean(row: Mapping[Any, Any], measure: str, form: str) -> str:
     mean, high = row[f"{measure}_mean"], row[f"{measure}_high"]
     if pd.isna(mean):
         return "–"
-    if mean > LARGEST_MEAN:
-        return f"> {LARGEST_MEAN:,.0f}×"
+    if abs(mean) > LARGEST_MEAN:
+        return f"> {LARGEST_MEAN:,.0f}×" if mean > 0 else f"< −{LARGEST_MEAN:,.0f}"
     spread = "" if pd.isna(high) or high == mean else f" ± {high - mean:{form}}"
     return f"{mean:{form}}{spread}"
