@@ -69,7 +69,7 @@ check: installed-test  ## lint, formatting, types and import layers only
 plots: installed-run  ## write dvc_plots/index.html, the curves as an interactive page
 	$(BIN)/python -m dvc plots show
 
-bench: installed-test-all  ## measure this project and its peers, twenty minutes; writes benchmarks/results.md
+bench: installed-test-all  ## measure this project and its peers, half an hour or more; writes benchmarks/results.md
 	$(BIN)/python -m benchmarks
 
 readme: installed-run  ## write the tables of results into README.md

@@ -5,7 +5,6 @@ results.json; a part named alone is printed.
 """
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -15,10 +14,9 @@ from pathlib import Path
 
 from benchmarks import epochs, growth, keeping, pipeline, seeds, sweep
 from benchmarks.inputs import params
+from benchmarks.results import load_results, save_results
 from benchmarks.tables import page
-from benchmarks.targets import targets
-from benchmarks.timing import Section
-from descent.io.files import save_text
+from benchmarks.timing import ON_A_GPU, Section
 from descent.models.machine import keep_freed_memory, make_deterministic
 from stages.program import command
 
@@ -29,7 +27,7 @@ PARTS: Mapping[str, Callable[[int], list[Section]]] = {
     "pipeline": pipeline.sections,
     "growth": growth.sections,
     "keeping": lambda rounds: [keeping.section(rounds)],
-    "seeds": lambda rounds: [seeds.section(rounds)],
+    "seeds": lambda rounds: [seeds.section("mlp", rounds)],
 }
 PACKAGES = (
     "torch",
@@ -70,17 +68,14 @@ def main(*words: str) -> None:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     if asked.rounds < 1:
         parser.error("--rounds: at least 1")
+    _, before = load_results()
     make_deterministic(params().threads)
     keep_freed_memory()
     found = {section["title"]: section for part in asked.parts or PARTS for section in PARTS[part](asked.rounds)}
     if asked.parts:
         sys.stdout.write(page(machine(), found))
         return
-    verdict = targets(found)
-    sections = {verdict["title"]: verdict} | found
-    folder = Path("benchmarks")
-    save_text(folder / "results.json", json.dumps({"machine": machine(), "sections": sections}, indent=1) + "\n")
-    save_text(folder / "results.md", page(machine(), sections))
+    save_results(machine(), found | {title: section for title, section in before.items() if title.startswith(ON_A_GPU)})
 
 
 if __name__ == "__main__":

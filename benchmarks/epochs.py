@@ -33,11 +33,13 @@ def train(model: nn.Sequential, data: Split, run: Run) -> None:
 
 
 def train_plainly(model: nn.Sequential, data: Split, run: Run) -> None:
-    """Train on the same batches with autograd and the fused Adam of torch.optim."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=run.learning_rate, fused=True)
-    for x, y in batches(data, run.batch_size, torch.Generator().manual_seed(0)):
+    """Train on the same batches with autograd and the fused optimizer of torch.optim."""
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[run.optimizer]
+    optimizer = kind(model.parameters(), lr=run.learning_rate, weight_decay=run.weight_decay, fused=True)
+    model.train()
+    for x, y in batches(data, run, torch.Generator().manual_seed(0)):
         optimizer.zero_grad()
-        F.cross_entropy(model(x), y).backward()
+        F.cross_entropy(model(x), y, label_smoothing=run.label_smoothing).backward()
         optimizer.step()
 
 
@@ -151,7 +153,7 @@ def with_all_threads(prepare: Prepare) -> Prepare:
 
 def section(name: str, rounds: int) -> Section:
     """Time an epoch of one of the runs."""
-    run = params().train[name].model_copy(update={"epochs": 1, "schedule": "constant"})
+    run = params().train[name].model_copy(update={"epochs": 1, "schedule": "constant", "warm_up": 0.0})
     data = images().train
     kept: dict[str, nn.Sequential] = {}
 
@@ -190,9 +192,10 @@ def section(name: str, rounds: int) -> Section:
     return {
         "title": f"An epoch of {name}",
         "note": (
-            f"{len(data.y):,} images, batches of {run.batch_size}, Adam, float32, {torch.get_num_threads()} thread "
-            f"where no other number stands. The weights of ours and of the indexed loop are "
-            f"{'the same bits' if same else 'DIFFERENT'}. torch is held to AVX2, scikit-learn's OpenBLAS is not."
+            f"{len(data.y):,} images, batches of {run.batch_size}, {run.optimizer}, float32, "
+            f"{torch.get_num_threads()} thread where no other number stands. The weights of ours and of the "
+            f"indexed loop are {'the same bits' if same else 'DIFFERENT'}. torch is held to "
+            "AVX2, scikit-learn's OpenBLAS is not."
         ),
         "rows": beside(seconds, OURS),
     }

@@ -68,8 +68,7 @@ class Clone:
             row = json.loads(line)
             _, module, *words = row.pop("arguments")
             if module.startswith("stages."):
-                # DVC names a run's stage after both, as in train@mlp; the others have no words.
-                yield {"stage": words[0] if words else module.removeprefix("stages."), **row}
+                yield {"stage": "@".join([module.removeprefix("stages."), *words]), **row}  # as DVC names it
 
     def differing(self) -> list[str]:
         """Return which results are not what they are in git."""

@@ -17,21 +17,22 @@ def products(model: nn.Sequential, x: Tensor) -> list[Callable[[], Any]]:
     with torch.no_grad():
         for layer in model:
             output = layer(x)
+            upstream = torch.randn_like(output)
             if isinstance(layer, nn.Conv2d):
-                work += _convolution(layer, x, torch.randn_like(output), first=not work)
+                work += _convolution(layer, x, upstream, first=not work)
             elif isinstance(layer, nn.Linear):
-                work += _linear(layer, x, torch.randn_like(output), first=not work)
+                work += _linear(layer, x, upstream, first=not work)
             x = output
     return work
 
 
 def _convolution(layer: nn.Conv2d, x: Tensor, upstream: Tensor, first: bool) -> list[Callable[[], Any]]:
     x, weight, bias = x.contiguous(memory_format=torch.channels_last), layer.weight.detach(), layer.bias
-    wanted = [not first, True, True]
+    stride, padding, wanted = layer.stride, layer.padding, [not first, True, bias is not None]
     return [
-        lambda: F.conv2d(x, weight, bias),
+        lambda: F.conv2d(x, weight, bias, stride, padding),
         lambda: torch.ops.aten.convolution_backward(
-            upstream, x, weight, [len(weight)], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, wanted
+            upstream, x, weight, [len(weight)], stride, padding, [1, 1], False, [0, 0], 1, wanted
         ),
     ]
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from benchmarks.epochs import BOUND, PLAIN, QUICKSTART
 from benchmarks.inputs import OURS
 from benchmarks.keeping import KEEPING, WITH
-from benchmarks.seeds import SEEDS, SIZES
+from benchmarks.seeds import SIZES, title
 from benchmarks.timing import Figures, Section, named
+
+TITLE = "Asked and got"
 
 
 def targets(sections: Mapping[str, Section]) -> Section:
@@ -18,7 +20,7 @@ def targets(sections: Mapping[str, Section]) -> Section:
         else:
             reached = "yes" if (got <= bound if sign == "≤" else got >= bound if sign == "≥" else got > bound) else "NO"
         rows[what] = {"asked": f"{sign} {bound:g}", "got": got, "reached": reached}
-    return {"title": "Asked and got", "note": "Ratios of medians, seconds and MB.", "rows": rows}
+    return {"title": TITLE, "note": "Ratios of medians, seconds and MB.", "rows": rows}
 
 
 def figures(sections: Mapping[str, Section]) -> Iterator[tuple[str, float | None, str, float]]:
@@ -27,7 +29,7 @@ def figures(sections: Mapping[str, Section]) -> Iterator[tuple[str, float | None
     def value(section: str, row: str, column: str) -> float:
         return float(sections[section]["rows"][row][column] or 0)
 
-    for name, bound, quickstart in (("mlp", 1.8, 18.0), ("convnet", 1.4, 1.8)):
+    for name, bound, quickstart in (("mlp", 1.8, 18.0), ("convnet", 1.4, 2.0)):
         epoch = f"An epoch of {name}"
         yield f"{name}: epoch / its products alone", 1 / value(epoch, BOUND, "× ours"), "≤", bound
         yield f"{name}: {QUICKSTART} / ours", value(epoch, QUICKSTART, "× ours"), "≥", quickstart
@@ -38,7 +40,7 @@ def figures(sections: Mapping[str, Section]) -> Iterator[tuple[str, float | None
         }
         nearest = min(peers, key=peers.__getitem__)
         yield f"{name}: nearest peer ({nearest}) / ours", peers[nearest], ">", 1.0
-    yield "make repro from nothing, s", value("make repro", "from nothing", "wall s"), "≤", 300
+    yield "make repro from nothing, s", value("make repro", "from nothing", "wall s"), "≤", 240
     ratio = "wall / (stages' processor / cores)"
     yield f"make repro from nothing, {ratio}", value("make repro", "from nothing", ratio), "≤", 1.25
     yield "make repro with nothing to do, s", value("make repro", "nothing to do", "wall s"), "≤", 3
@@ -54,6 +56,6 @@ def figures(sections: Mapping[str, Section]) -> Iterator[tuple[str, float | None
     yield f"peak memory of any stage ({largest}), MB", memory[largest], "≤", 1000
     kept = value(KEEPING, WITH, "× without, median of pairs")
     yield "mlp: training that can be killed / that cannot", kept, "≤", 1.02
-    stack = f"{named(SIZES['cuda'][0][-1], 'seed')} in a stack"
-    on_gpu = stack in sections[SEEDS]["rows"]
-    yield f"{stack}, on a GPU, s", value(SEEDS, stack, "median s") if on_gpu else None, "≤", 60
+    stack = f"{named(SIZES['mlp']['cuda'][0][-1], 'seed')} in a stack"
+    seeds = title("mlp", "cuda")
+    yield f"{stack}, on a GPU, s", value(seeds, stack, "median s") if seeds in sections else None, "≤", 60

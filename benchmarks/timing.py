@@ -8,6 +8,7 @@ from typing import TypedDict
 
 Prepare = Callable[[], Callable[[], object]]
 Figures = dict[str, float | int | str | None]
+ON_A_GPU = "On a GPU: "  # begins the titles of what `make bench` does not measure
 
 
 class Section(TypedDict):
@@ -18,15 +19,16 @@ class Section(TypedDict):
     rows: dict[str, Figures]
 
 
-def alternate(candidates: Mapping[str, Prepare], rounds: int) -> dict[str, list[float]]:
+def alternate(candidates: Mapping[str, Prepare], rounds: int, *, warm_up: bool = True) -> dict[str, list[float]]:
     """Return the seconds of each candidate, taken in turn so that a slow minute hits all alike.
 
     Args:
         candidates: By label, what prepares a run, untimed, and returns what is timed.
-        rounds: How often each is timed; one more, before them, warms up and is not counted.
+        rounds: How often each is timed.
+        warm_up: Whether there is one more round before them, which is not counted.
     """
     seconds: dict[str, list[float]] = {label: [] for label in candidates}
-    for counted in range(rounds + 1):
+    for counted in range(0 if warm_up else 1, rounds + 1):
         for label, prepare in candidates.items():
             run = prepare()
             start = perf_counter()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 
 from descent.io.datasets import load_dataset
+from descent.io.errors import DataError
 from descent.io.files import sha256
 from descent.io.layout import CHECKPOINTS, PARAMS, RunFiles, dataset
 from descent.io.params import load_params
@@ -29,7 +30,10 @@ def main(name: str) -> None:
     data = load_dataset(dataset(run.data))
     on_device = data.to(device)
 
-    state = initial_state(run, on_device, seed)
+    try:
+        state = initial_state(run, on_device, seed)
+    except DataError as error:
+        raise DataError(f"{PARAMS}: train.{name}.{error}") from error
     depends = [run.model_dump(), evaluation.model_dump(), seed, threads, sha256(dataset(run.data)), device.type]
     code = stamp(depends, {"descent", "stages"})
     checkpoint = Checkpoint(CHECKPOINTS / f"train@{name}", code, state.tensors(), state.rng)

@@ -4,6 +4,8 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+# The attacked runs of params.yaml.
+CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet", "convnet-adversarial", "convnet-certified")
 ROOTS = {"descent": ROOT / "src", "stages": ROOT}
 
 

@@ -105,8 +105,8 @@ def outdated() -> dict[str, set[str]]:
         return {}  # `dvc repro` meets the same error, and reports it
     # An edge leads to a dependency, so the ancestors of a stage are the stages that depend on it.
     stages = changed.union(*(nx.ancestors(graph, stage) for stage in changed))
-    stages = {stage for stage in stages if ":" not in stage}  # not those of studies/dvc.yaml and export/dvc.yaml
-    return {stage: stages & set(graph.successors(stage)) for stage in stages}
+    # In the order of dvc.yaml, without those of studies/ and export/.
+    return {stage: stages & set(graph.successors(stage)) for stage in graph if stage in stages and ":" not in stage}
 
 
 def main(jobs: str = "") -> None:

@@ -27,11 +27,16 @@ from descent.io.run_schema import MLP, ConvNet
 from descent.io.schema import Params
 from descent.models.networks import build_model
 from descent.sources.published import FASHION_CLASSES as CLASSES
-from tests.imports import ROOT, imports
+from tests.imports import CLASSIFIERS, ROOT, imports
+from tests.models.known import convnet, strided
 from tests.walkthrough import follow
 from tests.workspace import Workspace, copy
 
-SPECS: list[MLP | ConvNet] = [MLP(kind="mlp", hidden=[9, 8]), ConvNet(kind="convnet", channels=[4, 3], hidden=[7])]
+SPECS: list[MLP | ConvNet] = [
+    MLP(kind="mlp", hidden=[9, 8]),
+    convnet(4, 3, hidden=7),
+    strided(batch_norm=True),
+]
 NAMES = [f"\u8863{name}" for name in CLASSES]  # in no encoding of one byte
 SCRIPT = ROOT / "export" / "classify.py"
 # Light on black, with no symmetry.
@@ -267,7 +272,7 @@ def test_the_licence_follows_the_images(params: Params, source: str, identifier:
     assert ("licence of the images is not known" in card) == (identifier is None)
 
 
-@pytest.mark.parametrize("name", ["mlp", "mlp-weight-decay", "convnet", "convnet-adversarial"])
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_the_cards_are_those_of_the_committed_metrics(params: Params, name: str) -> None:
     known = measured(name)
     assert known["exported"]["other_classes"] == 0

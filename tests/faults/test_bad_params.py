@@ -14,8 +14,15 @@ from descent.io.params import load_params
 from tests.imports import ROOT
 
 pytestmark = pytest.mark.usefixtures("twenty_seconds")
-RATE, CONVNET, KIND, EPSILON = "learning_rate: 0.002", "  convnet:\n", "      kind: linear\n", "    epsilon: 0.1\n"
-CHANNELS, DRAWN = "kind: convnet\n      channels: [5]", "  drawn:\n    train: 60000\n    test: 10000\n"
+RATE, CONVNET, KIND, EPSILON = "learning_rate: 0.006", "  convnet:\n", "      kind: linear\n", "    epsilon: 0.1\n"
+CHANNELS, DRAWN = (
+    "kind: convnet\n      batch_norm: true\n"
+    "      convolutions: [{filters: 5, kernel_size: 3, stride: 1, padding: 0, max_pool: 1}]",
+    "  drawn:\n    train: 60000\n    test: 10000\n",
+)
+NONE, ATTACK = "adversary: none", "{kind: fgsm, epsilon: 0.1, step: 1}"
+BOUNDS = "{kind: interval-bounds, epsilon: 0.1, ramp: 0.5, share: 1.0}"
+NORMALISED = "epochs: 8\n    adversary: none"
 KEYS = "".join(f"{number:x}g: 1\n" for number in range(5000))
 # How the lines about some keys begin.
 CONVNET_RATE, BENCH = r"\d+:5: train\.convnet\.learning_rate: ", r"\d+:3: attack\.bench: "
@@ -38,10 +45,33 @@ MISTAKES = [
     ("unknown model", "kind: convnet", "kind: resnet", r"\d+:5: train\.convnet\.model: .*'linear', 'mlp', 'convnet'"),
     ("model without kind", "      kind: convnet\n", "", r"\d+:5: train\.convnet\.model: .*kind is missing"),
     ("unknown optimiser", "optimizer: sgd", "optimizer: rmsprop", rf"\d+:5: {FIRST}\.optimizer: .*'sgd', 'adam' or"),
-    ("unknown adversary", "adversary: none", "adversary: fgsm", rf"\d+:5: {FIRST}\.adversary: .*'none', or the keys"),
-    ("empty adversary", "adversary: none", "adversary: {}", *[rf"\d+:16: {FIRST}\.adversary\.\w+: .*missing"] * 2),
-    ("adversary's step", "adversary: none", "adversary: {epsilon: 0.1, step: x}", rf"\d+:31: {FIRST}\.adversary\.step"),
-    ("adversary of patients", "adversary: none", "adversary: {epsilon: 0.1, step: 1}", rf"\d+:3: {FIRST}: .*none"),
+    ("unknown adversary", NONE, "adversary: fgsm", rf"\d+:5: {FIRST}\.adversary: .*'none', or have the kind 'fgsm'"),
+    ("empty adversary", NONE, "adversary: {}", rf"\d+:5: {FIRST}\.adversary: .*'none', or have the kind 'fgsm'"),
+    ("adversary's step", NONE, "adversary: {kind: fgsm, epsilon: 0.1, step: x}", rf"\d+:43: {FIRST}\.adversary\.step"),
+    ("keys of an adversary", NONE, "adversary: {kind: fgsm}", *[rf"\d+:16: {FIRST}\.adversary\.\w+: .*missing"] * 2),
+    ("adversary of patients", NONE, f"adversary: {ATTACK}", rf"\d+:3: {FIRST}: .* for images"),
+    ("flips of patients", "flips: false", "flips: true", rf"\d+:3: {FIRST}: .* for images"),
+    ("smoothed patients", "smoothing: 0.0", "smoothing: 0.1", rf"\d+:3: {FIRST}: .* for images"),
+    ("warm-up of all steps", "warm_up: 0.0", "warm_up: 1.0", rf"\d+:5: {FIRST}\.warm_up: .*less than 1"),
+    (
+        "momentum of Adam",
+        "optimizer: adam\n    momentum: 0.0",
+        "optimizer: adam\n    momentum: 0.9",
+        r"\d+:3: train\.mlp: .*momentum is for sgd; adam has its",
+    ),
+    ("no stride", "stride: 2", "stride: 0", r"\d+:9: train\.\S+convolutions\.0\.stride: .*than 0"),
+    (
+        "a share of no image",
+        "share: 0.5",
+        "share: 0.004",
+        r"\d+:3: train\.\S+: a share of 0\.004 of a batch of 100 is no image",
+    ),
+    (
+        "bounds of a batch",
+        NORMALISED,
+        f"epochs: 8\n    adversary: {BOUNDS}",
+        r"\d+:3: train\.convnet: .*interval-bounds cannot",
+    ),
     ("ConvNet of patients", "kind: linear", f"{CHANNELS}\n      hidden: []", rf"\d+:3: {FIRST}: .*mlp"),
     ("ReLU on images", "      data: diabetes\n", "      data: images\n", r"\d+:3: theory\.parametrised_relu: "),
     ("no attack", "  runs:\n  - mlp", "  runs: []\n  run:\n  - mlp", r"\d+:3: attack\.runs: .*at least 1", ""),

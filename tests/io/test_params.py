@@ -12,12 +12,12 @@ from ruamel.yaml import YAML
 from descent.io.errors import ParamsError
 from descent.io.params import load_params
 from descent.io.schema import Params
-from tests.imports import ROOT
+from tests.imports import CLASSIFIERS, ROOT
 
 
 def test_the_projects_own_file_is_read_as_dvc_reads_it(params: Params) -> None:
     assert params.train["mlp-weight-decay"].weight_decay == 0.001
-    assert list(params.train)[2:] == params.attack.runs == ["mlp", "mlp-weight-decay", "convnet", "convnet-adversarial"]
+    assert list(params.train)[2:] == params.attack.runs == list(CLASSIFIERS)
     assert Params.model_validate(YAML(typ="safe", pure=True).load(ROOT / "params.yaml")) == params
     with pytest.raises(ValidationError, match="frozen"):
         params.seed = 1

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from descent.io.errors import DataError
-from descent.io.run_schema import MLP, ConvNet, Linear
+from descent.io.run_schema import MLP, Linear
 from descent.io.schema import Params
 from descent.io.tensors import save_tensors
-from descent.models.convolution import ImageConvolution
-from descent.models.networks import build_model, convnet, count_weights, linear, load_model
+from descent.models.networks import build_model, count_weights, linear, load_model
+from tests.models.known import convnet, strided
 
 IMAGE, MLP_SPEC = (1, 28, 28), MLP(kind="mlp", hidden=[100])
 
@@ -21,12 +21,18 @@ IMAGE, MLP_SPEC = (1, 28, 28), MLP(kind="mlp", hidden=[100])
     [
         ("regression-lr-1e-4", (10,), 1, 10 + 1),
         ("mlp", IMAGE, 10, (784 + 1) * 100 + (100 + 1) * 10),
-        ("convnet", IMAGE, 10, (9 + 1) * 32 + (32 * 9 + 1) * 64 + (64 * 5 * 5 + 1) * 128 + (128 + 1) * 10),
+        # Filters, two numbers of each for the normalisation, and the linear layer.
+        (
+            "convnet",
+            IMAGE,
+            10,
+            24 * 18 + 40 * (24 * 9 + 2) + 56 * (40 * 9 + 2) + 80 * (56 * 9 + 2) + (80 * 16 + 1) * 10,
+        ),
     ],
 )
 def test_models_have_their_sizes(params: Params, run: str, inputs: tuple[int, ...], outputs: int, weights: int) -> None:
     model = build_model(params.train[run].model, inputs, outputs, seed=0)
-    assert count_weights(model) == weights <= 250_000
+    assert count_weights(model) == weights <= 100_000
     assert model(torch.rand(3, *inputs)).shape == (3, outputs)
 
 
@@ -40,22 +46,22 @@ def test_the_seed_decides_the_weights_and_the_global_state_stays() -> None:
 
 
 def test_relu_after_pooling_equals_relu_before_it(rng: torch.Generator) -> None:
-    model = convnet(IMAGE, [4, 6], [8], 10)
+    model = build_model(convnet(4, 6, hidden=8), IMAGE, 10, seed=0)
     before = nn.Sequential(*(model[i] for i in (0, 2, 1, 3, 5, 4)), *model[6:].children())
-    assert [type(before[i]) for i in range(3)] == [ImageConvolution, nn.ReLU, nn.MaxPool2d]
+    assert [type(before[i]) for i in range(3)] == [nn.Conv2d, nn.ReLU, nn.MaxPool2d]
     x = torch.randn(5, *IMAGE, generator=rng)
     torch.testing.assert_close(model(x), before(x))
 
 
 @pytest.mark.parametrize("inputs", [(10,), (1, 8, 8)])
-def test_a_convnet_refuses_what_it_cannot_pool(inputs: tuple[int, ...]) -> None:
-    with pytest.raises(DataError, match="needs larger images than"):
-        build_model(ConvNet(kind="convnet", channels=[4, 4], hidden=[]), inputs, 10, seed=0)
+def test_a_convnet_refuses_what_it_cannot_convolve(inputs: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match="model\\.convolutions\\.[01]: images of .* are too small for it"):
+        build_model(convnet(4, 4), inputs, 10, seed=0)
 
 
 def test_weights_come_back_from_a_file_and_those_of_another_model_are_refused(tmp_path: Path) -> None:
-    spec = ConvNet(kind="convnet", channels=[3], hidden=[])
-    model, x = build_model(spec, IMAGE, 10, seed=3), torch.rand(2, *IMAGE)
+    spec = strided(batch_norm=True)
+    model, x = build_model(spec, IMAGE, 10, seed=3).eval(), torch.rand(2, *IMAGE)
     save_tensors(tmp_path / "m", model.state_dict())
     loaded = load_model(tmp_path / "m", spec, IMAGE, 10)
     assert torch.equal(loaded(x), model(x))

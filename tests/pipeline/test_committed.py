@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from descent.report.claims import claims
+from tests.imports import CLASSIFIERS
 from tests.pipeline.test_study_pipeline import STANDING, curve_of, trial_of
 from tests.report.test_claims import STORY, find
 from tests.workspace import Workspace
 from tools.results import BEGIN, END
-
-CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet", "convnet-adversarial")
 
 
 def metrics(committed: Workspace, path: str) -> dict[str, Any]:
@@ -40,14 +39,16 @@ def test_the_readme_has_the_tables_of_the_committed_metrics(committed: Workspace
     assert tables.count("|") > 50
 
 
-def test_the_results_come_from_the_real_images_on_the_cpu_and_no_check_of_an_attack_fails(committed: Workspace) -> None:
+def test_results_are_of_real_images_and_checks_of_attacks_pass(committed: Workspace) -> None:
     data, folder = metrics(committed, "data.json"), committed.folder / "metrics"
     assert (data["source"], data["train_images"], data["test_images"]) == ("fashion-mnist", 60000, 10000)
     trained, attacked = (sorted(path.name for path in (folder / kind).iterdir()) for kind in ("train", "attack"))
-    assert (len(trained), len(attacked)) == (6, 4)
+    assert (len(trained), len(attacked)) == (7, 5)
     assert {metrics(committed, f"train/{name}")["device"] for name in trained} == {"cpu"}
     checked = [*(f"attack/{name}" for name in attacked), "transfer.json"]
-    assert {metrics(committed, path)["failed_checks"] for path in checked} == {"none"}
+    failed = {path: words for path in checked if (words := metrics(committed, path)["failed_checks"]) != "none"}
+    # At ε = 0.2, twice what it learned to withstand, noise misleads it more than FGSM does. PGD leaves nothing there.
+    assert failed == {"attack/convnet-certified.json": "noise_not_stronger"}
 
 
 def test_every_claim_has_the_verdict_that_the_readme_and_the_decisions_tell(committed: Workspace) -> None:
@@ -58,9 +59,7 @@ def test_every_claim_has_the_verdict_that_the_readme_and_the_decisions_tell(comm
     judged = {
         claim.says: claim for claim in claims("fashion-mnist", metrics(committed, "theory.json"), trained, attacked)
     }
-    # One of the last fifty epochs of `mlp-weight-decay` strays from their mean by 10.2 %, where a tenth is allowed.
-    told = STORY | {"circles a constant": False}
-    assert {words: find(judged, words).holds for words in told} == told
+    assert {words: find(judged, words).holds for words in STORY} == STORY
 
 
 @pytest.mark.parametrize("run", CLASSIFIERS)
@@ -68,9 +67,13 @@ def test_an_attack_starts_at_the_clean_accuracy_and_agrees_with_its_trial(commit
     attacked = metrics(committed, f"attack/{run}.json")
     trials = rows(committed, "studies/results/classifiers/trials.csv")
     assert attacked["accuracy_at_0"] == attacked["clean_accuracy"] >= 0.8
-    assert attacked["pgd_accuracy_at_0.1"] < attacked["accuracy_at_0.1"]
-    # Only adversarial training withstands the attacks.
-    assert (attacked["accuracy_at_0.1"] < 0.2) == (attacked["pgd_accuracy_at_0.1"] < 0.65) == (run != CLASSIFIERS[3])
+    certified, pgd = attacked["certified_accuracy_at_0.1"], attacked["pgd_accuracy_at_0.1"]
+    assert certified <= pgd <= attacked["accuracy_at_0.1"] + 0.02  # PGD: of the first 1,000 images
+    # Only what learned from attacks or bounds withstands PGD, and only of bounds comes a proof.
+    assert (pgd > 0.7) == (run in CLASSIFIERS[3:])
+    assert pgd > 0.7 or pgd < 0.1
+    assert (certified > 0.7) == (run == CLASSIFIERS[4])
+    assert certified > 0.7 or certified < 0.01
     (trial,) = [row for row in trials if (row["run"], row["seed"]) == (run, "0")]
     accuracies = {name: float(value) for name, value in trial.items() if name.startswith("accuracy_at_")}
     assert len(accuracies) == 12
@@ -85,7 +88,7 @@ def test_a_committed_trial_has_the_bytes_of_its_run(committed: Workspace, study:
 def test_the_studies_are_of_the_real_images_and_large(committed: Workspace) -> None:
     paths = (committed.folder / "studies" / "results").glob("*/metrics.json")
     told = {path.parent.name: json.loads(path.read_bytes()) for path in paths}
-    trials = {"weight-decay": 120, "classifiers": 20, "learning-rate": 560}
+    trials = {"weight-decay": 120, "classifiers": 25, "learning-rate": 560}
     assert {name: study["trials"] for name, study in told.items()} == trials
     images = [told[name] for name in ("weight-decay", "classifiers")]
     assert [(study["source"], study["diverged"]) for study in images] == [("fashion-mnist", 0)] * 2
@@ -101,7 +104,7 @@ def test_the_readme_says_of_the_studies_what_they_found(committed: Workspace) ->
         min(each, key=lambda row: float(row["final_test_loss_mean"])) for each in (settings, coupled.values())
     )
     for decay, row in coupled.items():
-        assert int(row["overfitting_epoch_seeds"]) == (5 if decay <= 0.0001 else 0)
+        assert int(row["overfitting_epoch_seeds"]) == (5 if decay <= 0.00001 else 4 if decay == 0.0001 else 0)
     assert best_coupled["weight_decay"] == "0.0003"
     assert (best["optimizer"], best["weight_decay"], best["overfitting_epoch_seeds"]) == ("adamw", "0.1", "0")
     for row in (best, coupled[0.0]):

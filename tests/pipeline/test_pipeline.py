@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.imports import CLASSIFIERS
 from tests.workspace import Workspace, cloned, copy, stages_run
 
-CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet", "convnet-adversarial")
 STAGES = {
     "validate",
     "download",

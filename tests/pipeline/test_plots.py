@@ -8,20 +8,19 @@ from typing import Any
 import pytest
 
 from tests.browser import browsing, needs_chromium
-from tests.imports import ROOT
+from tests.imports import CLASSIFIERS, ROOT
 from tests.workspace import Once, Workspace, copy
 from tools.plots_template import page
 
-CLASSIFIERS = ("mlp", "mlp-weight-decay", "convnet", "convnet-adversarial")
 # Lines in each overlay: files times columns.
 OVERLAYS = {
     "Linear regression: training loss": 2,
     "MLP: loss with and without weight decay": 4,
     "MLP: accuracy with and without weight decay": 4,
-    "ConvNet: loss": 4,
-    "ConvNet: accuracy": 4,
-    "Accuracy under FGSM": 4,
-    "Accuracy under PGD": 4,
+    "ConvNet: loss": 6,
+    "ConvNet: accuracy": 6,
+    "Accuracy under FGSM": 5,
+    "Accuracy under PGD": 5,
 }
 # A bar for each pair; and a class without two quantiles of flips has no line.
 LINELESS = "Accuracy on transferred adversarial images|smallest ε that changes the class"
@@ -87,7 +86,7 @@ def test_the_plots_page_draws_every_panel_and_asks_the_network_for_nothing(
         assert {title: lines[title] for title in OVERLAYS} == OVERLAYS
         assert [title for title, count in lines.items() if not count and not re.search(LINELESS, title)] == []
         pictures = watched.page.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
-        assert len(pictures) == 26 + 8  # figures, and a sheet and its directions for each classifier
+        assert len(pictures) == 28 + 2 * len(CLASSIFIERS)  # figures, and a sheet and its directions for each classifier
         assert min(pictures) >= 28
         assert watched.errors == []
         assert watched.outside == []

@@ -55,9 +55,9 @@ def workspace(whole: Workspace) -> Iterator[Workspace]:
     [
         ("validate", "src/descent/io/results.py", "1a # more", "src/descent/io/results.py"),
         ("train@mlp", "params.yaml", "s/^seed: 0/seed: 1/", "params.yaml: seed"),
-        ("train@convnet", "params.yaml", "s/ - 128$/ - 129/", "params.yaml: train.convnet"),
+        ("train@convnet", "params.yaml", "s/filters: 24$/filters: 25/", "params.yaml: train.convnet"),
         ("studies/dvc.yaml:study@classifiers", "studies.yaml", "s/seeds: /&1/", "studies.yaml: studies.classifiers"),
-        ("train@mlp", "params.yaml", "s/ - 128$/ - 129/", ""),
+        ("train@mlp", "params.yaml", "s/filters: 24$/filters: 25/", ""),
         ("train@mlp", "src/descent/report/figures.py", "1a # more", ""),
         ("validate", "LICENSE", "w src/descent/io/added.py", "src/descent/io/added.py"),
         ("validate", "LICENSE", "w src/descent/io/.added.py.swp", ""),

@@ -22,7 +22,7 @@ from descent.report.markup import inlined
 from descent.report.page import ReportInputs, report_page, slider
 from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.browser import browsing, needs_chromium
-from tests.imports import ROOT
+from tests.imports import CLASSIFIERS, ROOT
 from tests.report.test_claims import ATTACKED, METRICS, THEORY, TRAINED
 from tests.report.test_figures import NAMES
 from tests.workspace import Workspace
@@ -80,7 +80,7 @@ def checks(failed: str, unused: str = "none") -> dict[str, Any]:
 
 
 CALM = TRAINED | {"mlp": TRAINED["mlp"] | {"overfitting_epoch": None}}
-UNDEFENDED = {name: m for name, m in TRAINED.items() if "adversarial" not in name}
+UNDEFENDED = {name: m for name, m in TRAINED.items() if "adversarial" not in name and "certified" not in name}
 OWN, CONVNET = (TRAINED[run] for run in ("convnet-adversarial", "convnet"))
 COST = f"weights instead of {OWN['weights']:,}, {100 * CONVNET['final_test_accuracy']:.1f} %"
 BENT = {"final_train_loss": 2512.3, "final_test_loss": 3100.9, "test_r2": 0.412, "weights": 385, "torch": "2"}
@@ -96,6 +96,7 @@ BENT = {"final_train_loss": 2512.3, "final_test_loss": 3100.9, "test_r2": 0.412,
         ({"trained": UNDEFENDED}, "14 hold in this run"),
         ({}, f"it classifies {100 * OWN['final_test_accuracy']:.1f} % correctly; convnet, with"),
         ({}, COST),
+        ({}, "convnet-certified learns from bounds: intervals around the pixels, 0.1 to either side,"),
         ({}, "Images: Fashion-MNIST (Xiao"),
         ({"source": "drawn"}, "Images: drawn by the project from the seed"),
         ({"source": "kmnist"}, "not Fashion-MNIST: the write-up's claims about images are not judged."),
@@ -193,7 +194,7 @@ def test_a_clone_builds_its_page_from_metrics_and_plots_alone(page: Path) -> Non
     html = page.read_text(encoding="utf-8")
     assert page.stat().st_size < 5e6
     assert "Drawn stand-in" not in html
-    assert (html.count("ot measured"), html.count("<figure id=")) == (0, 26)
+    assert (html.count("ot measured"), html.count("<figure id=")) == (0, 28)
     assert "<mfrac>" in html
     assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', html)
 
@@ -215,7 +216,7 @@ def test_every_picture_of_the_page_is_decoded_and_nothing_is_asked_for(page: Pat
         widths = watched.page.eval_on_selector_all(
             "figure > svg, .wide > svg", "all => all.map(svg => svg.innerHTML ? svg.getBoundingClientRect().width : 0)"
         )
-        assert len(widths) == 29  # with the three of the slider
+        assert len(widths) == 31  # with the three of the slider
         assert min(widths) > 80
 
 
@@ -227,7 +228,7 @@ def test_the_slider_moves_picture_words_and_bars(page: Path) -> None:
         assert bench.is_visible()
         assert not watched.page.locator(".strip").is_visible()
         assert bench.locator(".bars td:nth-child(2)").first.evaluate("cell => cell.clientWidth") > 200  # room for a bar
-        assert set(data) == {"mlp", "mlp-weight-decay", "convnet", "convnet-adversarial"}
+        assert set(data) == set(CLASSIFIERS)
         for run, image, step in (("mlp", 8, 0), ("mlp", 8, 30), ("convnet", 1, 12)):
             bench.locator(f"input[value={run}]").check()
             bench.locator("select").select_option(str(image))
@@ -278,7 +279,7 @@ def test_without_a_script_and_in_print_a_strip_takes_the_sliders_place(page: Pat
             watched.page.emulate_media(media="print")
             assert watched.page.pdf(format="A4").startswith(b"%PDF")
         assert not watched.page.locator("#bench").is_visible()
-        assert watched.page.locator(".strip .picture").count() == 4 * 10 * 6
+        assert watched.page.locator(".strip .picture").count() == len(CLASSIFIERS) * 10 * 6
         assert watched.page.locator(".strip .picture").first.is_visible()
 
 

@@ -12,7 +12,7 @@ import pytest
 from descent.io.results import save_table
 from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
-from descent.report.study_figures import study_figures
+from descent.report.study_figures import against_parameter, study_figures
 from descent.report.study_page import paragraphs, studies_page, summary_table
 from descent.report.study_results import StudyResults
 from descent.report.style import svg
@@ -56,6 +56,18 @@ def words(study: StudyResults) -> str:
     return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", studies_page([study], figures).partition("<main")[2]))
 
 
+RUNS = ["mlp", "mlp-weight-decay", "convnet", "convnet-adversarial", "convnet-certified"]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_the_names_of_runs_are_wrapped_at_dashes_only(count: int) -> None:
+    names, measures = RUNS[-count:], ("final_test_loss", "best_test_loss")
+    summary = pd.DataFrame({"run": names} | {f"{m}_{end}": 0.3 for m in measures for end in ("mean", "low", "high")})
+    study = StudyResults("s", ["run"], {"source": "fashion-mnist"}, summary, summary, summary)
+    labels = [label.get_text() for label in against_parameter(study, measures).axes[0].get_xticklabels()]
+    assert [label.replace("-\n", "-") for label in labels] == names
+
+
 @pytest.fixture
 def linear(params: Params) -> Run:
     return params.train["regression-lr-1e-2"].model_copy(update={"epochs": 4})
@@ -90,6 +102,14 @@ def test_a_study_of_another_model_alone_has_its_table_and_no_threshold(found: Fo
     assert study_figures(study) == {}
     assert summary_table(study).header == ("learning_rate", "epochs that rise", "R²", "diverge")
     assert "λmax" not in words(study)
+
+
+def test_a_mean_that_explodes_is_not_written_with_all_its_digits(found: Found, linear: Run) -> None:
+    study = found({"linear": linear}, {"learning_rate": [0.001, 2.0]})
+    assert study.summary["test_r2_mean"].iloc[-1] < -1e6
+    header, rows = summary_table(study)
+    cells = dict(zip(header, rows[-1], strict=True))
+    assert (cells["hovers above the optimum"], cells["R²"]) == ("> 1,000×", "< −1,000")
 
 
 def test_names_that_look_like_numbers_come_back_as_they_are(found: Found, linear: Run) -> None:

@@ -31,7 +31,10 @@ def tables(trained: dict[str, Any], attacked: dict[str, Any]) -> list[list[list[
 def test_each_kind_of_run_has_its_table_and_the_stand_in_a_warning() -> None:
     runs = {"slow": REGRESSION, "bent": BENT, "mlp": CLASSIFIER, "calm": CLASSIFIER | {"overfitting_epoch": None}}
     robust = ATTACK | {"bag_index": None, "median_flipping_epsilon": None}
-    losses, accuracies = ["79,510", "0.054", "0.650", "0.329 at 21", "88.24%"], ["88.2%", "–", "21.6%", "–", "0.2%"]
+    losses, accuracies = (
+        ["79,510", "0.054", "0.650", "0.329 at 21", "88.24%"],
+        ["88.2%", "–", "21.6%", "–", "0.2%", "–"],
+    )
     assert tables(runs, {"mlp": ATTACK, "calm": robust}) == [
         [["slow", "0.652", "2990", "5.9%", "21.7%", "59%", "0.462"]],
         [["bent", "385", "2512", "3101", "0.412"]],

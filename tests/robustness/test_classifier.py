@@ -6,16 +6,17 @@ import pytest
 import torch
 
 from descent.io.errors import DataError
-from descent.io.run_schema import MLP, ConvNet, Linear, Model
+from descent.io.run_schema import MLP, Linear, Model
 from descent.io.tensors import save_tensors
 from descent.models.networks import build_model
 from descent.robustness.classifier import load_classifier, save_classifier
+from tests.models.known import strided
 
 SHAPE = (1, 8, 8)
 MLP_SPEC = MLP(kind="mlp", hidden=[5])
 
 
-@pytest.mark.parametrize("spec", [Linear(kind="linear"), MLP_SPEC, ConvNet(kind="convnet", channels=[3], hidden=[])])
+@pytest.mark.parametrize("spec", [Linear(kind="linear"), MLP_SPEC, strided(batch_norm=True)])
 @pytest.mark.parametrize("classes", [2, 50])
 def test_a_classifier_needs_no_other_file(tmp_path: Path, spec: Model, classes: int) -> None:
     model, path = build_model(spec, SHAPE, classes, seed=0).eval(), tmp_path / "model.safetensors"

@@ -1,8 +1,8 @@
-"""Runs and trials that are trained in one stack end where each ends alone; on the CPU, where both can be had."""
+"""Runs trained in one stack, on the device of DESCENT_DEVICE, end where each ends alone on the CPU."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -19,11 +19,13 @@ from descent.studies.stacked import (
     fit_stacked,
     on_stack,
     stack_name,
+    stacked,
     stacked_gradient,
-    stacked_weights,
 )
 from descent.studies.trials import Outcome, Trial, key, outcome, parsed, perform
 from descent.training.loop import fit
+from stages.program import chosen_device
+from tests.models.known import convnet, strided
 
 SEEDS = (0, 1, 5)
 CPU = torch.device("cpu")
@@ -51,30 +53,39 @@ def fresh(run: Run, data: Split) -> list[nn.Sequential]:
 
 
 def weights(model: nn.Module) -> list[Tensor]:
-    return [parameter.detach() for parameter in model.parameters()]
+    return [tensor.detach() for tensor in model.state_dict().values()]
 
 
 @pytest.mark.parametrize(
-    "name", ["regression-lr-1e-4", "mlp", "mlp-weight-decay", pytest.param("convnet", marks=pytest.mark.slow)]
+    ("name", "changes"),
+    [
+        ("regression-lr-1e-4", {}),
+        ("mlp", {"horizontal_flips": True, "label_smoothing": 0.2, "warm_up": 0.5}),
+        ("mlp-weight-decay", {}),
+        ("mlp-weight-decay", {"optimizer": "sgd", "momentum": 0.9}),
+        ("convnet", {"model": strided(batch_norm=True)}),
+        pytest.param("convnet", {}, marks=pytest.mark.slow),
+    ],
 )
-def test_a_stack_equals_separate_runs(name: str, params: Params, rng: torch.Generator) -> None:
-    run = params.train[name].model_copy(update={"epochs": 3})
+def test_a_stack_equals_separate_runs(name: str, changes: dict[str, Any], params: Params, rng: torch.Generator) -> None:
+    run, device = params.train[name].model_copy(update={"epochs": 3} | changes), chosen_device()
     data = split(run, rng)
-    alone, stacked = fresh(run, data), fresh(run, data)
-    before = [weight.clone() for weight in weights(stacked[0])]
+    there = Split(data.x.to(device), data.y.to(device))
+    alone, together = fresh(run, data), [model.to(device) for model in fresh(run, data)]
+    before = [weight.clone().cpu() for weight in weights(together[0])]
 
     for model, generator in zip(alone, generators(), strict=True):
         assert list(fit(model, data, run, generator)) == [1, 2, 3]
-    for epoch in fit_stacked(stacked, data, run, generators()):
+    for epoch in fit_stacked(together, there, run, generators()):
         assert epoch in (1, 2, 3)
-        assert all(model.training for model in stacked)
-        for model in stacked:  # every model can be measured as any other
-            measure(model, {"train": data}, TASKS[run.data], 100)
+        assert all(model.training for model in together)
+        for model in together:  # every model can be measured as any other
+            measure(model, {"train": there}, TASKS[run.data], 100)
 
-    for one, other in zip(alone, stacked, strict=True):
-        torch.testing.assert_close(weights(other), weights(one), rtol=1e-8, atol=1e-9)
-    assert not any(map(torch.equal, weights(stacked[0]), before))
-    assert not torch.allclose(weights(stacked[0])[0], weights(stacked[1])[0], atol=1e-3) or name.startswith("regr")
+    for one, other in zip(alone, together, strict=True):
+        torch.testing.assert_close(weights(other.cpu()), weights(one), rtol=1e-8, atol=1e-9)
+    assert not any(map(torch.equal, weights(together[0]), before))
+    assert not torch.allclose(weights(together[0])[0], weights(together[1])[0], atol=1e-3) or name.startswith("regr")
 
 
 def test_an_adversary_is_refused_before_anything_is_trained(params: Params, rng: torch.Generator) -> None:
@@ -92,9 +103,9 @@ def test_gradients_lie_in_memory_as_the_weights_do(rng: torch.Generator) -> None
             return x @ self.weight.t().contiguous()
 
     models = [Product(4, 2, bias=False) for _ in range(2)]
-    stack = stacked_weights(models)
-    gradient = stacked_gradient(models[0], TASKS["diabetes"].loss, "mean")
-    for part in gradient(stack, torch.rand(2, 7, 4, generator=rng), torch.rand(2, 7, 2, generator=rng)):
+    stack, buffers = stacked(models)
+    gradient = stacked_gradient(models[0], TASKS["diabetes"].loss)
+    for part in gradient(stack, buffers, torch.rand(2, 7, 4, generator=rng), torch.rand(2, 7, 2, generator=rng)):
         assert part.is_contiguous()
 
 
@@ -152,7 +163,12 @@ def test_a_seed_that_diverges_stops_no_other(made: Made, params: Params, monkeyp
     ended = list[tuple[float, float]]()
 
     def noted(
-        name: str, trial: Trial, model: nn.Module, data: Dataset, history: list[dict[str, float]], diverged: int | None
+        name: str,
+        trial: Trial,
+        model: nn.Sequential,
+        data: Dataset,
+        history: list[dict[str, float]],
+        diverged: int | None,
     ) -> bytes:
         test = data.test
         ended.append((squared_error(predict(model, test.x, 100), test.y).item(), history[-1]["test_loss"]))
@@ -183,11 +199,18 @@ def test_what_fails_fails_for_its_setting_only(made: Made, params: Params, monke
         return iter([])
 
     monkeypatch.setattr("descent.studies.stacked.fit_stacked", without_memory)
-    planned = made.trials(params, wide, narrow)
+    hopeless = wide.model_copy(update={"model": convnet(2, 2, 2, 2, 2)})
+    planned = made.trials(params, wide, narrow, hopeless)
     monkeypatch.setattr("descent.studies.stacked.outcome", lambda name, *_: name.encode())
-    failed = Failure("CUDA out of memory. Tried to allocate 3 GiB.")
-    expected = {name: failed if trial.run == wide else name.encode() for name, trial in planned.items()}
-    assert dict(on_stack(planned, made.folder, CPU)) == expected
+    performed = dict(on_stack(planned, made.folder, CPU))
+    reasons = (
+        "CUDA out of memory. Tried to allocate 3 GiB.",
+        "model.convolutions.2: images of 1×12×12 are too small for it",
+    )
+    for run, expected in ((wide, Failure(reasons[0])), (hopeless, Failure(reasons[1])), (narrow, None)):
+        names = [name for name, trial in planned.items() if trial.run == run]
+        assert [performed.pop(name) for name in names] == [expected or name.encode() for name in names]
+    assert not performed
 
 
 def test_where_it_was_computed_is_part_of_the_folders_name() -> None:

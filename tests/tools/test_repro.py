@@ -104,13 +104,15 @@ def test_errors_of_dvc_are_shown(miniature: Workspace, tmp_path: Path, damage: s
 @pytest.mark.slow
 def test_the_first_failure_stops_the_rest_and_is_shown(miniature: Workspace, tmp_path: Path) -> None:
     workspace = copy(miniature, tmp_path / "failing")
-    workspace.set(train__convnet__model__channels=[4] * 5, train__mlp__epochs=100_000)
+    large = {"filters": 4, "kernel_size": 100, "stride": 1, "padding": 0, "max_pool": 1}
+    workspace.set(train__convnet__model__convolutions=[large], train__mlp__epochs=100_000)
     start = monotonic()
 
     said = workspace.run("python", "-m", "tools.repro", "2", status=1)
 
     assert monotonic() - start < 100
-    assert "train@convnet | ERROR: a ConvNet of 5 poolings needs larger images than 1×28×28\n" in said
+    mistake = "params.yaml: train.convnet.model.convolutions.0: images of 1×28×28 are too small for it"
+    assert f"train@convnet | ERROR: {mistake}\n" in said
     assert "train@convnet | ERROR: failed to reproduce 'train@convnet': failed to run: exec python -m stages" in said
     for stage in ("train@convnet", "train@mlp"):
         assert re.search(rf"{stage} \| FAILED after \d+ s", said)

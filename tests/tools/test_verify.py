@@ -41,6 +41,7 @@ def test_what_is_equal_is_no_difference() -> None:
         ("clean_mean_confidence", 0.96, 0.02, CLASSIFIED),
         ("accuracy_at_0.05", 0.2, 0.1, CLASSIFIED),
         ("mlp_on_convnet", 0.55, 0.1, CLASSIFIED),
+        ("certified_low_at_0.1", 0.73, 0.1, CLASSIFIED),
         ("never_flipped_share", 0.07, 0.06, CLASSIFIED),
         ("share_of_epochs_with_rising_train_loss", 0.4, 0.2, CLASSIFIED),
         ("final_train_loss", 0.05, 0.025, {"failed_checks": "none"}),

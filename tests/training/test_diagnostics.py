@@ -66,6 +66,9 @@ def test_a_regression_is_described_by_its_distance_from_the_optimum(params: Para
     large = run.model_copy(update={"batch_size": 442})  # more than there are examples
     threshold = describe(large, history, data, params.evaluation)["stability_threshold"]
     assert threshold == pytest.approx(stability_threshold(data.train.x, 30))
+    # Of Nesterov momentum on a quadratic (Lessard, Recht & Packard 2016, §3.2) with μ = 0.9: (2 + 2μ) / (1 + 2μ) / λ.
+    fast = describe(run.model_copy(update={"momentum": 0.9}), history, data, params.evaluation)
+    assert fast["stability_threshold"] == pytest.approx(stability_threshold(data.train.x, 16) * 1.9 / 2.8)
     mlp = describe(params.theory.parametrised_relu.run, history, data, params.evaluation)
     assert "test_r2" in mlp
     assert not [name for name in mlp if "least_squares" in name or "threshold" in name]

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from descent.io.datasets import Split
 from descent.io.run_schema import Run
 from descent.models.evaluation import TASKS, accuracy, evaluate, measure, predict, squared_error
-from descent.models.networks import linear
+from descent.models.networks import build_model, linear
 from descent.training.least_squares import least_squares_loss, stability_threshold
-from descent.training.loop import batches, descent_step, fit, learning_rates
+from descent.training.loop import batches, descent_step, fit, flipped, learning_rate, shares_done
 from descent.training.optimizers import OPTIMIZERS
+from tests.models.known import strided
 from tests.training.known import run
 
 
@@ -45,10 +46,18 @@ def test_a_summed_loss_equals_a_mean_one_at_as_many_times_the_rate(data: Split) 
 @pytest.mark.parametrize("epochs_done", [0, 1, 3])
 def test_a_continued_run_takes_the_learning_rates_that_follow(schedule: str, epochs_done: int) -> None:
     settings = run(schedule=schedule, batch_size=4, epochs=5)  # 3 steps an epoch: 4, 4 and 2 examples
-    whole = list(islice(learning_rates(settings, 10), 15))
-    continued = islice(learning_rates(settings, 10, epochs_done), 15 - 3 * epochs_done)
+    whole = list(islice(shares_done(settings, 10), 15))
+    continued = islice(shares_done(settings, 10, epochs_done), 15 - 3 * epochs_done)
     assert list(continued) == whole[3 * epochs_done :]
-    assert whole == [0.1 * (1 - done / 15 if schedule == "linear" else 1) for done in range(15)]
+    rates = [learning_rate(settings, done) for done in whole]
+    assert rates == [0.1 * (1 - done / 15 if schedule == "linear" else 1) for done in range(15)]
+
+
+def test_the_schedule_follows_the_warm_up() -> None:
+    settings = run(warm_up=0.25, schedule="linear")
+    rates = [learning_rate(settings, done) for done in (0.0, 0.125, 0.25, 0.625, 1.0)]
+    assert rates == pytest.approx([0, 0.05, 0.1, 0.05, 0])
+    assert learning_rate(run(warm_up=0.25), 0.9) == 0.1
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -74,11 +83,42 @@ def test_the_loop_takes_the_step_that_it_is_given_and_no_other(data: Split) -> N
 
 
 def test_the_loop_draws_every_example_once_in_an_order_that_the_seed_decides(rng: torch.Generator) -> None:
-    data = Split(torch.arange(10.0)[:, None], torch.arange(10)[:, None])
-    drawn, again = list(batches(data, 4, rng)), list(batches(data, 4, torch.Generator().manual_seed(0)))
+    data, settings = Split(torch.arange(10.0)[:, None], torch.arange(10)[:, None]), run(batch_size=4)
+    drawn, again = list(batches(data, settings, rng)), list(batches(data, settings, torch.Generator().manual_seed(0)))
     assert [len(x) for x, _ in drawn] == [4, 4, 2]
     assert sorted(torch.cat([y for _, y in drawn]).flatten().tolist()) == [*range(10)]
     assert all(torch.equal(a.x.long(), b.y) for a, b in zip(drawn, again, strict=True))
+
+
+def test_flips_mirror_about_half_of_the_images_in_each_epoch(rng: torch.Generator) -> None:
+    data = Split(torch.arange(200.0).view(100, 1, 1, 2), torch.arange(100))
+    settings = run(data="images", batch_size=30, horizontal_flips=True)
+    mirrored = []
+    for _ in range(2):
+        drawn = list(batches(data, settings, rng))
+        x, y = torch.cat([x for x, _ in drawn]), torch.cat([y for _, y in drawn])
+        assert y.sort().values.tolist() == [*range(100)]
+        straight = torch.stack([2 * y, 2 * y + 1], dim=1).view(100, 1, 1, 2).float()
+        flips = (x != straight).all(dim=3).flatten()
+        torch.testing.assert_close(x, torch.where(flips[:, None, None, None], straight.flip(3), straight))
+        assert 30 < flips.sum() < 70
+        mirrored.append(set(y[flips].tolist()))
+    assert mirrored[0] != mirrored[1]
+    assert all((x[:, 0, 0, 0] < x[:, 0, 0, 1]).all() for x, _ in batches(data, run(data="images"), rng))
+    once = flipped(data.x, torch.ones(100).bool())
+    assert once[3].flatten().tolist() == [7, 6]  # left and right
+
+
+def test_attacks_do_not_change_the_statistics_of_batch_normalisation() -> None:
+    rng, spec = torch.Generator().manual_seed(0), strided(batch_norm=True)
+    model, modes = build_model(spec, (1, 12, 12), 10, 0), list[bool]()
+    model.register_forward_pre_hook(lambda module, _: modes.append(module.training))
+    images = Split(torch.rand(20, 1, 12, 12, generator=rng), torch.randint(10, (20,), generator=rng))
+    adversary = {"kind": "fgsm", "epsilon": 0.1, "step": 0.125}
+    settings = run(data="images", model=spec, batch_size=10, adversary=adversary)
+    assert list(fit(model, images, settings, rng)) == [1]
+    assert modes == [False, True] * 2
+    assert model[1].num_batches_tracked == 2
 
 
 def test_predictions_are_made_in_evaluation_mode_and_measured_by_part(data: Split) -> None:
@@ -96,7 +136,7 @@ def test_predictions_are_made_in_evaluation_mode_and_measured_by_part(data: Spli
 
 def test_an_adversary_attacks_each_batch_within_its_bound_before_the_model_learns_from_it(rng: torch.Generator) -> None:
     images = Split(torch.rand(40, 1, 6, 6, generator=rng), torch.randint(10, (40,), generator=rng))
-    seen, adversary = list[Tensor](), {"epsilon": 0.1, "step": 0.125}
+    seen, adversary = list[Tensor](), {"kind": "fgsm", "epsilon": 0.1, "step": 0.125}
 
     def weights(**changes: object) -> Tensor:
         torch.manual_seed(0)

@@ -10,11 +10,14 @@ import torch
 from torch import nn
 
 from descent.io.datasets import Dataset, Split
-from descent.io.run_schema import MLP, Adversary, ConvNet, Evaluation, Run
+from descent.io.errors import DataError
+from descent.io.run_schema import FGSM, MLP, Evaluation, IntervalBounds, Run
 from descent.training.checkpoint import Checkpoint, stamp
 from descent.training.loop import fit
 from descent.training.optimizers import OPTIMIZERS
 from descent.training.runs import State, fast_step, initial_state, train
+from stages.program import chosen_device
+from tests.models.known import convnet, strided
 from tests.training.known import run
 
 EVALUATION = Evaluation(train_subset=20, batch_size=16, overfitting_window=1, overfitting_rise=0.1)
@@ -29,8 +32,18 @@ IMAGES = SHORT | {"data": "images", "optimizer": "adam", "model": MLP(kind="mlp"
 RUNS = {
     "linear": run(**SHORT),
     "mlp": run(**IMAGES),
-    "convnet": run(**IMAGES | {"model": ConvNet(kind="convnet", channels=[4, 6], hidden=[8])}),
-    "adversarial": run(**IMAGES, adversary=Adversary(epsilon=0.1, step=0.125)),
+    "convnet": run(**IMAGES | {"model": convnet(4, 6, hidden=8)}),
+    "normalised": run(
+        **IMAGES | {"model": strided(batch_norm=True), "optimizer": "sgd", "momentum": 0.9},
+        warm_up=0.3,
+        label_smoothing=0.1,
+        horizontal_flips=True,
+    ),
+    "adversarial": run(**IMAGES, adversary=FGSM(kind="fgsm", epsilon=0.1, step=0.125)),
+    "certified": run(
+        **IMAGES | {"model": strided()},
+        adversary=IntervalBounds(kind="interval-bounds", epsilon=0.1, ramp=0.5, share=0.5),
+    ),
 }
 
 
@@ -138,7 +151,7 @@ def test_the_tensors_of_a_state_are_those_that_training_changes(optimizer: str) 
     ("device", "name", "recorded"), [("cuda", "mlp", True), ("cuda", "adversarial", False), ("cpu", "mlp", False)]
 )
 def test_a_gpu_records_plain_steps(monkeypatch: pytest.MonkeyPatch, device: str, name: str, recorded: bool) -> None:
-    model, launch = nn.Linear(1, 1), Mock()
+    model, launch = nn.Sequential(nn.Linear(1, 1)), Mock()
     monkeypatch.setattr(model, "parameters", lambda: iter([SimpleNamespace(device=torch.device(device))]))
     monkeypatch.setattr("descent.training.runs.replayed", lambda step: launch)
     state = State(model, OPTIMIZERS["sgd"]([torch.zeros(1)], 0.0), torch.Generator())
@@ -154,3 +167,36 @@ def test_weights_below_the_range_of_float32_are_0_after_training_and_nowhere_els
     weights = next(state.model.parameters()).abs()
     assert not ((weights > 0) & (weights < torch.finfo(torch.float32).tiny)).any()
     assert (torch.tensor(1e-30) * torch.tensor(1e-10)).item() == pytest.approx(1e-40, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_chosen_device_and_the_cpu_give_the_same_weights(name: str) -> None:
+    settings, ends = RUNS[name], []
+    for device, step in ((torch.device("cpu"), None), (chosen_device(), fast_step)):
+        data = data_of(settings).to(device)
+        train = Split(data.train.x.double(), data.train.y)
+        state = initial_state(settings, data._replace(train=train), seed=0)
+        for _ in fit(state.model, train, settings, state.rng, step and step(state, settings)):
+            pass
+        ends.append([tensor.cpu() for tensor in state.model.state_dict().values()])
+    torch.testing.assert_close(*ends)
+
+
+@pytest.mark.parametrize("batch_size", [1, 23])
+def test_batch_normalisation_refuses_one_number_in_a_channel(batch_size: int) -> None:
+    settings = RUNS["normalised"].model_copy(update={"batch_size": batch_size})
+    data, tiny = data_of(settings), strided(batch_norm=True, max_pool=7)
+    initial_state(settings, data, seed=0)  # with several numbers it is as good as any other
+    with pytest.raises(DataError, match=f"batches of {batch_size} leave one of 24 examples alone"):
+        initial_state(settings.model_copy(update={"model": tiny}), data, seed=0)
+    initial_state(settings.model_copy(update={"model": tiny, "batch_size": 22}), data, seed=0)
+
+
+def test_a_run_whose_running_variance_is_infinite_has_diverged(tmp_path: Path) -> None:
+    settings = RUNS["normalised"].model_copy(update={"learning_rate": 1e6, "epochs": 9})
+    data = data_of(settings)
+    state = initial_state(settings, data, seed=3)
+    with Checkpoint(tmp_path / "kept", "s", state.tensors(), state.rng) as checkpoint:
+        diverged = train(state, data, settings, EVALUATION, checkpoint, lambda row: None)
+    assert diverged
+    assert all(bool(tensor.isfinite().all()) for tensor in state.model.state_dict().values())

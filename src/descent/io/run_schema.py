@@ -8,7 +8,9 @@ from pydantic_core import PydanticCustomError
 # The upper bounds are far above useful values, and within the range of integers and float32 in torch.
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
-Widths = Annotated[list[Annotated[int, Field(gt=0, le=10_000)]], Field(max_length=10)]
+Width = Annotated[int, Field(gt=0, le=10_000)]
+Widths = Annotated[list[Width], Field(max_length=10)]
+Size = Annotated[int, Field(gt=0, le=100)]
 
 
 class Section(BaseModel):
@@ -45,30 +47,53 @@ class MLP(Section):
     hidden: Widths
 
 
+class Convolution(Section):
+    """One convolution; its padding is of zeros, and `max_pool` 1 pools nothing."""
+
+    filters: Width
+    kernel_size: Size
+    stride: Size
+    padding: Annotated[int, Field(ge=0, le=100)]
+    max_pool: Size
+
+
 class ConvNet(Section):
-    """3×3 convolutions, each followed by ReLU and 2×2 max-pooling, then linear layers."""
+    """Convolutions, each followed by max-pooling, batch normalisation and ReLU, then linear layers."""
 
     kind: Literal["convnet"]
-    channels: Annotated[Widths, Field(min_length=1)]
+    convolutions: Annotated[list[Convolution], Field(min_length=1, max_length=10)]
+    batch_norm: bool
     hidden: Widths
 
 
 Model = Linear | MLP | ConvNet
 Epsilon = Annotated[float, Field(gt=0, le=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Adversary(Section):
-    """How each training batch is attacked, by one step from a random start; in units of pixels from 0 to 1."""
+class FGSM(Section):
+    """Each training batch is attacked by one step from a random start; in units of pixels from 0 to 1."""
 
+    kind: Literal["fgsm"]
     epsilon: Epsilon
     step: Positive
 
 
+class IntervalBounds(Section):
+    """A share of each batch is learned from by the worst logits that interval bounds around its images admit."""
+
+    kind: Literal["interval-bounds"]
+    epsilon: Epsilon
+    ramp: BelowOne  # share of the steps in which ε and `share` rise from 0
+    share: Annotated[float, Field(gt=0, le=1)]  # of each batch; the rest is learned from as it is
+
+
 def _adversary(value: object) -> str | None:
-    """Say which of the two an adversary is meant to be; None where it is neither."""
+    """Return the kind of an adversary; None where it has none."""
     if value == "none":
         return "none"
-    return "attack" if isinstance(value, dict | Adversary) else None
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return kind if isinstance(kind, str) else None
 
 
 class Run(Section):
@@ -77,18 +102,24 @@ class Run(Section):
     data: Literal["diabetes", "images"]
     model: Model = Field(discriminator="kind")
     optimizer: Literal["sgd", "adam", "adamw"]
+    momentum: BelowOne  # of sgd
     learning_rate: Positive
+    warm_up: BelowOne  # share of the steps in which the learning rate rises from 0
     schedule: Literal["constant", "linear"]
     weight_decay: Annotated[float, Field(ge=0, le=1e6)]
     reduction: Literal["sum", "mean"]
+    label_smoothing: BelowOne
+    horizontal_flips: bool
     batch_size: Count
     epochs: Count
     adversary: Annotated[
-        Annotated[Literal["none"], Tag("none")] | Annotated[Adversary, Tag("attack")],
+        Annotated[Literal["none"], Tag("none")]
+        | Annotated[FGSM, Tag("fgsm")]
+        | Annotated[IntervalBounds, Tag("interval-bounds")],
         Discriminator(
             _adversary,
             custom_error_type="adversary",
-            custom_error_message="Input should be 'none', or the keys epsilon and step",
+            custom_error_message="Input should be 'none', or have the kind 'fgsm' or 'interval-bounds'",
         ),
     ]
 
@@ -96,6 +127,14 @@ class Run(Section):
     def _fits(self) -> "Run":
         if self.data == "diabetes" and self.model.kind == "convnet":
             raise ValueError("the diabetes data has no images for a convnet; take linear or mlp")
-        if self.data == "diabetes" and self.adversary != "none":
-            raise ValueError("adversary takes images; on the diabetes data it must be none")
+        if self.data == "diabetes" and (self.adversary != "none" or self.label_smoothing or self.horizontal_flips):
+            raise ValueError("adversary, label_smoothing and horizontal_flips are for images, not the diabetes data")
+        if isinstance(self.adversary, IntervalBounds) and getattr(self.model, "batch_norm", False):
+            raise ValueError("interval-bounds cannot bound what batch_norm makes of a batch in training; leave out one")
+        if isinstance(self.adversary, IntervalBounds) and self.label_smoothing:
+            raise ValueError("with label_smoothing the loss of interval-bounds is no upper bound; leave out one")
+        if isinstance(self.adversary, IntervalBounds) and round(self.adversary.share * self.batch_size) == 0:
+            raise ValueError(f"a share of {self.adversary.share:g} of a batch of {self.batch_size} is no image")
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"momentum is for sgd; {self.optimizer} has its own")
         return self

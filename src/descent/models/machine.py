@@ -9,8 +9,8 @@ import torch
 CPU = torch.device("cpu")
 # Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-# The largest block from the heap. With 32 MB, glibc's limit, an attack took up to 1.3 GB instead of 0.7, no faster.
-LARGEST_BLOCK = 8 * 1024**2
+# The largest block from the heap. With 8 MB, or glibc's own 32, an attack took up to 1.3 GB instead of 0.7, no faster.
+LARGEST_BLOCK = 5 * 1024**2
 KEPT = 256 * 1024**2
 
 

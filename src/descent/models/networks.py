@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from descent.io.errors import DataError
-from descent.io.run_schema import MLP, ConvNet, Linear, Model
+from descent.io.run_schema import MLP, ConvNet, Convolution, Linear, Model
 from descent.io.tensors import load_tensors
-from descent.models.convolution import ImageConvolution
 
 
 def build_model(spec: Model, inputs: Sequence[int], outputs: int, seed: int) -> nn.Sequential:
@@ -22,7 +21,7 @@ def build_model(spec: Model, inputs: Sequence[int], outputs: int, seed: int) -> 
     predicted for it, for a classifier the logits of its classes. torch's own random state is left as it was.
 
     Raises:
-        DataError: A ConvNet is asked for examples that are no images, or too small for its pooling.
+        DataError: A ConvNet is asked for examples that are no images, or too small for its convolutions.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -45,11 +44,6 @@ def _(spec: MLP, inputs: Sequence[int], outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), *_dense([prod(inputs), *spec.hidden, outputs]))
 
 
-@model_of.register
-def _(spec: ConvNet, inputs: Sequence[int], outputs: int) -> nn.Sequential:
-    return convnet(inputs, spec.channels, spec.hidden, outputs)
-
-
 def linear(features: int, outputs: int) -> nn.Sequential:
     """One linear layer with bias, all weights zero."""
     layer = nn.Linear(features, outputs)
@@ -58,21 +52,27 @@ def linear(features: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), layer)
 
 
-def convnet(inputs: Sequence[int], channels: Sequence[int], hidden: Sequence[int], outputs: int) -> nn.Sequential:
-    """3×3 convolutions without padding, each followed by 2×2 max-pooling and ReLU, then linear layers.
+@model_of.register
+def convnet(spec: ConvNet, inputs: Sequence[int], outputs: int) -> nn.Sequential:
+    """Convolutions, each followed by max-pooling, batch normalisation and ReLU, then linear layers.
 
-    ReLU after the pooling gives the same numbers as before it, since both keep the order, for a quarter of the work.
+    Batch normalisation and ReLU after the pooling have a quarter of the work; for ReLU the numbers are the same, since
+    both keep the order.
     """
     depth, height, width = inputs if len(inputs) == 3 else (0, 0, 0)
     layers: list[nn.Module] = []
-    for before, after in pairwise([depth, *channels]):
-        height, width = (height - 2) // 2, (width - 2) // 2
+    for number, each in enumerate(spec.convolutions):
+        height, width = (_convolved(length, each) for length in (height, width))
         if height < 1 or width < 1:
             shape = "×".join(map(str, inputs))
-            raise DataError(f"a ConvNet of {len(channels)} poolings needs larger images than {shape}")
-        convolution = nn.Conv2d if layers else ImageConvolution
-        layers += [convolution(before, after, kernel_size=3), nn.MaxPool2d(2), nn.ReLU()]
-    layers += [nn.Flatten(), *_dense([channels[-1] * height * width, *hidden, outputs])]
+            raise DataError(f"model.convolutions.{number}: images of {shape} are too small for it")
+        sizes = (depth, each.filters, each.kernel_size, each.stride, each.padding)
+        layers.append(nn.Conv2d(*sizes, bias=not spec.batch_norm))  # normalisation would take the bias away
+        depth = each.filters
+        layers += [nn.MaxPool2d(each.max_pool)] if each.max_pool > 1 else []
+        layers += [nn.BatchNorm2d(depth)] if spec.batch_norm else []
+        layers.append(nn.ReLU())
+    layers += [nn.Flatten(), *_dense([depth * height * width, *spec.hidden, outputs])]
     # In this layout a convolution on a CPU takes half the time.
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
@@ -100,6 +100,12 @@ def load_model(
             raise DataError(f"{path}: {name} is not finite; `dvc repro --force` trains the model anew")
     model.load_state_dict(tensors)
     return model.eval()
+
+
+def _convolved(length: int, convolution: Convolution) -> int:
+    """Return how many pixels are left of a row or column."""
+    left = (length + 2 * convolution.padding - convolution.kernel_size) // convolution.stride + 1
+    return left // convolution.max_pool
 
 
 def _described(tensors: Mapping[str, Tensor]) -> str:

@@ -12,14 +12,12 @@ from matplotlib.ticker import FuncFormatter
 
 from descent.report.colours import INK, PURPLE
 from descent.report.study_results import LABELS, StudyResults, format_value
-from descent.report.style import ACCURACY, ENTROPY, EPSILON, band, finished, new_panel, wrapped
+from descent.report.style import ACCURACY, ENTROPY, EPSILON, band, finished, new_panel, text_width, wrapped
 
-MOST_BANDS = 4
+MOST_BANDS = 5
 # An accuracy lower than the first by more than this, or a loss higher by three times as much, is cut off, because it
 # would hide the differences of the others.
 FARTHEST = 0.15
-# More labels than this are rotated.
-MOST_UPRIGHT = 7
 # A larger excess over the optimum comes from a diverging loss.
 SMALLEST_EXCESS, LARGEST_EXCESS = 1e-6, 1e3
 
@@ -76,7 +74,7 @@ def fgsm_accuracies(study: StudyResults) -> Figure:
     last, epsilons = study.parameters[-1], [float(name) for name in study.epsilons]
     (label, part), *_ = study.series(study.summary)
     axes = _panel(study, "Accuracy under FGSM, mean and its 95 % interval", label)
-    for value, marker in zip(_some(part.set_index(last)["final_test_loss_mean"]), cycle("os^D"), strict=False):
+    for value, marker in zip(_some(part.set_index(last)["final_test_loss_mean"]), cycle("os^Dv"), strict=False):
         row = part[part[last] == value].head(1)
         ends = zip(*(pd.concat(_interval(row, f"accuracy_at_{name}")) for name in study.epsilons), strict=True)
         band(axes, epsilons, *ends, alpha=0.25, marker=marker, ms=6, label=_setting(last, value))
@@ -150,8 +148,9 @@ def _interval(part: pd.DataFrame, measure: str) -> tuple[pd.Series, pd.Series, p
 def _values(axes: Axes, table: pd.DataFrame, name: str) -> None:
     """Place the values at equal distances, because a logarithmic axis cannot show 0."""
     values = [format_value(value) for value in table[name].unique()]
-    upright = len(values) <= MOST_UPRIGHT
-    labels = [wrapped(value, 4.8 / len(values) if upright else 2, 13) for value in values]
+    inches = 4.8 / len(values)
+    upright = text_width((word for value in values for word in value.split("-")), 13) < inches
+    labels = [wrapped(value, inches if upright else 2, 13) for value in values]
     axes.set_xticks(range(len(labels)), labels, rotation=0 if upright else 45, ha="center" if upright else "right")
     axes.set_xlabel(LABELS.get(name, name))
 

@@ -76,10 +76,10 @@ def summary_table(study: StudyResults) -> Table:
     return Table((*study.parameters, *columns, last), rows)
 
 
-def attack_table(study: StudyResults) -> Table:
-    """Lay out the accuracy under FGSM, a row for each ε and a column for each setting; no row without an attack."""
+def attack_table(study: StudyResults, measure: str = "accuracy") -> Table:
+    """Lay out the accuracy under FGSM, or the certified one, a row for each ε and a column for each setting."""
     settings = study.summary.to_dict("records")
-    rows = [(name, *(_mean(row, f"accuracy_at_{name}", ".1%") for row in settings)) for name in study.epsilons]
+    rows = [(name, *(_mean(row, f"{measure}_at_{name}", ".1%") for row in settings)) for name in study.epsilons]
     return Table(("ε", *map(study.setting, settings)), rows)
 
 
@@ -88,7 +88,7 @@ def _mean(row: Mapping[Any, Any], measure: str, form: str) -> str:
     mean, high = row[f"{measure}_mean"], row[f"{measure}_high"]
     if pd.isna(mean):
         return "–"
-    if mean > LARGEST_MEAN:
-        return f"> {LARGEST_MEAN:,.0f}×"
+    if abs(mean) > LARGEST_MEAN:
+        return f"> {LARGEST_MEAN:,.0f}×" if mean > 0 else f"< −{LARGEST_MEAN:,.0f}"
     spread = "" if pd.isna(high) or high == mean else f" ± {high - mean:{form}}"
     return f"{mean:{form}}{spread}"

@@ -56,8 +56,7 @@ def finished(axes: Axes, *, log: Sequence[float] = (), chance: float = 0, **sett
     to mark as chance level. Accuracies on the y axis are in per cent.
     """
     if chance:
-        axes.axhline(chance, color=INK, linestyle=":", linewidth=1.5)
-        axes.annotate("guessing", (1, chance), (-2, 4), ("axes fraction", "data"), "offset points", ha="right")
+        axes.axhline(chance, color=INK, linestyle=":", linewidth=1.5, label="guessing")
     if log:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=log))

@@ -105,8 +105,7 @@ def attack_metrics(
     """Return the metrics of attacks and checks; `flipping` is the smallest ε that flips each correct image."""
     median = flipping.median().item() if len(flipping) else torch.inf
     curves: dict[str, Value] = {f"accuracy_at_{row['epsilon']:g}": row["accuracy"] for row in results.fgsm}
-    for row in results.pgd:
-        curves |= {f"pgd_{name}_at_{row['epsilon']:g}": row[name] for name in ("accuracy", "low", "high")}
+    curves |= metrics_by_epsilon("pgd", results.pgd)
     return {
         "zero_gradient_share": results.zero_gradient_share,
         "median_flipping_epsilon": median if median < torch.inf else None,
@@ -115,6 +114,11 @@ def attack_metrics(
         "checks_not_applicable": ", ".join(name for name, passed in checks.items() if passed is None) or "none",
         **curves,
     }
+
+
+def metrics_by_epsilon(prefix: str, rows: Sequence[Mapping[str, float]]) -> dict[str, Value]:
+    """Return the accuracy of each row and its interval as metrics, named by the prefix and the row's ε."""
+    return {f"{prefix}_{name}_at_{row['epsilon']:g}": row[name] for row in rows for name in ("accuracy", "low", "high")}
 
 
 def pgd_rows(

@@ -6,21 +6,25 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from descent.io.datasets import Dataset, Split, load_dataset
+from descent.io.errors import DescentError
 from descent.io.run_schema import Run
-from descent.models.evaluation import TASKS
 from descent.models.machine import make_deterministic
 from descent.studies.engine import Failure
 from descent.studies.source import source_digest
 from descent.studies.trials import Trial, outcome
 from descent.training.cuda_graph import replayed
-from descent.training.loop import fit, learning_rates, shuffled
-from descent.training.optimizers import OPTIMIZERS
+from descent.training.gradients import loss_of
+from descent.training.loop import fit, flipped, learning_rate, shares_done, shuffled
+from descent.training.optimizers import optimizer_of
 from descent.training.runs import DivergenceGuard, fast_step, initial_state
+
+# Tensors by name, whose first dimension is the models.
+Stack = dict[str, Shaped[Tensor, " models ..."]]
 
 
 def stack_name(device: torch.device) -> str:
@@ -44,7 +48,7 @@ def on_stack(trials: Mapping[str, Trial], data: Path, device: torch.device) -> G
         make_deterministic(first.threads, device)
         try:
             yield from _performed(group, load(first.run.data, first.sha256_data)).items()
-        except RuntimeError as error:
+        except (RuntimeError, DescentError) as error:
             yield from dict.fromkeys(group, Failure(str(error).partition("\n")[0])).items()
 
 
@@ -88,51 +92,58 @@ def fit_stacked(models: Sequence[nn.Module], data: Split, run: Run, rngs: Sequen
     """
     if run.adversary != "none":
         raise ValueError("a stacked run has no adversary: each of its models would need one of its own")
-    weights, gradient = stacked_weights(models), stacked_gradient(models[0], TASKS[run.data].loss, run.reduction)
-    descend = OPTIMIZERS[run.optimizer](list(weights.values()), run.weight_decay)
+    weights, buffers = stacked(models)
+    gradient, descend = stacked_gradient(models[0], loss_of(run)), optimizer_of(run, list(weights.values()))
 
     def step(x: Tensor, y: Tensor, rate: float | Tensor) -> None:
-        descend(gradient(weights, x, y), rate)
+        descend(gradient(weights, buffers, x, y), rate)
 
     take_step = replayed(step) if data.y.device.type == "cuda" else step
-    rates = learning_rates(run, len(data.y))
+    shares = shares_done(run, len(data.y))
     for epoch in range(1, run.epochs + 1):
         for model in models:
             model.train()
-        for x, y in stacked_batches(data, run.batch_size, rngs):
-            take_step(x, y, next(rates))
+        for x, y in stacked_batches(data, run, rngs):
+            take_step(x, y, learning_rate(run, next(shares)))
         yield epoch
 
 
-def stacked_weights(models: Sequence[nn.Module]) -> dict[str, Float[Tensor, " models *weights"]]:
-    """Stack the weights of the models by name, and make each model's parameters views of the stack."""
-    stack = {name: weights.detach().contiguous() for name, weights in stack_module_state(list(models))[0].items()}
+def stacked(models: Sequence[nn.Module]) -> tuple[Stack, Stack]:
+    """Stack the weights and the buffers of the models by name, and make those of each model views of the stacks."""
+    stacks = [
+        {name: tensors.detach().contiguous() for name, tensors in stack.items()}
+        for stack in stack_module_state(list(models))
+    ]
     for number, model in enumerate(models):
-        for name, parameter in model.named_parameters():
-            parameter.data = stack[name][number]
-    return stack
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            tensor.data = (stacks[0] | stacks[1])[name][number]
+    weights, buffers = stacks
+    return weights, buffers
 
 
 def stacked_gradient(
-    model: nn.Module, loss: Callable[..., Tensor], reduction: str
-) -> Callable[[dict[str, Tensor], Tensor, Tensor], list[Tensor]]:
-    """Return a function from the stacked weights, `x` and `y` to the gradients of every model's own loss.
+    model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]
+) -> Callable[[Stack, Stack, Tensor, Tensor], list[Tensor]]:
+    """Return a function from the stacked weights and buffers, `x` and `y` to the gradients of every model's own loss.
 
-    The first dimension of every tensor is the models. The weights of `model` itself are not used.
+    The first dimension of every tensor is the models. The weights of `model` itself are not used. Batch normalisation
+    changes the buffers.
     """
 
-    def loss_of_one(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return loss(functional_call(model, weights, (x,)), y, reduction=reduction)
+    def loss_of_one(weights: Stack, buffers: Stack, x: Tensor, y: Tensor) -> Tensor:
+        return loss(functional_call(model, weights | buffers, (x,)), y)
 
     gradients = vmap(grad(loss_of_one))
     # The fused optimiser step requires gradients with the same memory layout as the weights.
-    return lambda weights, x, y: [part.contiguous() for part in gradients(weights, x, y).values()]
+    return lambda weights, buffers, x, y: [part.contiguous() for part in gradients(weights, buffers, x, y).values()]
 
 
 def stacked_batches(
-    data: Split, size: int, rngs: Sequence[torch.Generator]
+    data: Split, run: Run, rngs: Sequence[torch.Generator]
 ) -> Iterator[tuple[Shaped[Tensor, " models n *features"], Shaped[Tensor, " models n *targets"]]]:
     """Yield the batches of all models, stacked: for each model those that `batches` yields for its `rng`."""
-    for index in torch.stack([shuffled(data, rng) for rng in rngs]).split(size, dim=1):
-        flat = index.flatten()
-        yield tuple(part.index_select(0, flat).unflatten(0, index.shape) for part in data)
+    drawn = zip(*(shuffled(data, run, rng) for rng in rngs), strict=True)
+    order, mirrored = (torch.stack(each).split(run.batch_size, dim=1) for each in drawn)
+    for index, chosen in zip(order, mirrored, strict=True):
+        x, y = (part.index_select(0, index.flatten()).unflatten(0, index.shape) for part in data)
+        yield flipped(x, chosen) if run.horizontal_flips else x, y

@@ -48,8 +48,8 @@ def trial_rows(plan: Plan, outcomes: Outcomes) -> Iterator[dict[str, Value]]:
 def summary_rows(plan: Plan, outcomes: Outcomes) -> list[dict[str, Value]]:
     """Summarise each setting over its seeds, a row each, without the trials that diverged.
 
-    The columns `…_seeds`, `…_mean`, … are of each measure in `MEASURES`, and of the accuracy at each ε if the model was
-    attacked: number of seeds, mean, median and interval; and mean and interval of the differences from the first
+    The columns `…_seeds`, `…_mean`, … are of each measure in `MEASURES`, and of the accuracies at each ε if the model
+    was attacked: number of seeds, mean, median and interval; and mean and interval of the differences from the first
     setting, paired by seed. None where there are too few values.
     """
     settings = [
@@ -57,7 +57,7 @@ def summary_rows(plan: Plan, outcomes: Outcomes) -> list[dict[str, Value]]:
         for setting, trials in groupby(plan.items(), key=lambda item: item[1][0])
     ]
     _, first = settings[0]
-    attacked = [measure for measure in next(iter(first.values())) if measure.startswith("accuracy_at_")]
+    attacked = [measure for measure in next(iter(first.values())) if "accuracy_at_" in measure]
     rows = []
     for setting, metrics in settings:
         diverged = sum(of_seed["diverged"] for of_seed in metrics.values())

@@ -15,6 +15,7 @@ from descent.io.errors import DataError
 from descent.io.run_schema import Evaluation, Run
 from descent.models.evaluation import accuracy
 from descent.models.machine import keep_freed_memory, make_deterministic
+from descent.robustness.bounds import certified_rows
 from descent.robustness.sweep import along, directions
 from descent.studies.source import source_digest
 from descent.training.checkpoint import Checkpoint
@@ -34,7 +35,7 @@ class Trial(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The result of a trial: metrics and curve as in the stage `train`, accuracies under FGSM as in `attack`."""
+    """The result of a trial: metrics and curve as in the stage `train`, accuracies as in `attack`."""
 
     metrics: dict[str, Any]
     history: list[dict[str, float]]
@@ -79,7 +80,7 @@ def perform(trial: Trial, data: Path, kept: Path) -> bytes:
 def outcome(
     name: str,
     trial: Trial,
-    model: nn.Module,
+    model: nn.Sequential,
     data: Dataset,
     history: list[dict[str, float]],
     diverged: int | None,
@@ -99,21 +100,22 @@ def parsed(name: str, content: bytes) -> Outcome:
     """
     try:
         found = json.loads(content)
-        if found["trial"] == name:
+        if found["trial"] == name and found["metrics"].keys() and [row.keys() for row in found["history"]]:
             return Outcome(found["metrics"], found["history"])
-    except (ValueError, KeyError, TypeError):
+    except (AttributeError, ValueError, KeyError, TypeError):
         pass
     raise DataError(f"trial {name}: its outcome is damaged")
 
 
-def _under_attack(model: nn.Module, test: Split, epsilons: Sequence[float], batch_size: int) -> dict[str, float]:
+def _under_attack(model: nn.Sequential, test: Split, epsilons: Sequence[float], batch_size: int) -> dict[str, float]:
     if not epsilons:
         return {}
     model.eval()
     logits = along(model, test.x, directions(model, test, batch_size), epsilons, batch_size)
-    return {
-        f"accuracy_at_{epsilon:g}": accuracy(each, test.y).item()
-        for epsilon, each in zip(epsilons, logits, strict=True)
+    attacked = zip(epsilons, logits, strict=True)
+    return {f"accuracy_at_{epsilon:g}": accuracy(each, test.y).item() for epsilon, each in attacked} | {
+        f"certified_accuracy_at_{row['epsilon']:g}": row["accuracy"]
+        for row in certified_rows(model, test, epsilons, batch_size)
     }
 
 

@@ -68,8 +68,8 @@ def worst_batch_threshold(data: Split, batch_size: int, epochs: int, seed: int) 
 
     Up to it every step on every batch contracts, so that no order of the batches can diverge.
     """
-    rng = torch.Generator().manual_seed(seed)
-    drawn = (batch for _ in range(epochs) for batch in batches(data, batch_size, rng))
+    rng, run = torch.Generator().manual_seed(seed), descending(data, 1.0, batch_size, epochs)
+    drawn = (batch for _ in range(epochs) for batch in batches(data, run, rng))
     return min(stability_threshold(batch.x) for batch in drawn) / stability_threshold(data.x)
 
 
@@ -90,10 +90,14 @@ def descending(data: Split, rate: float, batch_size: int, epochs: int) -> Run:
         data="diabetes",
         model=Linear(kind="linear"),
         optimizer="sgd",
+        momentum=0.0,
         learning_rate=rate * stability_threshold(data.x),
+        warm_up=0.0,
         schedule="constant",
         weight_decay=0.0,
         reduction="mean",
+        label_smoothing=0.0,
+        horizontal_flips=False,
         batch_size=batch_size,
         epochs=epochs,
         adversary="none",

@@ -78,7 +78,8 @@ def describe(
         return metrics
     optimum = least_squares_loss(*data.train)
     summed = min(run.batch_size, len(data.train.y)) if run.reduction == "sum" else 1
-    threshold = stability_threshold(data.train.x, summed)
+    # Nesterov momentum lowers it.
+    threshold = stability_threshold(data.train.x, summed) * (1 + run.momentum) / (1 + 2 * run.momentum)
     return metrics | {
         "least_squares_loss": optimum,
         "final_excess_over_least_squares": last["train_loss"] / optimum - 1,

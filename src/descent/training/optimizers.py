@@ -1,10 +1,12 @@
-"""Stochastic gradient descent, Adam and AdamW, each in one call for all weights."""
+"""Stochastic gradient descent with momentum, Adam and AdamW, each in one call for all weights."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+from descent.io.run_schema import Run
 
 
 @runtime_checkable
@@ -18,27 +20,31 @@ class Optimizer(Protocol):
 
 
 class SGD:
-    """Stochastic gradient descent: θ ← θ − η (g + λθ), in place.
+    """Stochastic gradient descent with Nesterov momentum μ, in place.
 
-    The weight decay λ is coupled: the gradient of λ‖θ‖²/2 is added, for biases too.
+        g ← g + λθ;  v ← μv + g;  θ ← θ − η (g + μv)
+
+    The weight decay λ is coupled: the gradient of λ‖θ‖²/2 is added, for biases too. The momentum is that of Sutskever
+    et al. 2013 (ICML, eqs. 3 and 4), as `torch.optim.SGD` has it; the default 0 is plain gradient descent.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], weight_decay: float) -> None:
-        self.state: Mapping[str, Tensor] = {}
+    def __init__(self, parameters: Sequence[Tensor], weight_decay: float, momentum: float = 0.0) -> None:
         self._weights = [parameter.detach() for parameter in parameters]
-        self._weight_decay = weight_decay
+        self._weight_decay, self._momentum = weight_decay, momentum
+        self._velocities = [torch.zeros_like(weight) for weight in self._weights] if momentum else []
+        self.state: Mapping[str, Tensor] = {f"sgd.velocity.{n}": tensor for n, tensor in enumerate(self._velocities)}
 
     def __call__(self, gradients: Sequence[Tensor], learning_rate: float | Tensor) -> None:
         """Take a step."""
         torch._fused_sgd_(
             self._weights,
             list(gradients),
-            [],
+            self._velocities,
             weight_decay=self._weight_decay,
-            momentum=0.0,
+            momentum=self._momentum,
             lr=learning_rate,
             dampening=0.0,
-            nesterov=False,
+            nesterov=self._momentum > 0,
             maximize=False,
             is_first_step=False,
         )
@@ -97,4 +103,10 @@ class AdamW(Adam):
     _step_all = staticmethod(torch._fused_adamw_)
 
 
-OPTIMIZERS: Mapping[str, Callable[[Sequence[Tensor], float], Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+
+
+def optimizer_of(run: Run, parameters: Sequence[Tensor]) -> Optimizer:
+    """Return a new optimizer of these weights, as the run says."""
+    momentum = {"momentum": run.momentum} if run.momentum else {}
+    return OPTIMIZERS[run.optimizer](parameters, run.weight_decay, **momentum)

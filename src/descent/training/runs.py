@@ -1,12 +1,14 @@
 """Train a run, or resume it, and measure it after each epoch."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from descent.io.datasets import Dataset, Split
+from descent.io.errors import DataError
 from descent.io.run_schema import Evaluation, Run
 from descent.models.evaluation import TASKS, measure
 from descent.models.machine import denormals_as_zero
@@ -14,7 +16,7 @@ from descent.models.networks import build_model
 from descent.training.checkpoint import Checkpoint
 from descent.training.cuda_graph import replayed
 from descent.training.loop import Step, descent_step, fit
-from descent.training.optimizers import OPTIMIZERS, Optimizer
+from descent.training.optimizers import Optimizer, optimizer_of
 
 # A larger loss counts as infinite, so that means of the curve do not overflow.
 LARGEST = 1e100
@@ -23,7 +25,7 @@ LARGEST = 1e100
 class State(NamedTuple):
     """All that training changes."""
 
-    model: nn.Module
+    model: nn.Sequential
     optimizer: Optimizer
     rng: torch.Generator
 
@@ -36,11 +38,19 @@ def initial_state(run: Run, data: Dataset, seed: int) -> State:
     """Return the state of a run before its first step; `data` gives the model its shapes, device and type.
 
     `seed` is that of the weights, and of the order of the examples.
+
+    Raises:
+        DataError: In a batch of a single example, batch normalisation has one number in a channel.
     """
     x = data.train.x
     model = build_model(run.model, x.shape[1:], data.outputs, seed).to(x.device, x.dtype)
-    optimizer = OPTIMIZERS[run.optimizer](list(model.parameters()), run.weight_decay)
-    return State(model, optimizer, torch.Generator().manual_seed(seed))
+    if min(run.batch_size, len(x) % run.batch_size or len(x)) == 1:
+        try:
+            deepcopy(model)(x[:1])
+        except ValueError as error:
+            words = "batch_size: batches of %d leave one of %d examples alone, too little for batch_norm"
+            raise DataError(words % (run.batch_size, len(x))) from error
+    return State(model, optimizer_of(run, list(model.parameters())), torch.Generator().manual_seed(seed))
 
 
 def train(
@@ -51,7 +61,7 @@ def train(
     checkpoint: Checkpoint,
     progress: Callable[[Mapping[str, float]], None],
 ) -> int | None:
-    """Train a model in place until the run is over or it diverges: a loss is not finite, or larger than 1e100.
+    """Train a model in place until the run ends or diverges: a loss is above 1e100, or a loss or weight is not finite.
 
     A run that diverges ends with the weights and the history of the last epoch whose losses are finite. If there is
     none, they are those before training, as epoch 0. `checkpoint` is that of `state`, entered; `progress` is called
@@ -92,9 +102,11 @@ class DivergenceGuard:
         self._keep()
 
     def measured(self, epoch: int) -> dict[str, float] | None:
-        """Return the row of an epoch just finished; None, and the last finite weights, if a loss diverged."""
+        """Return the row of an epoch just finished; None, and the last finite weights, if the run diverged."""
         row = self._row(epoch)
-        if all(abs(value) <= LARGEST for value in row.values()):
+        # The infinite variance of a batch normalisation makes zeros, and losses that are finite.
+        finite = all(bool(tensor.isfinite().all()) for tensor in self._model.state_dict().values())
+        if finite and all(abs(value) <= LARGEST for value in row.values()):
             self._keep()
             return row
         self.restore()

@@ -1,0 +1,58 @@
+"""Interval bounds: what a classifier can make of all images between two bounds."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from descent.attacks.norms import Images
+
+# Their outputs never fall when an input rises, so that bounds go through them as images do.
+MONOTONE = nn.ReLU | nn.MaxPool2d | nn.Flatten
+
+
+def ball(x: Images, epsilon: float) -> tuple[Images, Images]:
+    """Return the bounds, within [0, 1], of the images no pixel of which is further than `epsilon` from that of `x`."""
+    return (x - epsilon).clamp(0, 1), (x + epsilon).clamp(0, 1)
+
+
+def worst_logits(
+    model: nn.Sequential, lower: Images, upper: Images, y: Int[Tensor, " n"]
+) -> Float[Tensor, "n classes"]:
+    """Return upper bounds of z_i − z_y, each logit less that of the true class `y`, over all images between two bounds.
+
+        c' = Wc + b,  r' = |W| r    for a linear layer; the centre is c = (upper + lower) / 2, the radius r = upper − c
+
+    Interval bound propagation (Gowal et al. 2018, arXiv:1810.12715, §3). A ReLU and a pooling take the bounds as they
+    are. In the last layer W_i − W_y stands for W_i, so that the bound of class `y` itself is 0. Where all others are
+    below 0, no image between the bounds is misclassified.
+
+    Raises:
+        TypeError: The model has a layer whose bounds are not known, or none that is linear at its end.
+    """
+    *layers, last = model
+    if not isinstance(last, nn.Linear):
+        raise TypeError(f"no bounds of the logits of a {type(last).__name__}")
+    for layer in layers:
+        lower, upper = _bounds(layer, lower, upper)
+    centre, radius = (upper + lower) / 2, (upper - lower) / 2
+    pairs = (last.weight[:, None] - last.weight).abs()
+    furthest = (radius @ pairs.flatten(0, 1).t()).view(-1, *pairs.shape[:2])
+    logits, index = last(centre), y[:, None]
+    worst: Tensor = logits - logits.gather(1, index) + furthest[torch.arange(len(y), device=y.device), y]
+    return worst
+
+
+def _bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    if isinstance(layer, MONOTONE):
+        return layer(lower), layer(upper)
+    centre, radius = layer((upper + lower) / 2), (upper - lower) / 2
+    if isinstance(layer, nn.Linear):
+        radius = F.linear(radius, layer.weight.abs())
+    elif isinstance(layer, nn.Conv2d):
+        radius = F.conv2d(radius, layer.weight.abs(), None, layer.stride, layer.padding)
+    elif isinstance(layer, nn.BatchNorm2d) and not layer.training and layer.running_var is not None:
+        radius = radius * (layer.weight.abs() / (layer.running_var + layer.eps).sqrt())[:, None, None]
+    else:
+        raise TypeError(f"no bounds of the outputs of a {type(layer).__name__}")
+    return centre - radius, centre + radius
