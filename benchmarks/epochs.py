@@ -18,7 +18,6 @@ from benchmarks.products import epoch_of_products
 from benchmarks.timing import Prepare, Section, alternate, beside
 from descent.io.datasets import Split
 from descent.io.run_schema import MLP, Run
-from descent.sources.vision import torchvision
 from descent.training.loop import batches, fit
 
 PLAIN = "indexed loop, autograd and torch.optim"
@@ -57,6 +56,8 @@ def train_from_loader(model: nn.Module, loader: Iterable[Sequence[Tensor]], run:
 
 def train_from_files(model: nn.Module, folder: Path, run: Run) -> None:
     """Train from torchvision's data set, one PIL image after the other."""
+    from descent.sources.vision import torchvision  # the machine of gpu.sh has none
+
     data: TorchDataset[tuple[Tensor, Tensor]] = torchvision.datasets.FashionMNIST(
         str(folder), train=True, transform=torchvision.transforms.ToTensor()
     )

@@ -12,15 +12,17 @@ packages='annotated-types beartype hypothesis iniconfig jaxtyping packaging pand
     typing-inspection wadler-lindig'
 
 if [ "${1:-}" = pack ]; then
+    ls "${DESCENT_MIRROR:?the folder with the four published files}"/*.gz >/dev/null
     mkdir -p .gpu
     for package in $packages; do grep "^$package==" constraints.txt; done > .gpu/requirements.txt
     python3 -m pip download --quiet --dest .gpu --requirement .gpu/requirements.txt --no-deps --only-binary :all: \
         --python-version 3.12 --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform any
-    cp "${DESCENT_MIRROR:?the folder with the four published files}"/*.gz .gpu/
+    cp "$DESCENT_MIRROR"/*.gz .gpu/
     du --summarize --human-readable .gpu
     exit
 fi
 
+ls .gpu/*.whl >/dev/null 2>&1 || { echo 'benchmarks/gpu.sh: no wheels in .gpu/; `benchmarks/gpu.sh pack` puts them there' >&2; exit 1; }
 export DESCENT_DEVICE=${DESCENT_DEVICE:-cuda} PYTHONPATH=src:.gpu/site
 python3 -m pip install --quiet --no-index --no-deps --upgrade --target .gpu/site .gpu/*.whl
 failed=0  # a failed test does not stop the measurements

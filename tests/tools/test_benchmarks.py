@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,6 +136,24 @@ def test_every_measurement_runs_and_is_written_down(miniature: Workspace, tmp_pa
     assert stages.keys() == {"validate", "download", "prepare", "report"} | runs
     whole = sections["make repro"]["rows"]
     assert whole["from nothing"]["stages' processor s"] < whole["from nothing"]["processor s"]
+
+
+WITHOUT_THE_REST = """
+import re, sys, torch, numpy
+from importlib.metadata import packages_distributions
+for name, packages in packages_distributions().items():
+    if name not in sys.modules and not {re.sub("[._]", "-", p.lower()) for p in packages} & set(sys.argv):
+        sys.modules[name] = None
+import benchmarks.gpu
+"""
+
+
+def test_gpu_sh_brings_every_package_that_it_imports() -> None:
+    script = (ROOT / "benchmarks" / "gpu.sh").read_text()
+    brought = script.partition("packages='")[2].partition("'")[0].split()
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+    program = [sys.executable, "-c", WITHOUT_THE_REST, *brought]
+    assert subprocess.run(program, env=environment, capture_output=True, text=True).stderr == ""  # noqa: PLW1510, S603
 
 
 def test_gpu_sh_packs_the_images_of_the_stages(
