@@ -15,11 +15,9 @@ from tests.imports import ROOT
 
 pytestmark = pytest.mark.usefixtures("twenty_seconds")
 RATE, CONVNET, KIND, EPSILON = "learning_rate: 0.006", "  convnet:\n", "      kind: linear\n", "    epsilon: 0.1\n"
-CHANNELS, DRAWN = (
-    "kind: convnet\n      batch_norm: true\n"
-    "      convolutions: [{filters: 5, kernel_size: 3, stride: 1, padding: 0, max_pool: 1}]",
-    "  drawn:\n    train: 60000\n    test: 10000\n",
-)
+CONVOLUTION = "{filters: 5, kernel_size: 3, stride: 1, padding: 0, max_pool: 1}"
+CHANNELS = f"kind: convnet\n      batch_norm: true\n      convolutions: [{CONVOLUTION}]"
+DRAWN = "  drawn:\n    train: 60000\n    test: 10000\n"
 NONE, ATTACK = "adversary: none", "{kind: fgsm, epsilon: 0.1, step: 1}"
 BOUNDS = "{kind: interval-bounds, epsilon: 0.1, ramp: 0.5, share: 1.0}"
 NORMALISED = "epochs: 8\n    adversary: none"

@@ -21,6 +21,7 @@ from descent.studies.outcomes import Outcomes, planned_trials
 from descent.studies.summary import curve_rows, summary_rows, trial_rows
 from descent.studies.trials import perform
 from stages.publish import WORDS
+from tests.imports import CLASSIFIERS
 
 BENT = {"model": MLP(kind="mlp", hidden=[3])}
 Found = Callable[[dict[str, Run], dict[str, list[Any]]], StudyResults]
@@ -56,12 +57,9 @@ def words(study: StudyResults) -> str:
     return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", studies_page([study], figures).partition("<main")[2]))
 
 
-RUNS = ["mlp", "mlp-weight-decay", "convnet", "convnet-adversarial", "convnet-certified"]
-
-
 @pytest.mark.parametrize("count", [2, 3, 4, 5])
 def test_the_names_of_runs_are_wrapped_at_dashes_only(count: int) -> None:
-    names, measures = RUNS[-count:], ("final_test_loss", "best_test_loss")
+    names, measures = list(CLASSIFIERS[-count:]), ("final_test_loss", "best_test_loss")
     summary = pd.DataFrame({"run": names} | {f"{m}_{end}": 0.3 for m in measures for end in ("mean", "low", "high")})
     study = StudyResults("s", ["run"], {"source": "fashion-mnist"}, summary, summary, summary)
     labels = [label.get_text() for label in against_parameter(study, measures).axes[0].get_xticklabels()]
