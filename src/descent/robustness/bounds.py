@@ -83,7 +83,8 @@ def lowest(
             case nn.Flatten():
                 rows = rows.unflatten(2, shape)
             case nn.Linear():
-                constant, rows = constant + rows @ layer.bias, rows @ layer.weight
+                constant = constant if layer.bias is None else constant + rows @ layer.bias
+                rows = rows @ layer.weight
             case nn.Conv2d():
                 if layer.bias is not None:
                     constant = constant + rows.sum(dim=(3, 4)) @ layer.bias
