@@ -17,7 +17,7 @@ BAG, T_SHIRT = CLASSES.index("Bag"), CLASSES.index("T-shirt/top")
 
 
 def assessed(
-    model: nn.Sequential,
+    model: nn.Module,
     images: Tensor,
     labels: list[int],
     classes: Sequence[str],
