@@ -8,11 +8,11 @@ import pandas as pd
 from descent.io.files import save_text
 from descent.io.layout import STUDIES, STUDY_FIGURES, STUDY_PAGE, STUDY_RESULTS
 from descent.io.results import load_metrics
+from descent.io.study_schema import load_studies
 from descent.report.study_figures import study_figures
 from descent.report.study_page import studies_page
 from descent.report.study_results import StudyResults
 from descent.report.style import svg
-from descent.studies.grid import load_studies
 from stages.program import stage
 
 # What was varied may look like a number or like nothing; what is empty was not measured.
@@ -22,7 +22,7 @@ WORDS: Mapping[str, Any] = {"dtype": {"run": str}, "keep_default_na": False, "na
 def main() -> None:
     """Draw the figures of every study, and write the page with all of them."""
     studies, figures = list[StudyResults](), dict[str, str]()
-    for name, study in load_studies(STUDIES).items():
+    for name, study in load_studies(STUDIES).studies.items():
         folder = STUDY_RESULTS / name
         tables = [pd.read_csv(folder / f"{table}.csv", **WORDS) for table in ("curves", "trials", "summary")]
         results = StudyResults(name, study.varied, load_metrics(folder / "metrics.json"), *tables)

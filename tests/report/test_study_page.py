@@ -12,11 +12,12 @@ import pytest
 from descent.io.results import save_table
 from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
+from descent.io.study_schema import Study
 from descent.report.study_figures import against_parameter, study_figures
 from descent.report.study_page import paragraphs, studies_page, summary_table
 from descent.report.study_results import StudyResults
 from descent.report.style import svg
-from descent.studies.grid import Study, settings
+from descent.studies.grid import settings
 from descent.studies.outcomes import Outcomes, planned_trials
 from descent.studies.summary import curve_rows, summary_rows, trial_rows
 from descent.studies.trials import perform

@@ -25,7 +25,7 @@ def test_pgd_attacks_only_what_still_stands(rng: torch.Generator, monkeypatch: p
     assert robust.tolist() == [[True, False, True, False], [True, False, False, False], [False] * 4, [False] * 4]
 
 
-def bracketed(model: nn.Sequential, data: Split, fgsm: dict[float, Tensor], rng: torch.Generator) -> Bracket:
+def bracketed(model: nn.Sequential, data: Split, hits: list[Tensor], rng: torch.Generator) -> Bracket:
     settings = Bench(
         small_epsilons=[0.01, 0.1],
         epsilons=[0.0, 0.1, 0.3],
@@ -37,15 +37,14 @@ def bracketed(model: nn.Sequential, data: Split, fgsm: dict[float, Tensor], rng:
         epsilon=0.1,
         write_up_epsilon=1.0,
     )
-    return bracket(model, data, fgsm, settings, 2, rng)
+    return bracket(model, data, torch.stack(hits), settings, 2, rng)
 
 
 def test_attacks_and_certificate_meet_on_a_linear_classifier(rng: torch.Generator) -> None:
     # Each image flips at ε = 0.2 alone; the last is misclassified. FGSM is said to flip the first at 0.1.
     data = Split(lit([0, 1, 2, 3]), torch.tensor([0, 1, 2, 4]))
     clean = torch.tensor([True, True, True, False])
-    fgsm = {0.0: clean, 0.1: torch.tensor([False, True, True, False]), 0.3: clean}
-    found = bracketed(dominant(5), data, fgsm, rng)
+    found = bracketed(dominant(5), data, [clean, torch.tensor([False, True, True, False]), clean], rng)
     assert [(row["epsilon"], row["accuracy"], row["attacked_accuracy"]) for row in found.rows] == [
         (0, 0.75, 0.75),
         (0.01, 0.75, 0.75),  # no attack was tried: what a smaller ε leaves
@@ -63,6 +62,6 @@ def test_attacks_and_certificate_meet_on_a_linear_classifier(rng: torch.Generato
 
 def test_a_flip_at_a_small_epsilon_is_one_at_a_larger(rng: torch.Generator) -> None:
     data, never = Split(lit([0, 1]), torch.tensor([0, 1])), torch.tensor([True, True])
-    found = bracketed(dominant(2), data, {0.0: never, 0.1: ~never, 0.3: never}, rng)
+    found = bracketed(dominant(2), data, [never, ~never, never], rng)
     assert [row["attacked_accuracy"] for row in found.rows] == [1, 1, 0, 0]
     assert found.contradictions == 2  # at 0.1; at 0.3 none is certified

@@ -53,9 +53,7 @@ def assess(model: nn.Sequential, data: Dataset, settings: Bench, batch_size: int
     direction = directions(model, test, batch_size)
     fgsm, predicted, confidence = sweep(model, test, direction, settings.epsilons, batch_size, rng)
     wrong = predicted != test.y
-    few = Split(*(part[: settings.pgd.images] for part in test))
-    under_fgsm = dict(zip(settings.epsilons, ~wrong[:, : len(few.y)], strict=True))
-    bounds = bracket(model, few, under_fgsm, settings, batch_size, rng)
+    bounds = bracket(model, test, ~wrong, settings, batch_size, rng)
     flips = smallest_flips(model, test, direction, wrong, settings.epsilons, settings.tolerance, batch_size)
     flipping, y = flips.epsilon[~wrong[0]], test.y[~wrong[0]]
     results = AttackResults(
@@ -64,7 +62,7 @@ def assess(model: nn.Sequential, data: Dataset, settings: Bench, batch_size: int
         dlr_accuracy=fgsm_accuracy(model, test, settings.epsilon, dlr, batch_size) if len(classes) > 2 else None,
         zero_gradient_share=zero_gradient_share(direction),
         epsilon=settings.epsilon,
-        pgd_images=len(few.y),
+        pgd_images=min(settings.pgd.images, len(test.y)),
         contradictions=bounds.contradictions,
     )
 

@@ -31,15 +31,17 @@ class Bracket(NamedTuple):
 def bracket(
     model: nn.Sequential,
     data: Split,
-    fgsm: Mapping[float, Hits],
+    hits: Bool[Tensor, "epsilons n"],
     settings: Bench,
     batch_size: int,
     rng: torch.Generator,
 ) -> Bracket:
-    """Attack the images with PGD, and certify them; `fgsm` says which FGSM leaves correct at each ε, of which 0 is one.
+    """Attack the first images with PGD, and certify them; `hits` are those that FGSM leaves correct, at each ε.
 
     The robust accuracy is at least that of the certificate and at most that under attack.
     """
+    data, hits = Split(*(part[: settings.pgd.images] for part in data)), hits[:, : settings.pgd.images]
+    fgsm: Mapping[float, Hits] = dict(zip(settings.epsilons, hits, strict=True))
     pgd = dict(zip(settings.pgd.epsilons, pgd_robust(model, data, settings.pgd, batch_size, rng), strict=True))
     epsilons = sorted({*settings.small_epsilons, *fgsm})
     proven = certified(model, data, epsilons)
