@@ -13,6 +13,7 @@ from descent.io.results import save_table
 from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
 from descent.io.study_schema import Study
+from descent.report.bounds_tables import BoundTables
 from descent.report.study_figures import against_parameter, study_figures
 from descent.report.study_page import paragraphs, studies_page, summary_table
 from descent.report.study_results import StudyResults
@@ -24,6 +25,7 @@ from descent.studies.trials import perform
 from stages.publish import WORDS
 from tests.imports import CLASSIFIERS
 
+NO_BOUNDS = BoundTables({}, {}, {}, {})
 BENT = {"model": MLP(kind="mlp", hidden=[3])}
 Found = Callable[[dict[str, Run], dict[str, list[Any]]], StudyResults]
 
@@ -55,7 +57,7 @@ def found(data: tuple[Path, str], params: Params) -> Found:
 
 def words(study: StudyResults) -> str:
     figures = {f"{study.name}-{name}": svg(figure) for name, figure in study_figures(study).items()}
-    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", studies_page([study], figures).partition("<main")[2]))
+    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", studies_page([study], NO_BOUNDS, figures).partition("<main")[2]))
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5])

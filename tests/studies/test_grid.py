@@ -13,7 +13,7 @@ from descent.studies.grid import check_studies, settings
 from tests.imports import ROOT
 
 SINGLE = {
-    "autoattack": {"runs": ["mlp"], "epsilons": [0.1]},
+    "autoattack": {"epsilons": [0.1]},
     "verification": {"runs": ["mlp"], "epsilons": [0.01], "images": 1, "seconds": 1.0},
 }
 CLASSIFIER = {"data": "images", "runs": ["mlp"], "seeds": 2, "grid": {}, "epsilons": []}
@@ -96,11 +96,7 @@ def test_a_study_that_is_not_there_is_an_error_that_names_those_that_are() -> No
 @pytest.mark.parametrize(
     ("key", "changes", "said"),
     [
-        (
-            "autoattack",
-            {"runs": ["mlp", "other"]},
-            "autoattack.runs: other is not in attack.runs of params.yaml: ",
-        ),
+        ("verification", {"runs": ["other"]}, "verification.runs: other is not in attack.runs of params.yaml, "),
         ("autoattack", {"epsilons": [0.07]}, "autoattack.epsilons: 0.07 is not in attack.bench.pgd.epsilons of "),
         (
             "verification",

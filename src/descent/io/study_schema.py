@@ -48,9 +48,8 @@ class _Named(dict[str, Study]):
 
 
 class AutoAttack(Section):
-    """Which classifiers are attacked with AutoAttack, and at which of the ε of PGD, on its images."""
+    """At which of the ε of PGD every attacked classifier is attacked with AutoAttack, on the images of PGD."""
 
-    runs: RunNames
     epsilons: Annotated[Epsilons, Field(min_length=1)]
 
 

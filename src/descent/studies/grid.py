@@ -26,15 +26,14 @@ def check_studies(studies: Studies, params: Params) -> None:
     """Compare all studies with the parameters.
 
     Raises:
-        ParamsError: As for `settings`; or a study of single classifiers names one that is not attacked or no MLP, or an
-            ε that PGD is not tried at.
+        ParamsError: As for `settings`; or a run that is no attacked MLP is to be verified; or AutoAttack has an ε that
+            PGD is not tried at.
     """
     for name, study in studies.studies.items():
         settings(name, study, params.train)
-    attacked, of_pgd = params.attack.runs, params.attack.bench.pgd.epsilons
-    dense = [run for run in attacked if params.train[run].model.kind != "convnet"]
+    of_pgd = params.attack.bench.pgd.epsilons
+    dense = [run for run in params.attack.runs if params.train[run].model.kind != "convnet"]
     for key, given, known, where in (
-        ("autoattack.runs", studies.autoattack.runs, attacked, "attack.runs of params.yaml"),
         ("autoattack.epsilons", studies.autoattack.epsilons, of_pgd, "attack.bench.pgd.epsilons of params.yaml"),
         ("verification.runs", studies.verification.runs, dense, "attack.runs of params.yaml, without ConvNets"),
     ):

@@ -1,0 +1,50 @@
+"""The figure of the bracket around each classifier's robust accuracy: a certificate from below, attacks from above."""
+
+from collections.abc import Mapping
+from math import ceil
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from descent.report.colours import INK
+from descent.report.style import ACCURACY, EPSILON, finished, literal, new_figure, wrapped
+
+Tables = Mapping[str, pd.DataFrame]
+TITLE = 11.5
+
+
+def brackets(certified: Tables, pgd: Tables, source: str, autoattack: Tables | None = None) -> Figure:
+    """Draw a panel for each classifier: accuracy against ε without an attack, under attacks, and certified.
+
+    The band reaches from the certificate to the strongest attack of this or a smaller ε. The tables are those of
+    plots/certified, plots/pgd and studies/autoattack, by run.
+    """
+    words = "Robust accuracy lies in the band: above a certificate, below every attack"
+    titles = [wrapped(literal(name), 2.4, TITLE) for name in certified]
+    rows, lines = max(1, ceil(len(titles) / 2)), max((title.count("\n") + 1 for title in titles), default=1)
+    figure = new_figure(words, source, (6.2, 1.6 + rows * (1.9 + 0.2 * lines)))
+    grid = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False).flatten()
+    for axes, title, (name, bounds) in zip(grid, titles, certified.items(), strict=False):
+        clean, bounds = bounds["accuracy"].iloc[0], bounds.iloc[1:]  # on a logarithmic axis there is no ε = 0
+        axes.fill_between(
+            bounds["epsilon"], bounds["accuracy"], bounds["attacked_accuracy"], color="C0", alpha=0.25, linewidth=0
+        )
+        axes.axhline(clean, color=INK, linestyle=":", linewidth=1.5, label="no attack")
+        attacked = pgd[name]
+        axes.plot(attacked["epsilon"], attacked["fgsm_accuracy"], "s--", color="C4", ms=4, linewidth=1.3, label="FGSM")
+        axes.plot(attacked["epsilon"], attacked["accuracy"], "o-", color="C1", ms=4, linewidth=1.3, label="PGD")
+        if autoattack and name in autoattack:
+            ensemble = autoattack[name].groupby("epsilon", as_index=False).last()
+            axes.plot(ensemble["epsilon"], ensemble["accuracy"], "v", color="C3", ms=7, label="AutoAttack")
+        axes.plot(bounds["epsilon"], bounds["accuracy"], "^-", color="C0", ms=4, linewidth=1.3, label="certified")
+        axes.set_title(title, fontsize=TITLE)
+        axes.set_xscale("log")
+        axes.set_ylim(0, 1)
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.tick_params(labelsize=10.5)
+    for axes in grid[len(certified) :]:
+        axes.set_visible(False)
+    figure.supxlabel(EPSILON, fontsize=12)
+    figure.supylabel(ACCURACY, fontsize=12)
+    return finished(grid[0])
