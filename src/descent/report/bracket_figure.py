@@ -20,7 +20,7 @@ def brackets(certified: Tables, pgd: Tables, source: str, autoattack: Tables | N
     The band reaches from the certificate to the strongest attack of this or a smaller ε. The tables are those of
     plots/certified, plots/pgd and studies/autoattack, by run.
     """
-    words = "Robust accuracy lies in the band: above a certificate, below every attack"
+    words = "Robust accuracy lies between certificate and attacks"
     titles = [wrapped(literal(name), 2.4, TITLE) for name in certified]
     rows, lines = max(1, ceil(len(titles) / 2)), max((title.count("\n") + 1 for title in titles), default=1)
     figure = new_figure(words, source, (6.2, 1.6 + rows * (1.9 + 0.2 * lines)))
@@ -45,6 +45,9 @@ def brackets(certified: Tables, pgd: Tables, source: str, autoattack: Tables | N
         axes.tick_params(labelsize=10.5)
     for axes in grid[len(certified) :]:
         axes.set_visible(False)
-    figure.supxlabel(EPSILON, fontsize=12)
+    for axes in grid[max(0, len(certified) - 2) : len(certified)]:  # the lowest panel of each column
+        axes.tick_params(labelbottom=True)
+    for axes in grid[2 * rows - 2 :]:
+        axes.set_xlabel(wrapped(EPSILON, 2.4, 11), fontsize=11)
     figure.supylabel(ACCURACY, fontsize=12)
     return finished(grid[0])
