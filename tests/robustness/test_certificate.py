@@ -61,6 +61,16 @@ def test_the_epsilon_of_half_the_images_is_that_of_each_image_tried(rng: torch.G
     assert found == pytest.approx(radii.median().item(), rel=0.1)
 
 
+def test_what_is_not_certified_for_an_epsilon_is_not_for_a_larger(
+    bright: nn.Sequential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def proven(model: nn.Module, x: Tensor, y: Tensor, epsilon: float) -> Tensor:
+        return torch.full_like(y, epsilon != 0.1, dtype=torch.bool)
+
+    monkeypatch.setattr("descent.robustness.certificate._proven", proven)
+    assert certified(bright, DATA, [0.0, 0.1, 0.2]).sum(dim=1).tolist() == [4, 0, 0]
+
+
 def test_nothing_is_certified_with_a_layer_of_unknown_bounds(caplog: pytest.LogCaptureFixture) -> None:
     model = nn.Sequential(nn.Flatten(), nn.LayerNorm(4), nn.Linear(4, 2))
     rows = certified_rows(model, Split(grey(0.2, 0.7), torch.tensor([0, 1])), [0.0, 0.1])

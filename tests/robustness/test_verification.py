@@ -1,5 +1,7 @@
 """Programs find the least margin of a ball, and verdicts say what is true of every image in it."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from descent.io.schema import PGD
 from descent.models.intervals import ball
 from descent.models.networks import build_model
 from descent.robustness.bounds import crown
-from descent.robustness.verification import Verdict, least_margin, verify
+from descent.robustness.verification import Minimum, Verdict, least_margin, verify
 from tests.models.known import strided
 from tests.robustness.known import dominant, lit
 
@@ -84,6 +86,16 @@ def test_what_crown_leaves_open_a_program_decides_within_its_bracket() -> None:
                 least = min(least_margin(model, x, y, other, epsilon, 60).lower for other in others)
                 assert (least > 0) == (found.says != "attacked")
     assert {"attacked", "certified", "proven"} <= set(said)
+
+
+@pytest.mark.parametrize(("lower", "says"), [(-0.5, "undecided"), (1e-7, "undecided"), (0.5, "proven")])
+def test_a_program_that_ends_early_proves_what_its_bound_proves(
+    lower: float, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, x, y = dominant(3), lit([2]), torch.tensor([2])
+    model[-1].bias = nn.Parameter(torch.zeros(3))
+    monkeypatch.setattr("descent.robustness.verification.least_margin", Mock(return_value=Minimum(lower, 1.0, x)))
+    assert verdict(model, x, y, 0.21, FEEBLE).says == says
 
 
 def test_a_network_that_is_not_dense_is_refused() -> None:
