@@ -52,7 +52,7 @@ def test_a_trial_withstands_what_the_run_withstands(studied: Workspace, run: str
 
 def test_the_page_tells_every_study_with_their_figures(studied: Workspace) -> None:
     page = (studied.folder / "studies" / "index.html").read_text(encoding="utf-8")
-    assert page.count("<svg ") == len(list((studied.folder / "studies" / "figures").iterdir())) == 10
+    assert page.count("<svg ") == len(list((studied.folder / "studies" / "figures").iterdir())) == 11
     words = re.sub(r"\s+", " ", re.sub("<[^>]*>", "", page.partition("<main")[2]))
     assert "4 trials of mlp: 2 settings from 2 seeds each. 0 diverged." in words
     assert "4 trials of mlp, convnet: 2 settings from 2 seeds each. 0 diverged." in words
