@@ -99,11 +99,11 @@ BENT = {"final_train_loss": 2512.3, "final_test_loss": 3100.9, "test_r2": 0.412,
     [
         ({}, "Of 18 claims, 14 hold in this run and 4 do not. A verdict"),
         ({"trained": CALM, "attacked": {}}, "Of 18 claims, 11 hold in this run and 5 do not; 2 were not measured."),
-        ({}, "half proven up to ε = mlp 12.3 to 45.6% 12.3 to 45.6% "),
+        ({}, "half certified at ε mlp 12.3–45.6% 12.3–45.6% "),
         ({}, f" 45.6% {ATTACKED['mlp']['half_certified_epsilon']:.2g} The page of the studies"),
         (
             {"attacked": {"mlp": ATTACKED["mlp"] | {"half_certified_epsilon": None}}},
-            "12.3 to 45.6% – The page of the studies",
+            "12.3–45.6% – The page of the studies",
         ),
         ({"trained": CALM}, "✗ Does not hold. Averaged over a few epochs, no epoch from which it rises"),
         ({"trained": TRAINED | {"bent": BENT}}, "bent 385 2512 3101 0.412"),

@@ -40,10 +40,10 @@ def bracket_table(certified: Mapping[str, Sequence[Mapping[str, float]]], attack
     rows = []
     for name, bounds in certified.items():
         known = {f"{row['epsilon']:g}": row for row in bounds}
-        cells = (f"{100 * known[at]['accuracy']:.1f} to {known[at]['attacked_accuracy']:.1%}" for at in epsilons)
+        cells = (f"{100 * known[at]['accuracy']:.1f}–{known[at]['attacked_accuracy']:.1%}" for at in epsilons)
         half = attacked[name]["half_certified_epsilon"]
         rows.append((name, *cells, "–" if half is None else f"{half:.2g}"))
-    return Table(("robust accuracy", *(f"ε = {at}" for at in epsilons), "half proven up to ε ="), rows)
+    return Table(("robust accuracy", *(f"ε = {at}" for at in epsilons), "half certified at ε"), rows)
 
 
 def markdown_tables(data: Mapping[str, Any], trained: MetricsByRun, attacked: MetricsByRun) -> str:
