@@ -152,7 +152,7 @@ def first_run(folder: Path) -> Workspace:
         theory__parametrised_relu__run__epochs=3,
         theory__learning_rate__epochs=10,
     )
-    workspace.set("studies.yaml", autoattack__epsilons=[0.1], verification__images=5, verification__epsilons=[0.01])
+    workspace.set("studies.yaml", autoattack__epsilons=[0.5], verification__images=5, verification__epsilons=[0.01])
     workspace.first_run = workspace.run("python", "-m", "tools.repro", "2")
     workspace.commit("First run")
     return workspace
