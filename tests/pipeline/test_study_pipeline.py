@@ -60,7 +60,7 @@ def test_the_page_tells_every_study_with_their_figures(studied: Workspace) -> No
     summary = pd.read_csv(studied.folder / "studies" / "results" / "classifiers" / "summary.csv")
     means = summary[[f"accuracy_at_{name}_mean" for name in ("0", "0.1", "0.5")]]
     widest = str((means.max() - means.min()).idxmax())
-    most, epsilon = summary["run"][means[widest].idxmax()], widest.removeprefix("accuracy_at_").removesuffix("_mean")
+    most, epsilon = summary["run"][means[widest].argmax()], widest.removeprefix("accuracy_at_").removesuffix("_mean")
     assert f"images tell the settings apart most at ε = {epsilon}: with {most}, " in words
     assert "Every check passes: certified_not_above_autoattack" in words
     for run in CLASSIFIERS:
