@@ -109,6 +109,20 @@ def test_the_bounds_of_robust_accuracy_are_in_order(committed: Workspace, run: s
             assert 0.75 <= certified[epsilon] <= left <= certified[epsilon] + 0.05
 
 
+def test_the_readme_says_between_which_bounds_robust_accuracy_lies(committed: Workspace) -> None:
+    page = " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
+    for run, lower in (("convnet-certified", "{:.1f}"), ("convnet-adversarial", "{:.0f}")):
+        (row,) = [row for row in rows(committed, f"plots/certified/{run}.csv") if row["epsilon"] == "0.1"]
+        certified, attacked = (100 * float(row[name]) for name in ("accuracy", "attacked_accuracy"))
+        assert f"`{run}` is {lower.format(certified)} to {attacked:.1f} %" in page
+    halves = {run: metrics(committed, f"attack/{run}.json")["half_certified_epsilon"] for run in CLASSIFIERS[:3]}
+    said = {
+        name: f"`{name}` up to {half:.{digits}f}"
+        for (name, half), digits in zip(halves.items(), (3, 3, 5), strict=True)
+    }
+    assert all(words in page for words in said.values()), said
+
+
 @pytest.mark.parametrize(("run", "epsilon"), [("mlp", 0.01), ("mlp-weight-decay", 0.05)])
 def test_nearly_every_image_is_verified_within_its_bracket(committed: Workspace, run: str, epsilon: float) -> None:
     verdicts = rows(committed, f"studies/verification/{run}.csv")
