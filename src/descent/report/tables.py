@@ -38,10 +38,10 @@ def bracket_table(certified: Mapping[str, Sequence[Mapping[str, float]]], attack
     """Return the bounds of each classifier's robust accuracy, at the ε of PGD; `certified` are rows of a bracket."""
     epsilons = [name.removeprefix(PGD) for name in next(iter(attacked.values()), {}) if PGD in name]
     rows = []
-    for name, bounds in certified.items():
-        known = {f"{row['epsilon']:g}": row for row in bounds}
+    for name, metrics in attacked.items():
+        known = {f"{row['epsilon']:g}": row for row in certified[name]}
         cells = (f"{100 * known[at]['accuracy']:.1f}–{known[at]['attacked_accuracy']:.1%}" for at in epsilons)
-        half = attacked[name]["half_certified_epsilon"]
+        half = metrics["half_certified_epsilon"]
         rows.append((name, *cells, "–" if half is None else f"{half:.2g}"))
     return Table(("robust accuracy", *(f"ε = {at}" for at in epsilons), "half certified at ε"), rows)
 
