@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -127,6 +128,11 @@ def test_the_readme_says_between_which_bounds_robust_accuracy_lies(committed: Wo
 def test_nearly_every_image_is_verified_within_its_bracket(committed: Workspace, run: str, epsilon: float) -> None:
     verdicts = rows(committed, f"studies/verification/{run}.csv")
     assert sum(row["says"] != "undecided" for row in verdicts if float(row["epsilon"]) == epsilon) >= 95
+    count = Counter(row["says"] for row in verdicts if float(row["epsilon"]) == epsilon)
+    robust, left = count["certified"] + count["proven"], 100 - count["misclassified"] - count["attacked"]
+    page = " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
+    words = f" at ε = {epsilon:g} on {robust}, of which CROWN certifies {count['certified']}, while PGD leaves {left}"
+    assert any(f"`{run}`{between}{words}" in page for between in ("", " is robust"))
     solved = [row for row in verdicts if row["exact"]]
     assert {row["says"] for row in solved} == {"proven", "flipped"}
     for row in solved:
