@@ -15,7 +15,7 @@ ONLY := $(findstring command,$(origin PYTHON))
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-GROUPS := $(addprefix installed-,run docs onnx test test-all)
+GROUPS := $(addprefix installed-,run docs onnx studies test test-all)
 .PHONY: $(GROUPS) help repro experiments studies export docs report test test-all verify audit check plots bench readme \
 	graph template lock clean
 
@@ -28,7 +28,7 @@ repro: installed-run  ## run the pipeline to its last figure and show the result
 	$(BIN)/python -m tools.repro "$$JOBS"
 	@$(BIN)/python -m tools.results
 
-studies: installed-run  ## perform the trials of studies.yaml that are missing, an hour and a half for all, and write studies/index.html
+studies: installed-studies  ## perform what is missing of studies.yaml, hours for all of it, and write studies/index.html
 	$(BIN)/python -m dvc repro studies/dvc.yaml
 
 export: installed-onnx  ## write every classifier as ONNX, with a card, to export/
@@ -109,7 +109,7 @@ works() {
     [ -z "$(ONLY)" ] || [ "$$($(PYTHON) -V)" = "$$(.venv/bin/python -V)" ] || return
     [ ! -e .venv/installing ] && .venv/bin/python -I -c 'import pip'
 }
-case $$1 in run | onnx)
+case $$1 in run | onnx | studies)
     why=$$(git rev-parse --git-dir 2>&1) || fail "no git repository here, as in a ZIP, and DVC needs one: get the project with \
 'git clone', or make one with 'git init && git add --all && git commit --message Start' ($$why)"
 esac

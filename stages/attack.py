@@ -12,8 +12,7 @@ from descent.io.tensors import save_tensors
 from descent.models.machine import keep_freed_memory, make_deterministic
 from descent.models.networks import load_model
 from descent.robustness.adversarial_set import save_adversarial_set
-from descent.robustness.assessment import assess, metrics_by_epsilon
-from descent.robustness.bounds import certified_rows
+from descent.robustness.assessment import assess
 from descent.robustness.classifier import save_classifier
 from stages.program import stage
 
@@ -33,10 +32,10 @@ def main(name: str) -> None:
     rng = torch.Generator().manual_seed(params.seed)
 
     found = assess(model, data, bench, params.evaluation.batch_size, rng)
-    certified = certified_rows(model, data.test, bench.pgd.epsilons, params.evaluation.batch_size)
 
     save_table(files.fgsm_curve, found.curves.fgsm)
     save_table(files.pgd_curve, found.curves.pgd)
+    save_table(files.certified_curve, found.curves.certified)
     save_table(files.flip_quantiles, found.curves.flips, ("series", "quantile", "epsilon"))
     save_table(files.probabilities, found.curves.probabilities)
     save_table(files.confusion, found.confusion)
@@ -45,7 +44,7 @@ def main(name: str) -> None:
     # `transfer` reads this file, so it depends on the attacked classifiers only, not on every run.
     save_classifier(files.attacked_classifier, model, architecture, outputs)
     diverged = {key: trained[key] for key in ("diverged", "diverged_epoch")}
-    save_metrics(files.attack_metrics, found.metrics | metrics_by_epsilon("certified", certified) | diverged)
+    save_metrics(files.attack_metrics, found.metrics | diverged)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def main() -> None:
         curves={name: pd.read_csv(each.learning_curve) for name, each in files.items()},
         fgsm={name: pd.read_csv(each.fgsm_curve, **NAMED) for name, each in attacked.items()},
         pgd={name: pd.read_csv(each.pgd_curve, **NAMED) for name, each in attacked.items()},
+        certified={name: pd.read_csv(each.certified_curve, **NAMED) for name, each in attacked.items()},
         flips={name: pd.read_csv(each.flip_quantiles, **NAMED) for name, each in attacked.items()},
         confusion={name: pd.read_csv(each.confusion, **NAMED) for name, each in attacked.items()},
         examples=examples,

@@ -94,8 +94,8 @@ def message(error: BaseException) -> str | None:
         return "ERROR: not enough memory; `make repro JOBS=1` runs one stage at a time"
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] not in OURS:
         return (
-            f"ERROR: {error} (in {sys.executable}); `source .venv/bin/activate` takes the project's Python, and "
-            "`make clean`, then `make repro` installs its packages again"
+            f"ERROR: {error} (in {sys.executable}); `source .venv/bin/activate` takes the project's Python, `make "
+            "studies` and `make export` install what they need, and `make clean`, then `make repro`, everything again"
         )
     return None
 

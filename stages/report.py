@@ -1,5 +1,8 @@
 """params.yaml, metrics/, plots/ → report/index.html."""
 
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
 
 from descent.io.files import save_text
@@ -10,12 +13,16 @@ from descent.report.page import ReportInputs, report_page
 from stages.program import stage
 
 
+def rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a table."""
+    return [{str(key): value for key, value in row.items()} for row in pd.read_csv(path, **NAMED).to_dict("records")]
+
+
 def main() -> None:
     """Write the page from what the other stages wrote to metrics/ and plots/; nothing is computed again."""
     params = load_params(PARAMS)
     files = {name: RunFiles(name) for name in params.train}
     attacked = {name: files[name] for name in params.attack.runs}
-    tables = {name: pd.read_csv(each.probabilities, **NAMED) for name, each in attacked.items()}
     results = ReportInputs(
         params=params.model_dump(),
         data=load_metrics(DATA_METRICS),
@@ -23,10 +30,8 @@ def main() -> None:
         trained={name: load_metrics(each.train_metrics) for name, each in files.items()},
         attacked={name: load_metrics(each.attack_metrics) for name, each in attacked.items()},
         transfer=load_metrics(TRANSFER_METRICS),
-        probabilities={
-            name: [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-            for name, table in tables.items()
-        },
+        certified={name: rows(each.certified_curve) for name, each in attacked.items()},
+        probabilities={name: rows(each.probabilities) for name, each in attacked.items()},
         figures={path.stem: path.read_text(encoding="utf-8") for path in FIGURES.glob("*.svg")},
         sheets={path.stem: path.read_bytes() for path in SHEETS.glob("*.png")},
     )

@@ -9,8 +9,9 @@ from descent.io.files import sha256
 from descent.io.layout import CHECKPOINTS, DATA_METRICS, PARAMS, PREPARED, STUDIES, STUDY_LOCK, STUDY_RESULTS, dataset
 from descent.io.params import load_params
 from descent.io.results import load_metrics, save_metrics, save_table
+from descent.io.study_schema import load_studies
 from descent.studies.engine import on_workers
-from descent.studies.grid import load_studies, settings
+from descent.studies.grid import settings
 from descent.studies.outcomes import Outcomes, planned_trials, record, recorded
 from descent.studies.stacked import on_stack, stack_name
 from descent.studies.summary import curve_rows, study_metrics, summary_rows, trial_rows
@@ -19,7 +20,7 @@ from stages.program import chosen_device, progress, stage
 
 def main(name: str) -> None:
     """Perform the missing trials of a study, and summarise all of them."""
-    params, study = load_params(PARAMS), load_studies(STUDIES)[name]
+    params, study = load_params(PARAMS), load_studies(STUDIES).studies[name]
     chosen, digest = settings(name, study, params.train), sha256(dataset(study.data))
     seeds = range(params.seed, params.seed + study.seeds)
     plan = planned_trials(chosen, seeds, params.evaluation, params.threads, digest, study.epsilons)

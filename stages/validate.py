@@ -3,7 +3,8 @@
 from descent.io.files import save_text
 from descent.io.layout import PARAMS, STUDIES, VALIDATED
 from descent.io.params import load_params
-from descent.studies.grid import load_studies, settings
+from descent.io.study_schema import load_studies
+from descent.studies.grid import check_studies
 from stages.program import stage
 
 
@@ -13,9 +14,7 @@ def main() -> None:
     DVC removes the outputs of a stage before it runs the stage. The output here is always the same, so that no other
     stage is outdated by it.
     """
-    params = load_params(PARAMS)
-    for name, study in load_studies(STUDIES).items():
-        settings(name, study, params.train)
+    check_studies(load_studies(STUDIES), load_params(PARAMS))
     save_text(VALIDATED, f"{PARAMS} and {STUDIES} are valid.\n")
 
 

@@ -16,7 +16,7 @@ from descent.io.params import load_params
 from descent.io.schema import Params
 from descent.io.tensors import save_tensors
 from descent.models.machine import make_deterministic
-from tests.imports import ROOT
+from tests.imports import CLASSIFIERS, ROOT
 from tests.workspace import NO_MIRROR, Once, Workspace, cloned, copied_code, copy
 
 make_deterministic(threads=1)
@@ -114,6 +114,8 @@ def studied(miniature: Workspace, once: Once) -> Workspace:
         assert workspace.ran("studies/dvc.yaml") == {
             "validate",
             "studies/dvc.yaml:publish",
+            *(f"studies/dvc.yaml:autoattack@{name}" for name in CLASSIFIERS),
+            *(f"studies/dvc.yaml:verification@{name}" for name in ("mlp", "mlp-weight-decay")),
             *(f"studies/dvc.yaml:study@{name}" for name in ("weight-decay", "classifiers", "learning-rate")),
         }
         assert len(workspace.outcomes()) == 14
@@ -150,6 +152,7 @@ def first_run(folder: Path) -> Workspace:
         theory__parametrised_relu__run__epochs=3,
         theory__learning_rate__epochs=10,
     )
+    workspace.set("studies.yaml", autoattack__epsilons=[0.5], verification__images=5, verification__epsilons=[0.01])
     workspace.first_run = workspace.run("python", "-m", "tools.repro", "2")
     workspace.commit("First run")
     return workspace

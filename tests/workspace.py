@@ -78,16 +78,16 @@ class Workspace:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", message)
 
-    def set(self, **values: object) -> None:
-        """Change values in params.yaml, given by their names with __ for the dots and _ for the dashes of runs."""
-        path, yaml = self.folder / "params.yaml", YAML()
+    def set(self, name: str = "params.yaml", /, **values: object) -> None:
+        """Change values in a file, given by their names with __ for the dots and _ for the dashes of runs."""
+        path, yaml = self.folder / name, YAML()
         params = yaml.load(path)
-        for name, value in values.items():
-            *parents, last = name.split("__")
+        for key, value in values.items():
+            *parents, last = key.split("__")
             section = params
             for parent in parents:
                 section = section[parent if parent in section else parent.replace("_", "-")]
-            assert last in section, name
+            assert last in section, key
             section[last] = value
         yaml.dump(params, path)
 

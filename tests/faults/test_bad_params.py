@@ -15,11 +15,10 @@ from tests.imports import ROOT
 
 pytestmark = pytest.mark.usefixtures("twenty_seconds")
 RATE, CONVNET, KIND, EPSILON = "learning_rate: 0.006", "  convnet:\n", "      kind: linear\n", "    epsilon: 0.1\n"
-CHANNELS, DRAWN = (
-    "kind: convnet\n      batch_norm: true\n"
-    "      convolutions: [{filters: 5, kernel_size: 3, stride: 1, padding: 0, max_pool: 1}]",
-    "  drawn:\n    train: 60000\n    test: 10000\n",
-)
+CONVOLUTION = "{filters: 5, kernel_size: 3, stride: 1, padding: 0, max_pool: 1}"
+CHANNELS = f"kind: convnet\n      batch_norm: true\n      convolutions: [{CONVOLUTION}]"
+DRAWN = "  drawn:\n    train: 60000\n    test: 10000\n"
+ADVERSARY = "expected none, or keys with kind: fgsm or kind: interval-bounds"
 NONE, ATTACK = "adversary: none", "{kind: fgsm, epsilon: 0.1, step: 1}"
 BOUNDS = "{kind: interval-bounds, epsilon: 0.1, ramp: 0.5, share: 1.0}"
 NORMALISED = "epochs: 8\n    adversary: none"
@@ -45,8 +44,18 @@ MISTAKES = [
     ("unknown model", "kind: convnet", "kind: resnet", r"\d+:5: train\.convnet\.model: .*'linear', 'mlp', 'convnet'"),
     ("model without kind", "      kind: convnet\n", "", r"\d+:5: train\.convnet\.model: .*kind is missing"),
     ("unknown optimiser", "optimizer: sgd", "optimizer: rmsprop", rf"\d+:5: {FIRST}\.optimizer: .*'sgd', 'adam' or"),
-    ("unknown adversary", NONE, "adversary: fgsm", rf"\d+:5: {FIRST}\.adversary: .*'none', or have the kind 'fgsm'"),
-    ("empty adversary", NONE, "adversary: {}", rf"\d+:5: {FIRST}\.adversary: .*'none', or have the kind 'fgsm'"),
+    (
+        "unknown adversary",
+        NONE,
+        "adversary: fgsm",
+        rf"\d+:5: {FIRST}\.adversary: {ADVERSARY}",
+    ),
+    (
+        "empty adversary",
+        NONE,
+        "adversary: {}",
+        rf"\d+:5: {FIRST}\.adversary: {ADVERSARY}",
+    ),
     ("adversary's step", NONE, "adversary: {kind: fgsm, epsilon: 0.1, step: x}", rf"\d+:43: {FIRST}\.adversary\.step"),
     ("keys of an adversary", NONE, "adversary: {kind: fgsm}", *[rf"\d+:16: {FIRST}\.adversary\.\w+: .*missing"] * 2),
     ("adversary of patients", NONE, f"adversary: {ATTACK}", rf"\d+:3: {FIRST}: .* for images"),

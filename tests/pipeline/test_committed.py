@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -78,6 +79,70 @@ def test_an_attack_starts_at_the_clean_accuracy_and_agrees_with_its_trial(commit
     accuracies = {name: float(value) for name, value in trial.items() if name.startswith("accuracy_at_")}
     assert len(accuracies) == 12
     assert accuracies == {name: attacked[name] for name in accuracies}
+
+
+@pytest.mark.parametrize("run", CLASSIFIERS)
+def test_the_bounds_of_robust_accuracy_are_in_order(committed: Workspace, run: str) -> None:
+    bounds = {float(row["epsilon"]): row for row in rows(committed, f"plots/certified/{run}.csv")}
+    certified, attacked = (
+        {epsilon: float(row[name]) for epsilon, row in bounds.items()} for name in ("accuracy", "attacked_accuracy")
+    )
+    assert certified[0] == attacked[0] > 0.8
+    for levels in (certified, attacked):
+        assert list(levels.values()) == sorted(levels.values(), reverse=True)
+    assert all(certified[epsilon] <= attacked[epsilon] for epsilon in bounds)
+    # Undefended classifiers too are certified, for small ε; at one of these, half of what they recognise.
+    half = metrics(committed, f"attack/{run}.json")["half_certified_epsilon"]
+    least = min(epsilon for epsilon in bounds if epsilon > 0)
+    assert certified[least] > 0.8
+    assert max(e for e in bounds if certified[e] >= certified[0] / 2) <= half
+    assert min(e for e in bounds if certified[e] < certified[0] / 2) > half
+    under_pgd = {float(row["epsilon"]): float(row["high"]) for row in rows(committed, f"plots/pgd/{run}.csv")}
+    attacks = rows(committed, f"studies/autoattack/{run}.csv")
+    assert [row["attack"] for row in attacks] == ["apgd-ce", "apgd-t", "fab-t", "square"] * (len(attacks) // 4)
+    assert [float(row["accuracy"]) for row in attacks] == sorted(
+        (float(row["accuracy"]) for row in attacks), reverse=True
+    )
+    for row in attacks[3::4]:
+        epsilon, left = float(row["epsilon"]), float(row["accuracy"])
+        assert certified[epsilon] <= left <= under_pgd[epsilon]
+        if (run, epsilon) == ("convnet-certified", 0.1):
+            assert 0.75 <= certified[epsilon] <= left <= certified[epsilon] + 0.05
+        if epsilon == 0.1 and run in CLASSIFIERS[3:]:
+            page = " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
+            assert f"{left:.1%} of `{run}`".replace("%", " %") in page
+
+
+def test_the_readme_says_between_which_bounds_robust_accuracy_lies(committed: Workspace) -> None:
+    page = " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
+    for run, lower in (("convnet-certified", "{:.1f}"), ("convnet-adversarial", "{:.0f}")):
+        (row,) = [row for row in rows(committed, f"plots/certified/{run}.csv") if row["epsilon"] == "0.1"]
+        certified, attacked = (100 * float(row[name]) for name in ("accuracy", "attacked_accuracy"))
+        assert f"`{run}` is {lower.format(certified)} to {attacked:.1f} %" in page
+    halves = {run: metrics(committed, f"attack/{run}.json")["half_certified_epsilon"] for run in CLASSIFIERS[:3]}
+    said = {
+        name: f"`{name}` up to {half:.{digits}f}"
+        for (name, half), digits in zip(halves.items(), (3, 3, 5), strict=True)
+    }
+    assert all(words in page for words in said.values()), said
+
+
+@pytest.mark.parametrize(("run", "epsilon"), [("mlp", 0.01), ("mlp-weight-decay", 0.05)])
+def test_nearly_every_image_is_verified_within_its_bracket(committed: Workspace, run: str, epsilon: float) -> None:
+    verdicts = rows(committed, f"studies/verification/{run}.csv")
+    assert sum(row["says"] != "undecided" for row in verdicts if float(row["epsilon"]) == epsilon) >= 95
+    count = Counter(row["says"] for row in verdicts if float(row["epsilon"]) == epsilon)
+    robust, left = count["certified"] + count["proven"], 100 - count["misclassified"] - count["attacked"]
+    page = " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
+    words = f" at ε = {epsilon:g} on {robust}, of which CROWN certifies {count['certified']}, while PGD leaves {left}"
+    assert any(f"`{run}`{between}{words}" in page for between in ("", " is robust"))
+    solved = [row for row in verdicts if row["exact"]]
+    assert {row["says"] for row in solved} == {"proven", "flipped"}
+    for row in solved:
+        crown, exact, attack = (float(row[name]) for name in ("crown", "exact", "attack"))
+        assert crown - 1e-4 <= exact <= attack + 1e-4
+        assert crown <= 0
+        assert (exact > 0) == (row["says"] == "proven")
 
 
 @pytest.mark.parametrize(("study", "setting", "run"), STANDING)

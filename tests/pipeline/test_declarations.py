@@ -153,7 +153,9 @@ def test_a_stage_says_what_it_does_and_keeps_text_in_git(name: str) -> None:
 def test_every_curve_has_its_overlay_with_labelled_axes() -> None:
     plots = [options for plot in PIPELINE["plots"] for options in plot.values()]
     curves = {f"plots/curves/{run}.csv" for run in PARAMETERS["train"]}
-    attacks = {f"plots/{kind}/{run}.csv" for run in PARAMETERS["attack"]["runs"] for kind in ("attack", "pgd")}
+    attacks = {
+        f"plots/{kind}/{run}.csv" for run in PARAMETERS["attack"]["runs"] for kind in ("attack", "pgd", "certified")
+    }
     assert {path for options in plots for path in options["y"]} == curves | attacks
     for options in plots:
         assert options.keys() >= {"x", "y", "y_label"}

@@ -86,7 +86,7 @@ def test_the_plots_page_draws_every_panel_and_asks_the_network_for_nothing(
         assert {title: lines[title] for title in OVERLAYS} == OVERLAYS
         assert [title for title, count in lines.items() if not count and not re.search(LINELESS, title)] == []
         pictures = watched.page.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
-        assert len(pictures) == 28 + 2 * len(CLASSIFIERS)  # figures, and a sheet and its directions for each classifier
+        assert len(pictures) == 29 + 2 * len(CLASSIFIERS)  # figures, and a sheet and its directions for each classifier
         assert min(pictures) >= 28
         assert watched.errors == []
         assert watched.outside == []

@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser import browsing, needs_chromium
+from tests.imports import CLASSIFIERS
 from tests.workspace import Workspace, copy
 
 # What the studies vary, at the values of runs of params.yaml.
@@ -52,11 +53,18 @@ def test_a_trial_withstands_what_the_run_withstands(studied: Workspace, run: str
 
 def test_the_page_tells_every_study_with_their_figures(studied: Workspace) -> None:
     page = (studied.folder / "studies" / "index.html").read_text(encoding="utf-8")
-    assert page.count("<svg ") == len(list((studied.folder / "studies" / "figures").iterdir())) == 10
+    assert page.count("<svg ") == len(list((studied.folder / "studies" / "figures").iterdir())) == 11
     words = re.sub(r"\s+", " ", re.sub("<[^>]*>", "", page.partition("<main")[2]))
     assert "4 trials of mlp: 2 settings from 2 seeds each. 0 diverged." in words
     assert "4 trials of mlp, convnet: 2 settings from 2 seeds each. 0 diverged." in words
-    assert "images tell the settings apart most at ε = 0" in words
+    summary = pd.read_csv(studied.folder / "studies" / "results" / "classifiers" / "summary.csv")
+    means = summary[[f"accuracy_at_{name}_mean" for name in ("0", "0.1", "0.5")]]
+    widest = str((means.max() - means.min()).idxmax())
+    most, epsilon = summary["run"][means[widest].argmax()], widest.removeprefix("accuracy_at_").removesuffix("_mean")
+    assert f"images tell the settings apart most at ε = {epsilon}: with {most}, " in words
+    assert "Every check passes: certified_not_above_autoattack" in words
+    for run in CLASSIFIERS:
+        assert re.search(rf"{run} ?0\.5 ?(\d+\.\d% ?){{8}}", words), run  # AutoAttack, a row of accuracies
     assert "6 trials of regression-lr-1e-2: 3 settings from 2 seeds each. 2 diverged." in words
     assert "; at 100 every seed ends in no finite number." in words
     assert "Drawn stand-in data, not Fashion-MNIST" in page

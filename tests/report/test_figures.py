@@ -23,6 +23,7 @@ from matplotlib.text import Annotation
 from descent.io.results import NAMED, load_metrics
 from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
+from descent.report.bracket_figure import brackets
 from descent.report.colours import COLOURS, INK, PAPER
 from descent.report.figures import all_figures, confusion_matrix, regression_hovering, transfer_matrix
 from descent.report.image_figures import slider_sheets
@@ -34,6 +35,10 @@ from tests.report.test_theory_figures import NODES, points, words
 PLOTS = ROOT / "plots"
 CLASSIFIER, REGRESSION = (pd.read_csv(PLOTS / "curves" / f"{run}.csv") for run in ("mlp", "regression-lr-1e-2"))
 ATTACK = pd.read_csv(PLOTS / "attack" / "mlp.csv", **NAMED)
+PGD = pd.DataFrame({"epsilon": [0.02, 0.1], "accuracy": [0.6, 0.1], "fgsm_accuracy": [0.7, 0.3]})
+BOUNDS = pd.DataFrame(
+    {"epsilon": [0.0, 0.001, 0.02, 0.1], "accuracy": [0.9, 0.8, 0.5, 0.0], "attacked_accuracy": [0.9, 0.9, 0.6, 0.1]}
+)
 LINEAR = {"least_squares_loss": 90.0, "stability_threshold": 0.0153, "learning_rate_over_threshold": 0.5}
 CALM = {"overfitting_epoch": None}
 THEORY = {path.stem: pd.read_csv(path) for path in (PLOTS / "theory").iterdir()} | {
@@ -42,7 +47,7 @@ THEORY = {path.stem: pd.read_csv(path) for path in (PLOTS / "theory").iterdir()}
 }
 THEORY_FIGURES = [f"theory-{name}" for name in ("twins", "padding", "sigmoid-graph", "sigmoid-gradient")]
 THEORY_FIGURES += ["theory-learning-rate", "theory-broadcasting"]
-ROBUSTNESS = ["robustness", "robustness-pgd", "flips", "transfer"]
+ROBUSTNESS = ["robustness", "robustness-pgd", "brackets", "flips", "transfer"]
 
 
 def pictures(shown: int, bags: int, classes: int) -> dict[str, torch.Tensor]:
@@ -83,7 +88,8 @@ def inputs(
         "theory_tables": THEORY,
         "curves": {name: CLASSIFIER if run.data == "images" else REGRESSION for name, run in runs.items()},
         "fgsm": dict.fromkeys(attacked, ATTACK),
-        "pgd": dict.fromkeys(attacked, ATTACK),
+        "pgd": dict.fromkeys(attacked, PGD.assign(low=0.0, high=1.0)),
+        "certified": dict.fromkeys(attacked, BOUNDS),
         "flips": dict.fromkeys(attacked, pd.DataFrame(quantiles, columns=["series", "quantile", "epsilon"])),
         "confusion": dict.fromkeys(attacked, confusion(classes)),
         "examples": {name: pictures(shown, bags, len(classes)) for name in attacked},
@@ -176,6 +182,35 @@ def test_flips_are_drawn_for_the_quantiles_that_have_them(params: Params) -> Non
     assert [x for x in points(medians)[0] if x == x] == [0.1]
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_a_bracket_reaches_from_the_certificate_to_the_attacks(count: int) -> None:
+    names = [f"run-{number}" for number in range(count)]
+    ensemble = pd.DataFrame(
+        {"epsilon": [0.02] * 2 + [0.1] * 2, "attack": ["a", "b"] * 2, "accuracy": [0.6, 0.55, 0.1, 0.05]}
+    )
+    figure = brackets(dict.fromkeys(names, BOUNDS), dict.fromkeys(names, PGD), "folder", {"run-0": ensemble})
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in panels] == names
+    for axes in panels:
+        lines = {line.get_label(): points(line) for line in axes.lines}
+        assert lines.pop("no attack")[1] == [0.9, 0.9]
+        assert lines.pop("certified") == ([0.001, 0.02, 0.1], [0.8, 0.5, 0.0])
+        assert lines.pop("PGD") == ([0.02, 0.1], [0.6, 0.1])
+        assert lines.pop("FGSM") == ([0.02, 0.1], [0.7, 0.3])
+        # The last attack of the ensemble counts those that all of them leave.
+        assert lines == ({"AutoAttack": ([0.02, 0.1], [0.55, 0.05])} if axes.get_title() == "run-0" else {})
+        (band,) = axes.collections
+        corners = {(round(x, 3), round(y, 3)) for x, y in np.asarray(band.get_paths()[0].vertices).tolist()}
+        left = 0.55 if axes.get_title() == "run-0" else 0.6
+        first, second = (
+            {(0.001, 0.5), (0.001, 0.9), (0.02, 0.5), (0.02, 0.9)},
+            {(0.02, 0.0), (0.02, left), (0.1, 0.0), (0.1, left)},
+        )
+        assert corners == first | second
+    assert len(figure.legends) == min(count, 1)
+    figure.draw_without_rendering()
+
+
 def test_a_sheet_has_a_row_for_each_image_and_a_column_for_each_epsilon(params: Params, tmp_path: Path) -> None:
     clean, direction = torch.rand(3, 1, 28, 28), torch.randint(-1, 2, (3, 1, 28, 28)).float()
     epsilon = torch.tensor([0.0, 0.1, 0.3])
@@ -231,7 +266,7 @@ def test_the_longest_names_of_runs_stay_in_the_picture(params: Params, count: in
     figures = all_figures(**results | {"examples": {}})
     assert len(figures["mlp-loss"].axes[0].lines) == 3 * count  # no run is left out
     assert [line.get_label() for line in figures["robustness"].axes[0].lines[:count]] == names
-    for figure in map(figures.__getitem__, ("mlp-loss", "robustness", "transfer")):
+    for figure in map(figures.__getitem__, ("mlp-loss", "robustness", "brackets", "transfer")):
         figure.draw_without_rendering()
         assert figure.axes[0].get_position().height * figure.get_figheight() > 0.9
         within([text for legend in figure.legends for text in legend.get_texts()], figure)

@@ -36,6 +36,13 @@ SVG = (
 STYLE = (ROOT / "src" / "descent" / "report" / "templates" / "report.css").read_text(encoding="utf-8")
 
 
+BOUNDS = [
+    {"epsilon": float(name.removeprefix("pgd_accuracy_at_")), "accuracy": 0.123, "attacked_accuracy": 0.456}
+    for name in ATTACKED["mlp"]
+    if name.startswith("pgd_accuracy")
+]
+
+
 def probabilities(classes: Sequence[str] = CLASSES, epsilons: Sequence[float] = (0.0, 0.1)) -> list[dict[str, Any]]:
     """Return the rows of a table of an image of each class, which become the second class."""
     return [
@@ -56,6 +63,7 @@ def results(*, source: str = "fashion-mnist", classes: Sequence[str] = CLASSES, 
         trained=TRAINED,
         attacked={"mlp": ATTACKED["mlp"]},
         transfer={"failed_checks": "none"},
+        certified={"mlp": BOUNDS},
         probabilities={"mlp": probabilities(classes)},
         figures={"mlp-loss": SVG, "robustness": SVG},
         sheets={"mlp": b"PNG", "mlp-direction": b"png"},
@@ -91,6 +99,12 @@ BENT = {"final_train_loss": 2512.3, "final_test_loss": 3100.9, "test_r2": 0.412,
     [
         ({}, "Of 18 claims, 14 hold in this run and 4 do not. A verdict"),
         ({"trained": CALM, "attacked": {}}, "Of 18 claims, 11 hold in this run and 5 do not; 2 were not measured."),
+        ({}, "half certified at ε mlp 12.3–45.6% 12.3–45.6% "),
+        ({}, f"–45.6% {ATTACKED['mlp']['half_certified_epsilon']:.2g} The page of the studies"),
+        (
+            {"attacked": {"mlp": ATTACKED["mlp"] | {"half_certified_epsilon": None}}},
+            "12.3–45.6% – The page of the studies",
+        ),
         ({"trained": CALM}, "✗ Does not hold. Averaged over a few epochs, no epoch from which it rises"),
         ({"trained": TRAINED | {"bent": BENT}}, "bent 385 2512 3101 0.412"),
         ({"trained": UNDEFENDED}, "14 hold in this run"),
@@ -194,7 +208,7 @@ def test_a_clone_builds_its_page_from_metrics_and_plots_alone(page: Path) -> Non
     html = page.read_text(encoding="utf-8")
     assert page.stat().st_size < 5e6
     assert "Drawn stand-in" not in html
-    assert (html.count("ot measured"), html.count("<figure id=")) == (0, 28)
+    assert (html.count("ot measured"), html.count("<figure id=")) == (0, 29)
     assert "<mfrac>" in html
     assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', html)
 
@@ -216,7 +230,7 @@ def test_every_picture_of_the_page_is_decoded_and_nothing_is_asked_for(page: Pat
         widths = watched.page.eval_on_selector_all(
             "figure > svg, .wide > svg", "all => all.map(svg => svg.innerHTML ? svg.getBoundingClientRect().width : 0)"
         )
-        assert len(widths) == 31  # with the three of the slider
+        assert len(widths) == 32  # with the three of the slider
         assert min(widths) > 80
 
 

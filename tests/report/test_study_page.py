@@ -12,16 +12,20 @@ import pytest
 from descent.io.results import save_table
 from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
+from descent.io.study_schema import Study
+from descent.report.bounds_tables import BoundTables
 from descent.report.study_figures import against_parameter, study_figures
 from descent.report.study_page import paragraphs, studies_page, summary_table
 from descent.report.study_results import StudyResults
 from descent.report.style import svg
-from descent.studies.grid import Study, settings
+from descent.studies.grid import settings
 from descent.studies.outcomes import Outcomes, planned_trials
 from descent.studies.summary import curve_rows, summary_rows, trial_rows
 from descent.studies.trials import perform
 from stages.publish import WORDS
+from tests.imports import CLASSIFIERS
 
+NO_BOUNDS = BoundTables({}, {}, {}, {})
 BENT = {"model": MLP(kind="mlp", hidden=[3])}
 Found = Callable[[dict[str, Run], dict[str, list[Any]]], StudyResults]
 
@@ -53,15 +57,12 @@ def found(data: tuple[Path, str], params: Params) -> Found:
 
 def words(study: StudyResults) -> str:
     figures = {f"{study.name}-{name}": svg(figure) for name, figure in study_figures(study).items()}
-    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", studies_page([study], figures).partition("<main")[2]))
-
-
-RUNS = ["mlp", "mlp-weight-decay", "convnet", "convnet-adversarial", "convnet-certified"]
+    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", studies_page([study], NO_BOUNDS, figures).partition("<main")[2]))
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5])
 def test_the_names_of_runs_are_wrapped_at_dashes_only(count: int) -> None:
-    names, measures = RUNS[-count:], ("final_test_loss", "best_test_loss")
+    names, measures = list(CLASSIFIERS[-count:]), ("final_test_loss", "best_test_loss")
     summary = pd.DataFrame({"run": names} | {f"{m}_{end}": 0.3 for m in measures for end in ("mean", "low", "high")})
     study = StudyResults("s", ["run"], {"source": "fashion-mnist"}, summary, summary, summary)
     labels = [label.get_text() for label in against_parameter(study, measures).axes[0].get_xticklabels()]

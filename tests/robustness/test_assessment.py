@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from descent.attacks.gradient_sign import pgd
 from descent.io.datasets import Dataset, Split
 from descent.io.schema import PGD, Bench
-from descent.robustness.assessment import Assessment, assess, confusion_rows, pgd_rows, write_up
-from descent.robustness.sweep import directions
+from descent.robustness.assessment import Assessment, assess, confusion_rows, write_up
 from descent.sources.published import FASHION_CLASSES as CLASSES
 from tests.robustness.known import DATA, DIRECTION, Brightness, dominant, grey, lit
 
@@ -20,12 +17,18 @@ BAG, T_SHIRT = CLASSES.index("Bag"), CLASSES.index("T-shirt/top")
 
 
 def assessed(
-    model: nn.Module, images: Tensor, labels: list[int], classes: Sequence[str], settings: Bench, batch_size: int = 2
+    model: nn.Module,
+    images: Tensor,
+    labels: list[int],
+    classes: Sequence[str],
+    settings: Bench,
+    batch_size: int = 2,
 ) -> Assessment:
     """Assess with one training image, so that the column of each pixel has the length 20."""
     train = Split(torch.full_like(images[:1], 20.0), torch.tensor(labels[:1]))
     data = Dataset(train, Split(images, torch.tensor(labels)), classes)
-    return assess(model, data, settings, batch_size, torch.Generator().manual_seed(0))
+    made = model if isinstance(model, nn.Sequential) else nn.Sequential(model)
+    return assess(made, data, settings, batch_size, torch.Generator().manual_seed(0))
 
 
 def test_the_write_up_moves_by_columns_and_clips_nothing() -> None:
@@ -47,19 +50,6 @@ def test_confusion_counts_what_each_class_is_taken_for() -> None:
     assert counted == {("T-shirt/top", "T-shirt/top"): 1, ("T-shirt/top", "Shirt"): 2, ("Ankle boot", "Ankle boot"): 1}
 
 
-def test_pgd_attacks_only_what_still_stands(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    recorded = Mock(wraps=pgd)
-    monkeypatch.setattr("descent.robustness.assessment.pgd", recorded)
-    settings = PGD(images=4, epsilons=[0.06, 0.15, 0.25, 0.3], steps=4, step=0.5, restarts=2)
-    rows = pgd_rows(Brightness(), DATA, directions(Brightness(), DATA, 4), settings, 2, rng)
-    attacked = [(epsilon, len(x)) for (_, x, _, epsilon), _ in recorded.call_args_list]
-    # Three are recognised to begin with; 0.06 takes the second, 0.15 the third, 0.25 the first.
-    assert attacked == [(0.06, 2), (0.06, 1), (0.15, 2), (0.25, 1)]
-    assert [row["epsilon"] for row in rows] == settings.epsilons
-    for name in ("accuracy", "fgsm_accuracy"):
-        assert [row[name] for row in rows] == [0.5, 0.25, 0, 0]
-
-
 class BagOrShirt(nn.Module):
     """Ten logits, of which only those of bag and T-shirt ever win."""
 
@@ -70,7 +60,13 @@ class BagOrShirt(nn.Module):
 
 
 FEW = PGD(images=2, epsilons=[0.1, 0.3], steps=2, step=0.6, restarts=1)
-SLIDER: dict[str, Any] = {"slider_stop": 0.3, "slider_steps": 3, "bag_confidence": 0.9, "tolerance": 1e-4}
+SLIDER: dict[str, Any] = {
+    "slider_stop": 0.3,
+    "slider_steps": 3,
+    "bag_confidence": 0.9,
+    "tolerance": 1e-4,
+    "small_epsilons": [0.05],
+}
 SETTINGS = Bench(epsilons=[0.0, 0.1, 0.3], pgd=FEW, epsilon=0.1, write_up_epsilon=0.01, **SLIDER)
 
 
@@ -126,6 +122,12 @@ def test_an_assessment_holds_for_unequal_classes(classes: int, batch_size: int, 
     # The bright pixel and its rivals are 0.4 apart, and each moves by ε.
     assert [row["accuracy"] for row in found.curves.fgsm] == pytest.approx([recognised, recognised, 0, 0])
     assert [row["accuracy"] for row in found.curves.pgd] == pytest.approx([recognised, 0, 0])
+    # As far as this flips images, it is proven that nothing flips them.
+    expected = {0.0: recognised, 0.05: recognised, 0.1: recognised, 0.3: 0, 0.5: 0}
+    certified = {row["epsilon"]: (row["accuracy"], row["attacked_accuracy"]) for row in found.curves.certified}
+    assert certified == {epsilon: pytest.approx((share, share)) for epsilon, share in expected.items()}
+    assert {name: found.metrics[f"certified_accuracy_at_{name:g}"] for name in expected} == pytest.approx(expected)
+    assert found.metrics["half_certified_epsilon"] == pytest.approx(0.2, rel=0.05)
     assert found.metrics["median_flipping_epsilon"] == pytest.approx(0.2, abs=1e-3)
     assert (found.metrics["failed_checks"], found.metrics["bag_index"]) == ("none", None)
     assert found.metrics["checks_not_applicable"] == not_applicable
@@ -149,7 +151,7 @@ def test_an_assessment_holds_where_no_image_is_recognised_and_a_class_has_none(c
 
 def test_an_assessment_holds_for_a_single_image_at_the_limits_of_every_setting() -> None:
     limits: dict[str, Any] = {"epsilons": [0.0, 1.0], "epsilon": 1.0, "write_up_epsilon": 1e6, "tolerance": 1e-9}
-    limits |= {"slider_stop": 1.0, "slider_steps": 1, "bag_confidence": 0.999}
+    limits |= {"slider_stop": 1.0, "slider_steps": 1, "bag_confidence": 0.999, "small_epsilons": []}
     limits |= {"pgd": PGD(images=1_000_000, epsilons=[1.0], steps=1, step=1e6, restarts=1)}
     found = assessed(dominant(2), lit([1]), [1], ["a", "b"], Bench(**limits), 9)
     assert [row["accuracy"] for row in found.curves.fgsm] == [1, 0]

@@ -14,7 +14,7 @@ from descent.io.datasets import Split
 from descent.io.run_schema import MLP
 from descent.io.schema import PGD
 from descent.models.networks import build_model
-from descent.robustness.assessment import pgd_rows
+from descent.robustness.bracket import pgd_robust
 from descent.robustness.checks import AttackResults, check
 from descent.robustness.sweep import directions, fgsm_accuracy, sweep, zero_gradient_share
 
@@ -44,9 +44,15 @@ def judged(model: nn.Module, data: Split) -> list[str]:
     """Attack a model as `assess` does, and return the checks that fail; every check applies."""
     rng, direction = torch.Generator().manual_seed(0), directions(model, data, 200)
     fgsm = sweep(model, data, direction, [0.0, 0.02, EPSILON, 0.5], 200, rng)[0]
-    under_pgd = pgd_rows(model, data, direction, SETTINGS, 200, rng)
+    few = Split(*(part[: SETTINGS.images] for part in data))
+    robust = pgd_robust(model, few, SETTINGS, 200, rng).float().mean(dim=1).tolist()
+    rows = {row["epsilon"]: row["accuracy"] for row in fgsm}
+    under_pgd = [
+        {"epsilon": epsilon, "accuracy": left, "fgsm_accuracy": rows[epsilon]}
+        for epsilon, left in zip(SETTINGS.epsilons, robust, strict=True)
+    ]
     accuracy, share = fgsm_accuracy(model, data, EPSILON, dlr, 200), zero_gradient_share(direction)
-    results = AttackResults(fgsm, under_pgd, accuracy, share, EPSILON, SETTINGS.images)
+    results = AttackResults(fgsm, under_pgd, accuracy, share, EPSILON, SETTINGS.images, 0)
     failed, not_applicable = checked(model, data, results)
     assert not_applicable == []
     return failed
@@ -55,7 +61,7 @@ def judged(model: nn.Module, data: Split) -> list[str]:
 def checked(model: nn.Module, data: Split, results: AttackResults) -> tuple[list[str], list[str]]:
     """Return the checks that fail, and those that do not apply."""
     checks = check(model, data, results)
-    assert len(checks) == 9
+    assert len(checks) == 11
     return [name for name in checks if checks[name] is False], [name for name in checks if checks[name] is None]
 
 
@@ -85,7 +91,8 @@ def test_the_margin_tells_the_truth_of_saturated_logits(model: nn.Module, data: 
 
 FGSM = {"epsilon": EPSILON, "accuracy": 0.2, "noise_accuracy": 0.9}
 PGD_ROW = {"epsilon": 0.5, "accuracy": 0.1, "fgsm_accuracy": 0.2}
-FOUND = AttackResults([FGSM], [PGD_ROW], dlr_accuracy=0.2, zero_gradient_share=0.0, epsilon=EPSILON, pgd_images=200)
+CLEAN = {"epsilon": 0.0, "accuracy": 0.9, "noise_accuracy": 0.9}
+FOUND = AttackResults([CLEAN, FGSM], [PGD_ROW], 0.2, 0.0, EPSILON, pgd_images=200, contradictions=0)
 
 
 def found(**changes: float) -> AttackResults:
@@ -105,7 +112,9 @@ def test_dropout_that_is_on_and_pixels_that_are_normalised_are_named(model: nn.M
         (FOUND, [], []),
         (found(accuracy=0.5), ["pgd_not_weaker_than_fgsm", "large_epsilon_breaks"], []),
         (found(accuracy=0.5)._replace(pgd_images=10), [], []),  # among a few images it may be chance
-        (FOUND._replace(fgsm=[FGSM | {"noise_accuracy": 0.05}]), ["noise_not_stronger"], []),
+        (FOUND._replace(fgsm=[CLEAN, FGSM | {"noise_accuracy": 0.05}]), ["noise_not_stronger"], []),
+        (FOUND._replace(fgsm=[CLEAN | {"accuracy": 0.1, "noise_accuracy": 0.1}, FGSM]), ["fgsm_not_above_clean"], []),
+        (FOUND._replace(contradictions=1), ["certified_not_flipped"], []),
         (FOUND._replace(dlr_accuracy=None), [], ["cross_entropy_not_saturated"]),
         # Below ε = 0.5 a classifier may be robust, from there on every image can be grey.
         (found(epsilon=0.499, accuracy=0.8, fgsm_accuracy=0.8), [], ["large_epsilon_breaks"]),

@@ -8,9 +8,14 @@ import pytest
 
 from descent.io.errors import ParamsError
 from descent.io.schema import Params
-from descent.studies.grid import Study, load_studies, settings
+from descent.io.study_schema import Studies, Study, load_studies
+from descent.studies.grid import check_studies, settings
 from tests.imports import ROOT
 
+SINGLE = {
+    "autoattack": {"epsilons": [0.1]},
+    "verification": {"runs": ["mlp"], "epsilons": [0.01], "images": 1, "seconds": 1.0},
+}
 CLASSIFIER = {"data": "images", "runs": ["mlp"], "seeds": 2, "grid": {}, "epsilons": []}
 
 
@@ -69,9 +74,9 @@ WIDE: dict[str, Any] = {name: list(range(1, 1001)) for name in ("epochs", "batch
 )
 def test_a_mistake_is_told_with_its_place(params: Params, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     path = tmp_path / "studies.yaml"
-    path.write_text(json.dumps({"studies": {"s": CLASSIFIER | changes}}), encoding="utf-8")
+    path.write_text(json.dumps({"studies": {"s": CLASSIFIER | changes}} | SINGLE), encoding="utf-8")
     with pytest.raises(ParamsError) as caught:
-        settings("s", load_studies(path)["s"], params.train)
+        settings("s", load_studies(path).studies["s"], params.train)
     assert said in str(caught.value)
     assert "studies.s" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
@@ -85,4 +90,26 @@ def test_mistakes_are_told_all_at_once(params: Params) -> None:
 
 def test_a_study_that_is_not_there_is_an_error_that_names_those_that_are() -> None:
     with pytest.raises(ParamsError, match="there is no study 'x'; there are weight-decay, classifiers, learning-rate"):
-        load_studies(ROOT / "studies.yaml")["x"]
+        load_studies(ROOT / "studies.yaml").studies["x"]
+
+
+@pytest.mark.parametrize(
+    ("key", "changes", "said"),
+    [
+        ("verification", {"runs": ["other"]}, "verification.runs: other is not in attack.runs of params.yaml, "),
+        ("autoattack", {"epsilons": [0.07]}, "autoattack.epsilons: 0.07 is not in attack.bench.pgd.epsilons of "),
+        (
+            "verification",
+            {"runs": ["convnet"]},
+            "verification.runs: convnet is not in attack.runs of params.yaml, ",
+        ),
+    ],
+)
+def test_a_study_of_a_classifier_that_cannot_be_is_refused(
+    params: Params, key: str, changes: dict[str, Any], said: str
+) -> None:
+    studies: dict[str, Any] = {"studies": {"s": CLASSIFIER}} | SINGLE
+    check_studies(Studies.model_validate(studies), params)
+    with pytest.raises(ParamsError) as caught:
+        check_studies(Studies.model_validate(studies | {key: studies[key] | changes}), params)
+    assert str(caught.value).startswith(f"studies.yaml: {said}")

@@ -11,8 +11,9 @@ from descent.io.errors import DataError
 from descent.io.results import save_table
 from descent.io.run_schema import Run
 from descent.io.schema import Params
+from descent.io.study_schema import Study
 from descent.studies.engine import Failure
-from descent.studies.grid import Study, settings
+from descent.studies.grid import settings
 from descent.studies.outcomes import Outcomes, Plan, planned_trials, record, recorded
 from descent.studies.summary import curve_rows, trial_rows
 from descent.studies.trials import Trial, key, parsed, perform

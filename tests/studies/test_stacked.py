@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from descent.io.datasets import Dataset, Split
+from descent.io.datasets import Split
 from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
 from descent.io.tensors import save_tensors
@@ -162,17 +162,11 @@ def test_every_seed_of_a_stack_gives_what_it_gives_alone(made: Made, params: Par
 def test_a_seed_that_diverges_stops_no_other(made: Made, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = list[tuple[float, float]]()
 
-    def noted(
-        name: str,
-        trial: Trial,
-        model: nn.Sequential,
-        data: Dataset,
-        history: list[dict[str, float]],
-        diverged: int | None,
-    ) -> bytes:
+    def noted(*of: Any) -> bytes:  # noqa: ANN401
+        _, _, model, data, history, _ = of
         test = data.test
         ended.append((squared_error(predict(model, test.x, 100), test.y).item(), history[-1]["test_loss"]))
-        return outcome(name, trial, model, data, history, diverged)
+        return outcome(*of)
 
     monkeypatch.setattr("descent.studies.stacked.outcome", noted)
     run = params.train["regression-lr-1e-2"].model_copy(update={"learning_rate": 0.2, "epochs": 60, "batch_size": 7})

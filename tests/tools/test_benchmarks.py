@@ -1,6 +1,5 @@
 """The benchmarks measure what they say; no test depends on a time."""
 
-import gzip
 import json
 import os
 import subprocess
@@ -25,6 +24,7 @@ from descent.io.schema import Params
 from descent.models.networks import build_model
 from descent.sources.published import FASHION_CLASSES, FILES
 from tests.imports import ROOT
+from tests.sources.test_images import idx
 from tests.workspace import Workspace, copy
 
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -163,9 +163,7 @@ def test_gpu_sh_packs_the_images_of_the_stages(
     (tmp_path / ".gpu").mkdir()
     made = {part: torch.randint(256, (5, 3, 2) if "images" in part else (5,), generator=rng) for part in FILES}
     for part, file in FILES.items():
-        tensor = made[part].to(torch.uint8)
-        head = bytes([0, 0, 8, tensor.ndim]) + b"".join(size.to_bytes(4, "big") for size in tensor.shape)
-        (tmp_path / ".gpu" / file).write_bytes(gzip.compress(head + tensor.numpy().tobytes()))
+        (tmp_path / ".gpu" / file).write_bytes(idx(made[part].to(torch.uint8)))
     with pytest.raises(
         DataError, match=r"^\.gpu/t10k-images-idx3-ubyte\.gz: not the published file; `benchmarks/gpu\.sh"
     ):

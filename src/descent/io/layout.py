@@ -32,11 +32,12 @@ class RunFiles:
         self.weights = Path(f"models/{run}.safetensors")
         self.train_metrics = Path(f"metrics/train/{run}.json")
         self.learning_curve = Path(f"plots/curves/{run}.csv")
-        # The attack: metrics; accuracy under FGSM and PGD, quantiles of flipping ε by class, and class probabilities of
-        # an image of each class, all against ε; the confusion matrix under FGSM; images for the figures.
+        # The attack: metrics; accuracy under FGSM and PGD, certified accuracy, quantiles of flipping ε by class, class
+        # probabilities of an image of each class, all against ε; the confusion matrix under FGSM; images for figures.
         self.attack_metrics = Path(f"metrics/attack/{run}.json")
         self.fgsm_curve = Path(f"plots/attack/{run}.csv")
         self.pgd_curve = Path(f"plots/pgd/{run}.csv")
+        self.certified_curve = Path(f"plots/certified/{run}.csv")
         self.flip_quantiles = Path(f"plots/flips/{run}.csv")
         self.probabilities = Path(f"plots/probabilities/{run}.csv")
         self.confusion = Path(f"data/confusion/{run}.csv")
@@ -44,4 +45,7 @@ class RunFiles:
         # For `transfer`: all test images after FGSM, and the classifier with its description.
         self.adversarial_set = Path(f"data/adversarial-sets/{run}.safetensors")
         self.attacked_classifier = Path(f"data/attacked/{run}.safetensors")
+        # Studies of a single classifier.
+        self.autoattack = Path(f"studies/autoattack/{run}.csv")
+        self.verification = Path(f"studies/verification/{run}.csv")
         self.onnx, self.onnx_metrics, self.card = (Path(f"export/{run}.{suffix}") for suffix in ("onnx", "json", "md"))

@@ -119,7 +119,7 @@ class Run(Section):
         Discriminator(
             _adversary,
             custom_error_type="adversary",
-            custom_error_message="Input should be 'none', or have the kind 'fgsm' or 'interval-bounds'",
+            custom_error_message="expected none, or keys with kind: fgsm or kind: interval-bounds",
         ),
     ]
 
@@ -129,12 +129,13 @@ class Run(Section):
             raise ValueError("the diabetes data has no images for a convnet; take linear or mlp")
         if self.data == "diabetes" and (self.adversary != "none" or self.label_smoothing or self.horizontal_flips):
             raise ValueError("adversary, label_smoothing and horizontal_flips are for images, not the diabetes data")
-        if isinstance(self.adversary, IntervalBounds) and getattr(self.model, "batch_norm", False):
-            raise ValueError("interval-bounds cannot bound what batch_norm makes of a batch in training; leave out one")
-        if isinstance(self.adversary, IntervalBounds) and self.label_smoothing:
-            raise ValueError("with label_smoothing the loss of interval-bounds is no upper bound; leave out one")
-        if isinstance(self.adversary, IntervalBounds) and round(self.adversary.share * self.batch_size) == 0:
-            raise ValueError(f"a share of {self.adversary.share:g} of a batch of {self.batch_size} is no image")
+        if isinstance(self.adversary, IntervalBounds):
+            if getattr(self.model, "batch_norm", False):
+                raise ValueError("interval-bounds cannot bound what batch_norm makes of a batch; leave out one")
+            if self.label_smoothing:
+                raise ValueError("with label_smoothing the loss of interval-bounds is no upper bound; leave out one")
+            if round(self.adversary.share * self.batch_size) == 0:
+                raise ValueError(f"a share of {self.adversary.share:g} of a batch of {self.batch_size} is no image")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum is for sgd; {self.optimizer} has its own")
         return self

@@ -75,6 +75,7 @@ class Bench(Section):
     """How a classifier is attacked; every ε is in units of pixels from 0 to 1."""
 
     epsilons: Annotated[Epsilons, Field(min_length=2)]
+    small_epsilons: Annotated[list[Epsilon], AfterValidator(_increasing)]
     tolerance: Annotated[float, Field(gt=0, le=0.1)]
     slider_stop: Epsilon
     slider_steps: Annotated[int, Field(gt=0, le=1000)]

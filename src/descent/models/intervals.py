@@ -1,5 +1,7 @@
 """Interval bounds: what a classifier can make of all images between two bounds."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -16,16 +18,21 @@ def ball(x: Images, epsilon: float) -> tuple[Images, Images]:
     return (x - epsilon).clamp(0, 1), (x + epsilon).clamp(0, 1)
 
 
-def worst_logits(
-    model: nn.Sequential, lower: Images, upper: Images, y: Int[Tensor, " n"]
-) -> Float[Tensor, "n classes"]:
-    """Return upper bounds of z_i − z_y, each logit less that of the true class `y`, over all images between two bounds.
+class Margins(NamedTuple):
+    """Bounds of the margins z_y − z_i of each image, z_y the logit of its true class; those of class y itself are 0."""
+
+    lower: Float[Tensor, "n classes"]
+    upper: Float[Tensor, "n classes"]
+
+
+def interval_margins(model: nn.Sequential, lower: Images, upper: Images, y: Int[Tensor, " n"]) -> Margins:
+    """Bound the margins of all images between two bounds by interval bound propagation.
 
         c' = Wc + b,  r' = |W| r    for a linear layer; the centre is c = (upper + lower) / 2, the radius r = upper − c
 
-    Interval bound propagation (Gowal et al. 2018, arXiv:1810.12715, §3). A ReLU and a pooling take the bounds as they
-    are. In the last layer W_i − W_y stands for W_i, so that the bound of class `y` itself is 0. Where all others are
-    below 0, no image between the bounds is misclassified.
+    Gowal et al. 2018, arXiv:1810.12715, §3. A ReLU and a pooling take the bounds as they are. In the last layer
+    W_y − W_i stands for W_i. Where all lower bounds but the own are above 0, no image between the bounds is
+    misclassified.
 
     Raises:
         TypeError: The model has a layer whose bounds are not known, or none that is linear at its end.
@@ -34,16 +41,21 @@ def worst_logits(
     if not isinstance(last, nn.Linear):
         raise TypeError(f"no bounds of the logits of a {type(last).__name__}")
     for layer in layers:
-        lower, upper = _bounds(layer, lower, upper)
+        lower, upper = layer_bounds(layer, lower, upper)
     centre, radius = (upper + lower) / 2, (upper - lower) / 2
     pairs = (last.weight[:, None] - last.weight).abs()
     furthest = (radius @ pairs.flatten(0, 1).t()).view(-1, *pairs.shape[:2])
-    logits, index = last(centre), y[:, None]
-    worst: Tensor = logits - logits.gather(1, index) + furthest[torch.arange(len(y), device=y.device), y]
-    return worst
+    logits = last(centre)
+    margins, half = logits.gather(1, y[:, None]) - logits, furthest[torch.arange(len(y), device=y.device), y]
+    return Margins(margins - half, margins + half)
 
 
-def _bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+def layer_bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the bounds of the outputs of a layer, from those of its inputs.
+
+    Raises:
+        TypeError: They are not known for such a layer, or it normalises by the statistics of a batch.
+    """
     if isinstance(layer, MONOTONE):
         return layer(lower), layer(upper)
     centre, radius = layer((upper + lower) / 2), (upper - lower) / 2

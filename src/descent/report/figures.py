@@ -12,6 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from descent.io.run_schema import Run
+from descent.report.bracket_figure import brackets
 from descent.report.colours import INK, PAPER, PURPLE
 from descent.report.image_figures import bag_becomes_t_shirt, gallery
 from descent.report.markup import divergence
@@ -38,6 +39,7 @@ def all_figures(
     curves: Tables,  # plots/curves/RUN.csv, by run
     fgsm: Tables,  # plots/attack/RUN.csv, by attacked run, as all below
     pgd: Tables,  # plots/pgd/RUN.csv
+    certified: Tables,  # plots/certified/RUN.csv
     flips: Tables,  # plots/flips/RUN.csv
     confusion: Tables,  # data/confusion/RUN.csv
     examples: Mapping[str, Mapping[str, Tensor]],  # data/adversarial/RUN.safetensors
@@ -62,6 +64,7 @@ def all_figures(
         "theory-broadcasting": broadcasting(theory_tables["broadcasting"], theory),
         "robustness": robust_accuracies("the fast gradient sign method", fgsm, len(classes), source),
         "robustness-pgd": robust_accuracies("projected gradient descent", pgd, len(classes), source),
+        "brackets": brackets(certified, pgd, source),
         "flips": flipping_epsilons(flips, classes, source),
         "transfer": transfer_matrix(transfer, epsilon, source),
     }

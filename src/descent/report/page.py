@@ -9,7 +9,7 @@ import pandas as pd
 from descent.io.errors import DataError
 from descent.report.claims import claims
 from descent.report.markup import templates
-from descent.report.tables import result_tables
+from descent.report.tables import bracket_table, result_tables
 from descent.sources.published import PUBLISHED, title, warning
 
 
@@ -22,6 +22,7 @@ class ReportInputs(NamedTuple):
     trained: Mapping[str, Mapping[str, Any]]  # by run
     attacked: Mapping[str, Mapping[str, Any]]  # by run
     transfer: Mapping[str, Any]
+    certified: Mapping[str, Sequence[Mapping[str, Any]]]  # rows of plots/certified/RUN.csv, by run
     probabilities: Mapping[str, Sequence[Mapping[str, Any]]]  # rows of plots/probabilities/RUN.csv, by run
     figures: Mapping[str, str]  # SVG, by name
     sheets: Mapping[str, bytes]  # PNG, by name
@@ -46,6 +47,7 @@ def report_page(results: ReportInputs) -> str:
         published=PUBLISHED.get(source),
         classes=classes,
         tables=result_tables(results.trained, results.attacked),
+        brackets=bracket_table(results.certified, results.attacked),
         settings=pd.json_normalize(results.params).to_dict("records")[0],  # type: ignore[arg-type]
         bench={run: slider(rows, classes) for run, rows in results.probabilities.items()},
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from descent.report.bounds_tables import BoundTables, autoattack_table, failed_checks, verification_table
 from descent.report.markup import templates
 from descent.report.study_results import StudyResults, format_value
 from descent.report.tables import TABLES, Table
@@ -15,12 +16,17 @@ from descent.sources.published import warning
 LARGEST_MEAN = 1000
 
 
-def studies_page(studies: Sequence[StudyResults], figures: Mapping[str, str]) -> str:
+def studies_page(studies: Sequence[StudyResults], bounds: BoundTables, figures: Mapping[str, str]) -> str:
     """Write the page of all studies; a figure's name is the study's, a dash, and that in `study_figures`."""
     warnings = [warning(study.metrics["source"]) for study in studies if study.classifies]
     page = templates().get_template("studies.html")
     parts = {"paragraphs": paragraphs, "summary_table": summary_table, "attack_table": attack_table}
-    return page.render(parts, warning=next(filter(None, warnings), None), studies=studies, figures=figures)
+    of_bounds = {
+        "autoattack": autoattack_table(bounds),
+        "failed": failed_checks(bounds),
+        "verification": verification_table(bounds),
+    }
+    return page.render(parts, **of_bounds, warning=next(filter(None, warnings), None), studies=studies, figures=figures)
 
 
 def paragraphs(study: StudyResults) -> list[str]:

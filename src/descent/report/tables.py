@@ -1,6 +1,6 @@
 """The results as tables, and the tables in Markdown for a terminal or a README."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
@@ -11,6 +11,8 @@ from descent.report.markup import TEMPLATES, divergence, templates
 from descent.sources.published import warning
 
 TABLES = YAML(typ="safe").load(TEMPLATES / "tables.yaml")
+
+PGD = "pgd_accuracy_at_"
 
 
 class Table(NamedTuple):
@@ -30,6 +32,18 @@ def result_tables(trained: MetricsByRun, attacked: MetricsByRun) -> dict[str, Ta
         rows = [(name, *(str(cell(m=m)) for cell in cells)) for name, m in known.items()]
         tables[kind] = Table((table["heading"], *table["columns"]), rows)
     return tables
+
+
+def bracket_table(certified: Mapping[str, Sequence[Mapping[str, float]]], attacked: MetricsByRun) -> Table:
+    """Return the bounds of each classifier's robust accuracy, at the ε of PGD; `certified` are rows of a bracket."""
+    epsilons = [name.removeprefix(PGD) for name in next(iter(attacked.values()), {}) if PGD in name]
+    rows = []
+    for name, metrics in attacked.items():
+        known = {f"{row['epsilon']:g}": row for row in certified[name]}
+        cells = (f"{100 * known[at]['accuracy']:.1f}–{known[at]['attacked_accuracy']:.1%}" for at in epsilons)
+        half = metrics["half_certified_epsilon"]
+        rows.append((name, *cells, "–" if half is None else f"{half:.2g}"))
+    return Table(("robust accuracy", *(f"ε = {at}" for at in epsilons), "half certified at ε"), rows)
 
 
 def markdown_tables(data: Mapping[str, Any], trained: MetricsByRun, attacked: MetricsByRun) -> str:

@@ -8,24 +8,26 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from descent.attacks.gradient_sign import moved, pgd
+from descent.attacks.gradient_sign import moved
 from descent.attacks.losses import dlr
 from descent.attacks.norms import Images
 from descent.io.datasets import Dataset, Split
 from descent.io.results import Value
-from descent.io.schema import PGD, Bench
+from descent.io.schema import Bench
 from descent.models.evaluation import accuracy, predict
+from descent.robustness.bracket import bracket
 from descent.robustness.checks import AttackResults, check
 from descent.robustness.examples import bag_to_t_shirt, class_probabilities, examples, typical_of_each_class
 from descent.robustness.flips import Rows, quantiles, smallest_flips
-from descent.robustness.sweep import along, directions, fgsm_accuracy, sweep, with_interval, zero_gradient_share
+from descent.robustness.sweep import directions, fgsm_accuracy, sweep, zero_gradient_share
 
 
 class Curves(NamedTuple):
-    """Rows of the plots: accuracy under FGSM and under PGD, quantiles of flipping ε, class probabilities against ε."""
+    """Rows of the plots: accuracy under FGSM and PGD, certified accuracy, flipping ε, class probabilities against ε."""
 
     fgsm: list[dict[str, float]]
     pgd: list[dict[str, float]]
+    certified: list[dict[str, float]]
     flips: Rows
     probabilities: Rows
 
@@ -40,8 +42,8 @@ class Assessment(NamedTuple):
     adversarial: Images  # all test images, attacked at `epsilon` of the settings
 
 
-def assess(model: nn.Module, data: Dataset, settings: Bench, batch_size: int, rng: torch.Generator) -> Assessment:
-    """Attack every test image with FGSM at every ε, the first of them with PGD, and run the sanity checks.
+def assess(model: nn.Sequential, data: Dataset, settings: Bench, batch_size: int, rng: torch.Generator) -> Assessment:
+    """Attack every test image with FGSM at every ε, the first with PGD, certify those, and run the sanity checks.
 
     Pixels are in [0, 1]. The training images give the units of the write-up. `rng` draws the noise of the control and
     the random starts of PGD.
@@ -50,17 +52,18 @@ def assess(model: nn.Module, data: Dataset, settings: Bench, batch_size: int, rn
     test, classes = data.test, data.classes
     direction = directions(model, test, batch_size)
     fgsm, predicted, confidence = sweep(model, test, direction, settings.epsilons, batch_size, rng)
-    under_pgd = pgd_rows(model, test, direction, settings.pgd, batch_size, rng)
     wrong = predicted != test.y
+    bounds = bracket(model, test, ~wrong, settings, batch_size, rng)
     flips = smallest_flips(model, test, direction, wrong, settings.epsilons, settings.tolerance, batch_size)
     flipping, y = flips.epsilon[~wrong[0]], test.y[~wrong[0]]
     results = AttackResults(
         fgsm=fgsm,
-        pgd=under_pgd,
+        pgd=bounds.pgd,
         dlr_accuracy=fgsm_accuracy(model, test, settings.epsilon, dlr, batch_size) if len(classes) > 2 else None,
         zero_gradient_share=zero_gradient_share(direction),
         epsilon=settings.epsilon,
         pgd_images=min(settings.pgd.images, len(test.y)),
+        contradictions=bounds.contradictions,
     )
 
     bag = bag_to_t_shirt(flips, test.y, classes, confidence[0] > settings.bag_confidence)
@@ -86,12 +89,14 @@ def assess(model: nn.Module, data: Dataset, settings: Bench, batch_size: int, rn
         "clean_accuracy": (~wrong[0]).float().mean().item(),
         "clean_mean_confidence": confidence[0].mean().item(),
         **attack_metrics(results, check(model, test, results), flipping),
+        **metrics_by_epsilon("certified", bounds.rows),
+        "half_certified_epsilon": bounds.half_certified,
         **{f"bag_{name}": values.item() if len(bag) else None for name, values in of_bag.items()},
         **unclipped,
     }
     probabilities = class_probabilities(model, images["slider"], test.y[first], classes)
     return Assessment(
-        Curves(fgsm, under_pgd, quantiles(flipping, y, classes), probabilities),
+        Curves(fgsm, bounds.pgd, bounds.rows, quantiles(flipping, y, classes), probabilities),
         confusion_rows(test.y, predicted[settings.epsilons.index(settings.epsilon)], classes),
         metrics,
         {f"{group}.{name}": tensor for group, tensors in images.items() for name, tensor in tensors.items()},
@@ -119,30 +124,6 @@ def attack_metrics(
 def metrics_by_epsilon(prefix: str, rows: Sequence[Mapping[str, float]]) -> dict[str, Value]:
     """Return the accuracy of each row and its interval as metrics, named by the prefix and the row's ε."""
     return {f"{prefix}_{name}_at_{row['epsilon']:g}": row[name] for row in rows for name in ("accuracy", "low", "high")}
-
-
-def pgd_rows(
-    model: nn.Module, data: Split, direction: Images, settings: PGD, batch_size: int, rng: torch.Generator
-) -> list[dict[str, float]]:
-    """Attack the first images with PGD, at each ε those that are still classified correctly.
-
-    An adversarial example for one ε is one for every larger ε too, so its image is not attacked again.
-
-    Returns:
-        A row for each ε: `accuracy` with its interval, `low` and `high`, and `fgsm_accuracy` on the same images.
-    """
-    few, direction = Split(*(part[: settings.images] for part in data)), direction[: settings.images]
-    fgsm_logits = along(model, few.x, direction, settings.epsilons, batch_size)
-    robust = predict(model, few.x, batch_size).argmax(dim=1) == few.y
-    attack = settings.model_dump(include={"steps", "restarts"})
-    rows = []
-    for epsilon, logits in zip(settings.epsilons, fgsm_logits, strict=True):
-        for index in robust.nonzero().flatten().split(batch_size) if robust.any() else ():
-            x, y = few.x[index], few.y[index]
-            adversarial = pgd(model, x, y, epsilon, step=settings.step * epsilon, rng=rng, **attack)
-            robust[index] = predict(model, adversarial, batch_size).argmax(dim=1) == y
-        rows.append({"epsilon": epsilon, **with_interval(robust), "fgsm_accuracy": accuracy(logits, few.y).item()})
-    return rows
 
 
 def write_up(

@@ -14,12 +14,13 @@ class AttackResults(NamedTuple):
     """The results of the attacks on a classifier that the checks use."""
 
     fgsm: Sequence[Mapping[str, float]]  # rows of `sweep`
-    pgd: Sequence[Mapping[str, float]]  # rows of `pgd_rows`
+    pgd: Sequence[Mapping[str, float]]  # of `Bracket`, as `contradictions`
     # Under FGSM with the difference-of-logits ratio, at `epsilon`; None with two classes, for which it is not defined.
     dlr_accuracy: float | None
     zero_gradient_share: float
     epsilon: float
     pgd_images: int
+    contradictions: int
 
 
 def check(model: nn.Module, data: Split, results: AttackResults) -> dict[str, bool | None]:
@@ -35,7 +36,9 @@ def check(model: nn.Module, data: Split, results: AttackResults) -> dict[str, bo
     - `gradients_not_zero`: more than 1 % of the images have a zero gradient, so that FGSM cannot perturb them.
     - `cross_entropy_not_saturated`: under FGSM the accuracy is clearly lower with the difference-of-logits ratio, which
       scaling does not change, than with cross-entropy. Not applicable with two classes: the ratio needs three logits.
+    - `fgsm_not_above_clean`: at some ε the accuracy under FGSM is clearly higher than without an attack.
     - `pgd_not_weaker_than_fgsm`: at some ε the accuracy under PGD is clearly higher than under FGSM.
+    - `certified_not_flipped`: an attack flips an image that is certified for its ε, so that one of the two is wrong.
     - `large_epsilon_breaks`: at the largest ε of PGD the accuracy is clearly above the share of the largest class. From
       ε = 0.5 on every image can be made grey, and all grey images get one class; its share is the best accuracy that a
       classifier can keep (Carlini et al. 2019, arXiv:1902.06705, on large perturbations). Not applicable if the largest
@@ -61,7 +64,9 @@ def check(model: nn.Module, data: Split, results: AttackResults) -> dict[str, bo
         "cross_entropy_not_saturated": (
             None if results.dlr_accuracy is None else fgsm["accuracy"] <= results.dlr_accuracy + noise
         ),
+        "fgsm_not_above_clean": all(row["accuracy"] <= results.fgsm[0]["accuracy"] + noise for row in results.fgsm),
         "pgd_not_weaker_than_fgsm": all(row["accuracy"] <= row["fgsm_accuracy"] + few for row in results.pgd),
+        "certified_not_flipped": results.contradictions == 0,
         "large_epsilon_breaks": (
             results.pgd[-1]["accuracy"] <= chance if results.pgd[-1]["epsilon"] >= 0.5 and chance < 1 else None
         ),

@@ -1,48 +1,18 @@
-"""Read `studies.yaml`: each study repeats runs over a grid of parameters and over seeds."""
+"""The settings of a study: runs of `params.yaml` with every combination of the values in a grid."""
 
 from collections.abc import Mapping
 from functools import reduce
-from itertools import permutations, product
-from math import prod
+from itertools import product
 from operator import getitem
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from descent.io.errors import ParamsError
-from descent.io.params import load_yaml, one_line
-from descent.io.run_schema import Run, Section
-from descent.io.schema import Distinct, Epsilons, RunName, RunNames
-
-# More would take too long to check.
-MOST_SETTINGS = 10_000
-
-
-class Study(Section):
-    """Runs of `params.yaml`, each with every combination of the values in `grid`, from every seed."""
-
-    data: Literal["diabetes", "images"]  # of the runs; written down because DVC cannot look it up
-    runs: RunNames
-    seeds: Annotated[int, Field(gt=0, le=1000)]  # number of seeds, the first being `seed` of params.yaml
-    grid: dict[str, Annotated[list[Any], Field(min_length=1), Distinct]]
-    epsilons: Epsilons  # of the FGSM attack after training
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Study":
-        if self.epsilons and self.data == "diabetes":
-            raise ValueError("epsilons must be []; the diabetes data has no images to attack")
-        if (count := len(self.runs) * prod(map(len, self.grid.values()))) > MOST_SETTINGS:
-            raise ValueError(f"grid: {count:,} settings; {MOST_SETTINGS:,} are the most")
-        for outer, inner in permutations(self.grid, 2):
-            if inner.startswith(f"{outer}."):
-                raise ValueError(f"grid.{inner}: a part of {outer}; vary one of the two")
-        return self
-
-    @property
-    def varied(self) -> list[str]:
-        """The varied parameters by their dotted names; `run` comes first with several runs or without a grid."""
-        return [*(["run"] if len(self.runs) > 1 or not self.grid else []), *self.grid]
+from descent.io.params import one_line
+from descent.io.run_schema import Run
+from descent.io.schema import Params
+from descent.io.study_schema import Studies, Study
 
 
 class Setting(NamedTuple):
@@ -52,18 +22,23 @@ class Setting(NamedTuple):
     run: Run
 
 
-class _Named(dict[str, Study]):
-    def __missing__(self, name: str) -> Study:
-        raise ParamsError(f"studies.yaml: there is no study {name!r}; there are {', '.join(self)}")
+def check_studies(studies: Studies, params: Params) -> None:
+    """Compare all studies with the parameters.
 
-
-class _Studies(Section):
-    studies: Annotated[dict[RunName, Study], Field(min_length=1), AfterValidator(_Named)]
-
-
-def load_studies(path: Path) -> dict[str, Study]:
-    """Read and check the studies by name, as `load_yaml` does; `settings` checks the values in their grids."""
-    return load_yaml(path, _Studies).studies
+    Raises:
+        ParamsError: As for `settings`; or a run that is no attacked MLP is to be verified; or AutoAttack has an ε that
+            PGD is not tried at.
+    """
+    for name, study in studies.studies.items():
+        settings(name, study, params.train)
+    of_pgd = params.attack.bench.pgd.epsilons
+    dense = [run for run in params.attack.runs if params.train[run].model.kind != "convnet"]
+    for key, given, known, where in (
+        ("autoattack.epsilons", studies.autoattack.epsilons, of_pgd, "attack.bench.pgd.epsilons of params.yaml"),
+        ("verification.runs", studies.verification.runs, dense, "attack.runs of params.yaml, without ConvNets"),
+    ):
+        if unknown := [value for value in given if value not in known]:
+            raise ParamsError(f"studies.yaml: {key}: {unknown[0]} is not in {where}: {', '.join(map(str, known))}")
 
 
 def settings(name: str, study: Study, runs: Mapping[str, Run]) -> list[Setting]:

@@ -6,7 +6,8 @@ from statistics import fmean, median
 from typing import Any
 
 from descent.io.results import Metric, Value
-from descent.studies.grid import Setting, Study
+from descent.io.study_schema import Study
+from descent.studies.grid import Setting
 from descent.studies.outcomes import Outcomes, Plan
 
 # The measures in the summary of a study, by the data of its runs. The first ranks the settings: lower is better.

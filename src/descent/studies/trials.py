@@ -15,7 +15,7 @@ from descent.io.errors import DataError
 from descent.io.run_schema import Evaluation, Run
 from descent.models.evaluation import accuracy
 from descent.models.machine import keep_freed_memory, make_deterministic
-from descent.robustness.bounds import certified_rows
+from descent.robustness.certificate import certified_rows
 from descent.robustness.sweep import along, directions
 from descent.studies.source import source_digest
 from descent.training.checkpoint import Checkpoint
@@ -114,8 +114,7 @@ def _under_attack(model: nn.Sequential, test: Split, epsilons: Sequence[float], 
     logits = along(model, test.x, directions(model, test, batch_size), epsilons, batch_size)
     attacked = zip(epsilons, logits, strict=True)
     return {f"accuracy_at_{epsilon:g}": accuracy(each, test.y).item() for epsilon, each in attacked} | {
-        f"certified_accuracy_at_{row['epsilon']:g}": row["accuracy"]
-        for row in certified_rows(model, test, epsilons, batch_size)
+        f"certified_accuracy_at_{row['epsilon']:g}": row["accuracy"] for row in certified_rows(model, test, epsilons)
     }
 
 

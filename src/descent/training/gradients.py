@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from descent.attacks.norms import Images
 from descent.io.run_schema import IntervalBounds, Run
 from descent.models.evaluation import TASKS
-from descent.models.intervals import worst_logits
+from descent.models.intervals import interval_margins
 
 
 class Bounded(NamedTuple):
@@ -48,7 +48,8 @@ def batch_loss(model: nn.Sequential, run: Run) -> Callable[[Any, Tensor], Tensor
         if isinstance(batch, Tensor):
             return loss(model(batch), y)
         x, lower, upper = batch
-        worst = worst_logits(model, lower, upper, y[len(x) :])
+        # The largest z_i − z_y of each class: cross-entropy is the same for logits less a number.
+        worst = -interval_margins(model, lower, upper, y[len(x) :]).lower
         return loss(torch.cat([model(x), worst]), y)
 
     return of_batch
