@@ -1,35 +1,28 @@
-"""Vega, from the package vl-convert-python → .dvc/plots_offline.html: the page of `dvc plots` without a CDN."""
+"""Vega, tools/plots.*, params.yaml → .dvc/plots_offline.html, the page of `dvc plots`, and its templates."""
 
+import json
 from pathlib import Path
 
 import vl_convert
 
 from descent.io.files import save_text
+from descent.io.layout import PARAMS
+from descent.io.params import load_params
+from descent.report.colours import RUN_COLOURS, TOKENS, run_colours
+from descent.report.markup import TEMPLATES
 
-# DVC calls `vegaEmbed(element, specification)` for each plot and replaces the placeholder in the body.
-SCRIPT = """
-window.vegaEmbed = (element, specification) =>
-  vegaEmbed(element, specification, { renderer: "svg", actions: { editor: false } });
-"""
-HEAD = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>descent: plots</title>
-<link rel="icon" href="data:,">
-<style>
-body { font-family: sans-serif; margin: 1.5rem; }
-body > div { margin-bottom: 2rem; }
-img { max-width: 90vw; height: auto; }
-</style>
-"""
+PARTS = Path(__file__).parent
 
 
 def page() -> str:
-    """Return the template: Vega, Vega-Lite and vega-embed inline, nothing that asks the network."""
+    """Return the page: Vega, Vega-Lite and vega-embed inline, nothing that asks the network."""
+    runs = {run: TOKENS[colour] for run, colour in run_colours(load_params(PARAMS).train).items()}
+    others = [*(TOKENS[colour] for colour in RUN_COLOURS[2:]), "teal", "olive", *(TOKENS[c] for c in RUN_COLOURS[:2])]
+    words = f"const RUNS = {json.dumps(runs)};\nconst OTHERS = {json.dumps(others)};\n"
     # A closing tag inside the script would end it.
-    script = vl_convert.javascript_bundle(SCRIPT).replace("</script", "<\\/script")
-    return f"{HEAD}<script>\n{script}\n</script>\n</head>\n<body>\n{{plot_divs}}\n</body>\n</html>\n"
+    script = vl_convert.javascript_bundle(words + (PARTS / "plots.js").read_text()).replace("</script", "<\\/script")
+    css = (TEMPLATES / "report.css").read_text() + (PARTS / "plots.css").read_text()
+    return (PARTS / "plots.html").read_text().replace("CSS", css, 1).replace("JS", script, 1)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from descent.io.results import NAMED, load_metrics
 from descent.io.run_schema import MLP, Run
 from descent.io.schema import Params
 from descent.report.bracket_figure import brackets
-from descent.report.colours import COLOURS, INK, PAPER
+from descent.report.colours import COLOURS, INK, PAPER, run_colours
 from descent.report.figures import all_figures, confusion_matrix, regression_hovering, transfer_matrix
 from descent.report.image_figures import slider_sheets
 from descent.report.style import literal, save_pixels, svg
@@ -158,7 +158,7 @@ def test_overfitting_is_marked_where_it_sets_in_and_nowhere_else(params: Params)
 @pytest.mark.parametrize(("limits", "shown"), [((0.0153, 0.0153), "2/λmax =\n 0.0153"), ((0.0153, 0.0077), "diverges")])
 def test_thresholds_of_regressions_are_drawn_once_or_for_each(limits: tuple[float, float], shown: str) -> None:
     metrics = {name: LINEAR | {"stability_threshold": limit} for name, limit in zip(("a", "b"), limits, strict=True)}
-    figure = regression_hovering(dict.fromkeys(metrics, REGRESSION), metrics, {"a": 0.01, "b": 0.005})
+    figure = regression_hovering(dict.fromkeys(metrics, REGRESSION), metrics, {"a": 0.01, "b": 0.005}, run_colours(metrics))
     assert set(limits) <= {points(line)[0][0] for line in figure.axes[0].lines}
     assert (shown in words(figure)) == (len(set(limits)) == 1)
     assert ("b, 2/λmax = 0.0077" in words(figure)) == (len(set(limits)) == 2)
@@ -186,7 +186,9 @@ def test_flips_are_drawn_for_the_quantiles_that_have_them(params: Params) -> Non
 def test_a_bracket_reaches_from_the_certificate_to_the_attacks(count: int) -> None:
     names = [f"run-{number}" for number in range(count)]
     ensemble = pd.DataFrame({"epsilon": [0.1, 0.1], "attack": ["a", "b"], "accuracy": [0.08, 0.05]})
-    figure = brackets(dict.fromkeys(names, BOUNDS), dict.fromkeys(names, PGD), "folder", {"run-0": ensemble})
+    figure = brackets(
+        dict.fromkeys(names, BOUNDS), dict.fromkeys(names, PGD), run_colours(names), "folder", {"run-0": ensemble}
+    )
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in panels] == names
     for axes in panels:

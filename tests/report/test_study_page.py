@@ -56,7 +56,7 @@ def found(data: tuple[Path, str], params: Params) -> Found:
 
 
 def words(study: StudyResults) -> str:
-    figures = {f"{study.name}-{name}": svg(figure) for name, figure in study_figures(study).items()}
+    figures = {f"{study.name}-{name}": svg(figure) for name, figure in study_figures(study, {}).items()}
     return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", studies_page([study], NO_BOUNDS, figures).partition("<main")[2]))
 
 
@@ -78,7 +78,7 @@ def test_each_batch_size_has_the_threshold_of_its_own(found: Found, linear: Run)
     study = found({"r": linear}, {"batch_size": [4, 8], "learning_rate": [0.001, 0.002]})
     limits = study.trials.groupby("batch_size")["stability_threshold"].first()
     assert limits[4] == pytest.approx(2 * limits[8], rel=1e-4)
-    (axes,) = study_figures(study)["threshold"].axes
+    (axes,) = study_figures(study, {})["threshold"].axes
     labels, said = [str(line.get_label()) for line in axes.lines], words(study)
     assert sum("λmax" in label for label in labels) == 2
     for size in (4, 8):
@@ -89,7 +89,7 @@ def test_each_batch_size_has_the_threshold_of_its_own(found: Found, linear: Run)
 def test_another_model_beside_a_linear_regression_has_no_threshold(found: Found, linear: Run) -> None:
     study = found({"bent": linear.model_copy(update=BENT), "straight": linear}, {"learning_rate": [0.001, 0.002]})
     assert study.trials.set_index("run")["stability_threshold"].isna().to_dict() == {"bent": True, "straight": False}
-    (axes,) = study_figures(study)["threshold"].axes
+    (axes,) = study_figures(study, {})["threshold"].axes
     labels = [str(line.get_label()) for line in axes.lines]
     assert not any("bent" in label for label in labels)
     assert words(study).count("2/λmax, is") == sum("λmax" in label for label in labels) == 1
@@ -100,7 +100,7 @@ def test_another_model_beside_a_linear_regression_has_no_threshold(found: Found,
 
 def test_a_study_of_another_model_alone_has_its_table_and_no_threshold(found: Found, linear: Run) -> None:
     study = found({"bent": linear.model_copy(update=BENT)}, {"learning_rate": [0.001, 0.002]})
-    assert study_figures(study) == {}
+    assert study_figures(study, {}) == {}
     assert summary_table(study).header == ("learning_rate", "epochs that rise", "R²", "diverge")
     assert "λmax" not in words(study)
 

@@ -14,7 +14,9 @@ Tables = Mapping[str, pd.DataFrame]
 TITLE = 11.5
 
 
-def brackets(certified: Tables, pgd: Tables, source: str, autoattack: Tables | None = None) -> Figure:
+def brackets(
+    certified: Tables, pgd: Tables, colours: Mapping[str, str], source: str, autoattack: Tables | None = None
+) -> Figure:
     """Draw a panel for each classifier: accuracy against ε without an attack, under attacks, and certified.
 
     The band reaches from the certificate to the strongest attack of this or a smaller ε. The tables are those of
@@ -26,18 +28,24 @@ def brackets(certified: Tables, pgd: Tables, source: str, autoattack: Tables | N
     figure = new_figure(words, source, (6.2, 1.6 + rows * (1.9 + 0.2 * lines)))
     grid = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False).flatten()
     for axes, title, (name, bounds) in zip(grid, titles, certified.items(), strict=False):
+        line = {"color": colours[name], "ms": 5, "linewidth": 1.3}
         clean, bounds = bounds["accuracy"].iloc[0], bounds.iloc[1:]  # on a logarithmic axis there is no ε = 0
         axes.fill_between(
-            bounds["epsilon"], bounds["accuracy"], bounds["attacked_accuracy"], color="C0", alpha=0.25, linewidth=0
+            bounds["epsilon"],
+            bounds["accuracy"],
+            bounds["attacked_accuracy"],
+            color=colours[name],
+            alpha=0.25,
+            linewidth=0,
         )
         axes.axhline(clean, color=INK, linestyle=":", linewidth=1.5, label="no attack")
         attacked = pgd[name]
-        axes.plot(attacked["epsilon"], attacked["fgsm_accuracy"], "s--", color="C4", ms=4, linewidth=1.3, label="FGSM")
-        axes.plot(attacked["epsilon"], attacked["accuracy"], "o-", color="C1", ms=4, linewidth=1.3, label="PGD")
+        axes.plot(attacked["epsilon"], attacked["fgsm_accuracy"], "s:", **line, label="FGSM")
+        axes.plot(attacked["epsilon"], attacked["accuracy"], "o--", **line, label="PGD")
         if autoattack and name in autoattack:
             ensemble = autoattack[name].groupby("epsilon", as_index=False).last()
-            axes.plot(ensemble["epsilon"], ensemble["accuracy"], "v", color="C3", ms=7, label="AutoAttack")
-        axes.plot(bounds["epsilon"], bounds["accuracy"], "^-", color="C0", ms=4, linewidth=1.3, label="certified")
+            axes.plot(ensemble["epsilon"], ensemble["accuracy"], "v", color=INK, ms=6, label="AutoAttack")
+        axes.plot(bounds["epsilon"], bounds["accuracy"], "^-", **line, label="certified")
         axes.set_title(title, fontsize=TITLE)
         axes.set_xscale("log")
         axes.set_ylim(0, 1)

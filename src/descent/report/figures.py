@@ -13,7 +13,7 @@ from torch import Tensor
 
 from descent.io.run_schema import Run
 from descent.report.bracket_figure import brackets
-from descent.report.colours import INK, PAPER, PURPLE
+from descent.report.colours import INK, PAPER, PURPLE, run_colours
 from descent.report.image_figures import bag_becomes_t_shirt, gallery
 from descent.report.markup import divergence
 from descent.report.style import ACCURACY, ENTROPY, EPSILON, band, finished, literal, new_panel, text_width, wrapped
@@ -50,7 +50,7 @@ def all_figures(
     Only linear regressions have an optimum and a stability threshold, so other models are not among the regressions.
     The bags of the write-up are drawn for Fashion-MNIST alone.
     """
-    source, classes = data["source"], data["class_names"]
+    source, classes, colours = data["source"], data["class_names"], run_colours(runs)
     kinds = {name: (run.data, run.model.kind) for name, run in runs.items()}
     linear = {name: curves[name] for name in runs if kinds[name] == ("diabetes", "linear")}
     rates = {name: runs[name].learning_rate for name in linear}
@@ -62,10 +62,10 @@ def all_figures(
         "theory-sigmoid-gradient": sigmoid_gradient(theory_tables["sigmoid-gradient"], theory),
         "theory-learning-rate": learning_rate(theory_tables["learning-rate"], theory, thresholds),
         "theory-broadcasting": broadcasting(theory_tables["broadcasting"], theory),
-        "robustness": robust_accuracies("the fast gradient sign method", fgsm, len(classes), source),
-        "robustness-pgd": robust_accuracies("projected gradient descent", pgd, len(classes), source),
-        "brackets": brackets(certified, pgd, source),
-        "flips": flipping_epsilons(flips, classes, source),
+        "robustness": robust_accuracies("the fast gradient sign method", fgsm, colours, len(classes), source),
+        "robustness-pgd": robust_accuracies("projected gradient descent", pgd, colours, len(classes), source),
+        "brackets": brackets(certified, pgd, colours, source),
+        "flips": flipping_epsilons(flips, colours, classes, source),
         "transfer": transfer_matrix(transfer, epsilon, source),
     }
     if {"Bag", "T-shirt/top"} <= set(classes):
@@ -73,12 +73,12 @@ def all_figures(
         figures["bag"] = bag_becomes_t_shirt(clipped, "bag", examples, classes, source)
         figures["write-up"] = bag_becomes_t_shirt(unclipped, "write_up", examples, classes, source)
     if linear:
-        figures["regression-loss"] = regression_losses(linear, trained, rates)
-        figures["regression-hovering"] = regression_hovering(linear, trained, rates)
+        figures["regression-loss"] = regression_losses(linear, trained, rates, colours)
+        figures["regression-hovering"] = regression_hovering(linear, trained, rates, colours)
     for kind in dict.fromkeys(kind for of, kind in kinds.values() if of == "images"):
         of_kind = {name: curves[name] for name in runs if kinds[name] == ("images", kind)}
         for measure in ("loss", "accuracy"):
-            drawn = training_curves(MODELS.get(kind, kind), measure, of_kind, trained, source)
+            drawn = training_curves(MODELS.get(kind, kind), measure, of_kind, trained, colours, source)
             figures[f"{kind}-{measure}"] = drawn
     for name, images in examples.items():
         figures[f"confusion-{name}"] = confusion_matrix(name, confusion[name], epsilon, source)
@@ -86,23 +86,27 @@ def all_figures(
     return figures
 
 
-def regression_losses(curves: Tables, metrics: Metrics, rates: Mapping[str, float]) -> Figure:
+def regression_losses(
+    curves: Tables, metrics: Metrics, rates: Mapping[str, float], colours: Mapping[str, str]
+) -> Figure:
     """Draw the training loss of each linear regression over its epochs."""
     axes = new_panel("Linear regression: training loss", "diabetes")
     for name, curve in curves.items():
         label = f"{name}, learning rate {rates[name]:g}{divergence(metrics[name])}"
-        axes.plot(curve["epoch"], curve["train_loss"], label=label)
+        axes.plot(curve["epoch"], curve["train_loss"], color=colours[name], label=label)
     _optimum(axes, metrics, curves)
     return finished(axes, xlabel="epoch", ylabel="mean squared error", log=(1, 2, 3, 5))
 
 
-def regression_hovering(curves: Tables, metrics: Metrics, rates: Mapping[str, float]) -> Figure:
+def regression_hovering(
+    curves: Tables, metrics: Metrics, rates: Mapping[str, float], colours: Mapping[str, str]
+) -> Figure:
     """Draw mean and range of each linear regression's late losses against its learning rate, with the thresholds."""
     axes = new_panel("Linear regression: loss in the second half of the epochs", "diabetes")
     thresholds = {name: metrics[name]["stability_threshold"] for name in curves}
     one = len(set(thresholds.values())) == 1
-    for index, (name, curve) in enumerate(curves.items()):
-        colour = f"C{index}"
+    for name, curve in curves.items():
+        colour = colours[name]
         tail = curve["train_loss"].iloc[len(curve) // 2 :]
         spread = [[tail.mean() - tail.min()], [tail.max() - tail.mean()]]
         label = f"{name}{'' if one else f', 2/λmax = {thresholds[name]:.4f}'}{divergence(metrics[name])}"
@@ -120,34 +124,46 @@ def regression_hovering(curves: Tables, metrics: Metrics, rates: Mapping[str, fl
     return finished(axes, xlabel="learning rate", ylabel="mean squared error", log=(1, 2, 3, 4, 5, 6))
 
 
-def training_curves(title: str, measure: str, curves: Tables, metrics: Metrics, source: str) -> Figure:
+def training_curves(
+    title: str, measure: str, curves: Tables, metrics: Metrics, colours: Mapping[str, str], source: str
+) -> Figure:
     """Draw `loss` or `accuracy` of classifiers on training and test set, and the epoch from which each overfits."""
-    axes = new_panel(f"{title}: {measure}", source)
-    for index, (name, curve) in enumerate(curves.items()):
-        colour, test = f"C{index}", f"{name}, test{divergence(metrics[name])}"
+    onsets = {name: epoch for name in curves if (epoch := metrics[name]["overfitting_epoch"]) is not None}
+    found = ", ".join(f"{name} overfits from epoch {onset}" for name, onset in onsets.items()) or "no run overfits"
+    axes = new_panel(f"{title} {measure}" + (f": {found}" if measure == "loss" else ""), source)
+    for name, curve in curves.items():
+        colour, test = colours[name], f"{name}, test{divergence(metrics[name])}"
         axes.plot(curve["epoch"], curve[f"test_{measure}"], color=colour, label=test)
         training = f"{name}, training"
         axes.plot(curve["epoch"], curve[f"train_{measure}"], "--", color=colour, linewidth=1.7, label=training)
-        if (onset := metrics[name]["overfitting_epoch"]) is not None:
-            words = f"{name} overfits from epoch {onset}"
-            axes.axvline(onset, color=colour, linestyle=":", linewidth=1.8, label=words)
+        if name in onsets:
+            axes.axvline(
+                onsets[name],
+                color=colour,
+                linestyle=":",
+                linewidth=1.8,
+                label=f"{name} overfits from epoch {onsets[name]}",
+            )
     if measure == "loss":
         return finished(axes, xlabel="epoch", ylabel=ENTROPY, ylim=(0, None))
     return finished(axes, xlabel="epoch", ylabel=ACCURACY)
 
 
-def robust_accuracies(attack: str, curves: Tables, classes: int, source: str) -> Figure:
+def robust_accuracies(attack: str, curves: Tables, colours: Mapping[str, str], classes: int, source: str) -> Figure:
     """Draw robust accuracy against ε, a line and a band of 95 % confidence for each attacked classifier."""
     axes = new_panel(f"Accuracy under {attack}", source)
     for marker, (name, curve) in zip(cycle("os^Dv*P"), curves.items(), strict=False):
         columns = (curve[column] for column in ("epsilon", "accuracy", "low", "high"))
-        band(axes, *columns, marker=marker, ms=7, label=name)
+        band(axes, *columns, color=colours[name], marker=marker, ms=7, label=name)
     return finished(axes, chance=1 / classes, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
 
 
-def flipping_epsilons(quantiles: Tables, classes: Sequence[str], source: str) -> Figure:
+def flipping_epsilons(quantiles: Tables, colours: Mapping[str, str], classes: Sequence[str], source: str) -> Figure:
     """Draw the smallest ε that flips an image, by class: median, and the ranges of 50 % and 90 % of the images."""
-    title, names = "Smallest ε that flips an image: median, half, nine tenths", [literal(name) for name in classes]
+    title, names = (
+        "Smallest ε that changes the predicted class: median, 50 % and 90 % ranges",
+        [literal(name) for name in classes],
+    )
     row = max(0.5 if len(classes) <= MOST_NUMBERS else 0.36, 0.09 * len(quantiles))
     size = (5.2 + max(1, text_width(names, 13)), 2.2 + row * len(classes))
     axes = new_panel(title, source, size)
@@ -156,9 +172,9 @@ def flipping_epsilons(quantiles: Tables, classes: Sequence[str], source: str) ->
         places = np.arange(len(classes)) + 0.8 * ((index + 0.5) / len(quantiles) - 0.5)
         for low, high, width in ((0.05, 0.95, 1.5), (0.25, 0.75, 5)):
             if {low, high} <= set(grid.columns):
-                axes.plot(grid[[low, high]].T, [places] * 2, color=f"C{index}", linewidth=width)
+                axes.plot(grid[[low, high]].T, [places] * 2, color=colours[name], linewidth=width)
         if 0.5 in grid.columns:
-            axes.plot(grid[0.5], places, "o", color=f"C{index}", ms=6, markeredgecolor=PAPER, label=name)
+            axes.plot(grid[0.5], places, "o", color=colours[name], ms=6, markeredgecolor=PAPER, label=name)
     axes.set_yticks(range(len(classes)), names)
     axes.set_ylim(-0.6, len(classes) - 0.4)
     axes.invert_yaxis()
@@ -169,7 +185,7 @@ def transfer_matrix(accuracies: pd.DataFrame, epsilon: float, source: str) -> Fi
     """Draw the accuracy of each classifier on the adversarial examples crafted on each."""
     names = list(accuracies["source"].unique())
     grid = accuracies.pivot(index="source", columns="target", values="accuracy").loc[names, names]
-    title, labels = f"Accuracy on images moved by ε = {epsilon:g}", ("tried on", "crafted on")
+    title, labels = f"Accuracy on transferred adversarial examples, ε = {epsilon:g}", ("target", "source")
     return _matrix(title, grid, labels, source, "{:.1%}", cell=0.85, fontsize=12)
 
 
@@ -178,7 +194,7 @@ def confusion_matrix(name: str, counts: pd.DataFrame, epsilon: float, source: st
     classes = list(counts["actual"].unique())
     grid = counts.pivot(index="actual", columns="predicted", values="images").loc[classes, classes]
     shares = grid.div(grid.sum(axis=1).clip(lower=1), axis="index")
-    title = f"{name}: moved by ε = {epsilon:g}, share of each true class"
+    title = f"{name} under FGSM, ε = {epsilon:g}: shares of each true class"
     return _matrix(title, shares, ("predicted class", "true class"), source, "{:.0%}", cell=0.45, fontsize=8.5)
 
 

@@ -25,7 +25,7 @@ def gallery(name: str, examples: Mapping[str, Tensor], classes: Sequence[str], s
     column = max(1.2, 0.2 + text_width("\n".join(map("\n".join, captions)).splitlines(), 10.5))
     across = min(max(shown, 1), int(12 / column))
     bands = max(1, ceil(shown / across))
-    title = f"{name}: the image of each class whose smallest flipping ε is the median"
+    title = f"{name}: of each class the image with the median smallest ε"
     figure = new_figure(title, source, (max(6.2, 1 + across * column), 0.9 + 5.1 * bands))
     grid = figure.subplots(3 * bands, across, squeeze=False)
     for index in range(shown):

@@ -1,6 +1,6 @@
 """The figures of the studies: curves as bands, and measures against the varied parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from descent.report.colours import INK, PURPLE
+from descent.report.colours import INK, PAPER, PURPLE
 from descent.report.study_results import LABELS, StudyResults, format_value
 from descent.report.style import ACCURACY, ENTROPY, EPSILON, band, finished, new_panel, text_width, wrapped
 
@@ -22,20 +22,20 @@ FARTHEST = 0.15
 SMALLEST_EXCESS, LARGEST_EXCESS = 1e-6, 1e3
 
 
-def study_figures(study: StudyResults) -> dict[str, Figure]:
-    """Draw the figures of a study by name."""
+def study_figures(study: StudyResults, colours: Mapping[Any, str]) -> dict[str, Figure]:
+    """Draw the figures of a study by name, with the colours of the runs."""
     if not study.classifies:
         return {"threshold": excess_over_optimum(study)} if study.varies_learning_rate else {}
-    attacked = {"robustness": fgsm_accuracies(study)} if study.epsilons else {}
+    attacked = {"robustness": fgsm_accuracies(study, colours)} if study.epsilons else {}
     return attacked | {
-        "loss": loss_bands(study),
+        "loss": loss_bands(study, colours),
         "losses": against_parameter(study, ("final_test_loss", "best_test_loss")),
         "accuracy": against_parameter(study, ("final_test_accuracy", "best_test_accuracy")),
         "onset": overfitting_epochs(study),
     }
 
 
-def loss_bands(study: StudyResults) -> Figure:
+def loss_bands(study: StudyResults, colours: Mapping[Any, str]) -> Figure:
     """Draw the test loss over the epochs, mean and range over the seeds, for some values of the first series."""
     last = study.parameters[-1]
     (label, part), *_ = study.series(study.curves)
@@ -43,7 +43,9 @@ def loss_bands(study: StudyResults) -> Figure:
     ended = part.groupby([last, "seed"], sort=False)["test_loss"].last()
     for value in _some(ended.groupby(level=0, sort=False).mean()):
         losses = part[part[last] == value].groupby("epoch")["test_loss"].agg(["mean", "min", "max"])
-        band(axes, losses.index, *losses.to_numpy().T, alpha=0.25, label=_setting(last, value))
+        band(
+            axes, losses.index, *losses.to_numpy().T, alpha=0.25, color=colours.get(value), label=_setting(last, value)
+        )
     return finished(axes, xlabel="epoch", ylabel=ENTROPY, ylim=(0, None))
 
 
@@ -58,7 +60,8 @@ def against_parameter(study: StudyResults, measures: Sequence[str]) -> Figure:
             words = ", ".join(filter(None, [measure.partition("_")[0], label]))
             if last == "run":  # runs have no order, so no line connects them
                 spread, beside = (mean - low, high - mean), places + 0.2 * (number - 0.5)
-                axes.errorbar(beside, mean, spread, fmt=marker, ms=8, capsize=5, color=f"C{number}", label=words)
+                filled: dict[str, Any] = {"color": INK, "markerfacecolor": (INK, PAPER)[number], "label": words}
+                axes.errorbar(beside, mean, spread, fmt=marker, ms=8, capsize=5, **filled)
             else:
                 band(axes, places, mean, low, high, color=f"C{index}", ls=style, marker=marker, ms=6, label=words)
     _values(axes, study.summary, last)
@@ -69,7 +72,7 @@ def against_parameter(study: StudyResults, measures: Sequence[str]) -> Figure:
     return finished(axes, ylabel=ENTROPY, ylim=(None, min(top, first + FARTHEST * 3)))
 
 
-def fgsm_accuracies(study: StudyResults) -> Figure:
+def fgsm_accuracies(study: StudyResults, colours: Mapping[Any, str]) -> Figure:
     """Draw the accuracy under FGSM against ε, with 95 % intervals of the mean, for some values of the first series."""
     last, epsilons = study.parameters[-1], [float(name) for name in study.epsilons]
     (label, part), *_ = study.series(study.summary)
@@ -77,7 +80,8 @@ def fgsm_accuracies(study: StudyResults) -> Figure:
     for value, marker in zip(_some(part.set_index(last)["final_test_loss_mean"]), cycle("os^Dv"), strict=False):
         row = part[part[last] == value].head(1)
         ends = zip(*(pd.concat(_interval(row, f"accuracy_at_{name}")) for name in study.epsilons), strict=True)
-        band(axes, epsilons, *ends, alpha=0.25, marker=marker, ms=6, label=_setting(last, value))
+        line = {"color": colours.get(value), "marker": marker, "ms": 6, "label": _setting(last, value)}
+        band(axes, epsilons, *ends, alpha=0.25, **line)
     chance = 1 / study.metrics["classes"]
     return finished(axes, chance=chance, xlabel=EPSILON, ylabel=ACCURACY, ylim=(0, 1))
 

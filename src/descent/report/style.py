@@ -23,8 +23,8 @@ from descent.sources.published import DRAWN, title
 
 # The data below the title of a figure, where the title of the images does not say it.
 DATA = {"diabetes": "diabetes data of scikit-learn", DRAWN: "DRAWN STAND-IN, NOT FASHION-MNIST"}
-EPSILON = "ε, largest change of a pixel (white is 1)"
-ACCURACY, ENTROPY = "share classified correctly", "cross-entropy (nats)"
+EPSILON = "perturbation size ε (L∞, pixels in [0, 1])"
+ACCURACY, ENTROPY = "accuracy", "cross-entropy (nats)"
 TITLE, LEGEND = 13.5, 11.5
 # With more lines in the legend, the figure is higher.
 MOST_LINES = 2
@@ -56,7 +56,7 @@ def finished(axes: Axes, *, log: Sequence[float] = (), chance: float = 0, **sett
     to mark as chance level. Accuracies on the y axis are in per cent.
     """
     if chance:
-        axes.axhline(chance, color=INK, linestyle=":", linewidth=1.5, label="guessing")
+        axes.axhline(chance, color=INK, linestyle=":", linewidth=1.5, label="chance level")
     if log:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=log))
