@@ -107,8 +107,9 @@ function line(plot) {
 // A plot of a template of DVC's own.
 function bars({ box, specification: { $schema, title, ...rest } }) {
   const { encoding } = rest;
-  const color = { ...encoding.color, scale: { ...encoding.color.scale, range: ["quiet", "line"].map(css) } };
-  const labels = { axis: { labelLimit: box.clientWidth * 0.45 } };
+  const legend = revisions.length > 1 ? { orient: "bottom", title: "revision" } : null;
+  const color = { ...encoding.color, legend, scale: { ...encoding.color.scale, range: ["ink", "quiet", "line"].map(css) } };
+  const labels = { title: null, axis: { labelLimit: box.clientWidth * 0.45 } };
   const height = { step: 10 + 6 * revisions.length, for: "position" };
   return { ...rest, width: "container", height, autosize: FIT, encoding: { ...encoding, y: { ...encoding.y, ...labels }, color } };
 }
@@ -173,12 +174,16 @@ function arrange() {
       }
       plot.hidden = new Set();
     }
+    plot.box.dataset.title = specification.title.text;
     plot.canvas = make("div", { className: "canvas" });
     const [name, title] = splitTitle(specification.title);
     plot.box.replaceChildren(make("h3", {}, title), plot.canvas, ...(plot.rows ? [legend(plot)] : []));
     section(name).append(plot.box);
   }
-  for (const picture of document.querySelectorAll("#plots > div")) section("Figures").append(picture);
+  for (const picture of document.querySelectorAll("#plots > div")) {
+    for (const image of picture.querySelectorAll("img")) image.alt = picture.querySelector("p").textContent;
+    section("Figures").append(picture);
+  }
   const redraw = () => plots.filter((plot) => !plot.box.closest("details:not([open])")).forEach(draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   redraw();

@@ -158,7 +158,9 @@ def test_overfitting_is_marked_where_it_sets_in_and_nowhere_else(params: Params)
 @pytest.mark.parametrize(("limits", "shown"), [((0.0153, 0.0153), "2/λmax =\n 0.0153"), ((0.0153, 0.0077), "diverges")])
 def test_thresholds_of_regressions_are_drawn_once_or_for_each(limits: tuple[float, float], shown: str) -> None:
     metrics = {name: LINEAR | {"stability_threshold": limit} for name, limit in zip(("a", "b"), limits, strict=True)}
-    figure = regression_hovering(dict.fromkeys(metrics, REGRESSION), metrics, {"a": 0.01, "b": 0.005}, run_colours(metrics))
+    figure = regression_hovering(
+        dict.fromkeys(metrics, REGRESSION), metrics, {"a": 0.01, "b": 0.005}, run_colours(metrics)
+    )
     assert set(limits) <= {points(line)[0][0] for line in figure.axes[0].lines}
     assert (shown in words(figure)) == (len(set(limits)) == 1)
     assert ("b, 2/λmax = 0.0077" in words(figure)) == (len(set(limits)) == 2)
