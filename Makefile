@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist wo
 
 .DEFAULT_GOAL := help
 GROUPS := $(addprefix installed-,run docs onnx studies test test-all)
-.PHONY: $(GROUPS) help repro experiments studies export docs report test test-all verify audit check plots bench readme \
+.PHONY: $(GROUPS) help repro experiments studies export docs report test test-all verify audit check view bench readme \
 	graph template lock clean
 
 help:  ## say what each target does
@@ -43,6 +43,11 @@ KEPT := Experiment|State|seed|threads|(?!(params|studies)\.yaml$$)[^/]+\.[^/]+|.
 experiments: installed-run  ## show in which parameters and results experiments differ; ALL=1 those of every commit
 	@$(BIN)/python -m dvc exp show $${ALL:+--all-commits} --only-changed --md --drop '(?!($(KEPT))$$)'
 
+PAGES := report/index.html report/lab.html dvc_plots/index.html
+view: repro  ## build what is missing, and name the report, the laboratory and the page of the plots
+	@$(BIN)/python -m dvc plots show >/dev/null
+	@$(BIN)/python -c 'import sys; from pathlib import Path; print(*(Path(each).resolve().as_uri() for each in sys.argv[1:]), sep="\n")' $(PAGES)
+
 report: installed-run  ## build report/index.html from metrics/ and plots/, and name it
 	$(BIN)/python -m dvc repro --single-item report
 	@$(BIN)/python -c 'from pathlib import Path; print(Path("report/index.html").resolve().as_uri())'
@@ -65,9 +70,6 @@ check: installed-test  ## lint, formatting, types and import layers only
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
 	PYTHONPATH=src $(BIN)/python -c 'from importlinter.cli import lint_imports_command as main; main()' --no-cache --no-logo
-
-plots: installed-run  ## write dvc_plots/index.html, the curves as an interactive page
-	$(BIN)/python -m dvc plots show
 
 bench: installed-test-all  ## measure this project and its peers, half an hour or more; writes benchmarks/results.md
 	$(BIN)/python -m benchmarks

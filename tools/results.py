@@ -33,7 +33,7 @@ def main(readme: str | None = None) -> None:
         save_text(Path(readme), replaced(Path(readme).read_text(encoding="utf-8"), tables))
         return
     print(f"\n{tables}\n\nThe whole story: {Path('report/index.html').resolve().as_uri()}")
-    print("Interactive curves: `make plots`, then dvc_plots/index.html")
+    print("The report, the laboratory and the curves: `make view`")
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def lines_of(watched: Watched, title: str) -> list[tuple[str, bool, float]]:
     found = watched.page.eval_on_selector_all(
         f'[data-title="{title}"] .mark-line path',
         """paths => paths.filter(path => path.getTotalLength() > 10).map(path =>
-             [path.getAttribute("stroke"), path.getAttribute("stroke-dasharray"), path.getAttribute("stroke-width")])""",
+             ["stroke", "stroke-dasharray", "stroke-width"].map(name => path.getAttribute(name)))""",
     )
     return [(colour, dash not in (None, "", "1,0"), float(width)) for colour, dash, width in found]
 
@@ -105,7 +105,7 @@ def test_the_plots_page_draws_every_panel_and_asks_the_network_for_nothing(
         sections = watched.page.eval_on_selector_all("h2", "all => all.map(each => each.textContent)")
         assert sections == ["Regression", "MLP", "ConvNets", "Attacks", "Theory", "Single runs", "Figures"]
         pictures = watched.page.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
-        assert len(pictures) == 29 + 2 * len(CLASSIFIERS)  # figures, and a sheet and its directions for each classifier
+        assert len(pictures) == 30 + 2 * len(CLASSIFIERS)  # figures, and a sheet and its directions for each classifier
         assert min(pictures) >= 28
         assert watched.errors == []
         assert watched.outside == []

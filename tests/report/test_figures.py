@@ -39,7 +39,12 @@ PGD = pd.DataFrame({"epsilon": [0.02, 0.1], "accuracy": [0.6, 0.1], "fgsm_accura
 BOUNDS = pd.DataFrame(
     {"epsilon": [0.0, 0.001, 0.02, 0.1], "accuracy": [0.9, 0.8, 0.5, 0.0], "attacked_accuracy": [0.9, 0.9, 0.6, 0.1]}
 )
-LINEAR = {"least_squares_loss": 90.0, "stability_threshold": 0.0153, "learning_rate_over_threshold": 0.5}
+LINEAR = {
+    "share_of_epochs_with_rising_train_loss": 0.1,
+    "least_squares_loss": 90.0,
+    "stability_threshold": 0.0153,
+    "learning_rate_over_threshold": 0.5,
+}
 CALM = {"overfitting_epoch": None}
 THEORY = {path.stem: pd.read_csv(path) for path in (PLOTS / "theory").iterdir()} | {
     "padding": pd.DataFrame({"row": [0, 0, 1, 1], "column": [0, 1, 0, 1], "error": [1.0, 1.0, 1.0, 0.5]}),
@@ -105,6 +110,7 @@ def cells(axes: Axes) -> dict[tuple[float, float], str]:
 def test_the_figures_are_named_in_the_order_of_the_write_up(params: Params) -> None:
     figures = all_figures(**inputs(params.train, ["mlp", "convnet"], source="fashion-mnist"))
     assert list(figures) == [
+        "stories",
         *THEORY_FIGURES,
         *(*ROBUSTNESS, "bag", "write-up", "regression-loss", "regression-hovering"),
         *("mlp-loss", "mlp-accuracy", "convnet-loss", "convnet-accuracy"),
@@ -116,6 +122,7 @@ def test_the_figures_are_named_in_the_order_of_the_write_up(params: Params) -> N
         assert ("projected gradient" in said) == (name == "robustness-pgd")
         assert ("unclipped" in said) == (name == "write-up")
         assert ("mlp-weight-decay, test" in said) == (name in ("mlp-loss", "mlp-accuracy"))
+        assert ("rises in 10% of epochs" in said) == (name == "stories")
     for text in ("T-shirt/top\n1.000", "Ankle boot\n1.000", "ε = 0.100"):
         assert text in words(figures["adversarial-mlp"])
     assert 90.0 in [points(line)[1][0] for line in figures["regression-loss"].axes[0].lines]
@@ -314,3 +321,18 @@ def test_no_setting_of_the_user_changes_a_figure(tmp_path: Path) -> None:
     command = [sys.executable, "-c", DRAW, str(ROOT)]
     drawn = [subprocess.check_output(command, cwd=tmp_path, env=given) for given in (plain, plain | hostile)]
     assert drawn[0] == drawn[1] != b""
+
+
+def test_each_run_has_one_colour_in_every_figure(params: Params) -> None:
+    colours = run_colours(params.train)
+    assert len(set(colours.values())) == len(colours)
+    figures = all_figures(**inputs(params.train, ["mlp", "convnet"], source="fashion-mnist"))
+    seen = set()
+    for figure in figures.values():
+        for axes in figure.axes:
+            for line in axes.lines:
+                run = max((run for run in colours if str(line.get_label()).startswith(run)), key=len, default=None)
+                if run:
+                    assert line.get_color() == colours[run]
+                    seen.add(run)
+    assert seen == set(colours)

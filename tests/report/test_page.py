@@ -97,7 +97,7 @@ BENT = {"final_train_loss": 2512.3, "final_test_loss": 3100.9, "test_r2": 0.412,
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "Of 18 claims, 14 hold in this run and 4 do not. A verdict"),
+        ({}, "Of 18 claims, 14 hold in this run and 4 do not."),
         ({"trained": CALM, "attacked": {}}, "Of 18 claims, 11 hold in this run and 5 do not; 2 were not measured."),
         ({}, "half certified at ε mlp 12.3–45.6% 12.3–45.6% "),
         ({}, f"–45.6% {ATTACKED['mlp']['half_certified_epsilon']:.2g} The page of the studies"),

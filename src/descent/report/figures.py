@@ -16,6 +16,7 @@ from descent.report.bracket_figure import brackets
 from descent.report.colours import INK, PAPER, PURPLE, run_colours
 from descent.report.image_figures import bag_becomes_t_shirt, gallery
 from descent.report.markup import divergence
+from descent.report.story_figure import stories
 from descent.report.style import ACCURACY, ENTROPY, EPSILON, band, finished, literal, new_panel, text_width, wrapped
 from descent.report.theory_figures import broadcasting, learning_rate, padding, sigmoid_gradient, sigmoid_graph, twins
 
@@ -71,6 +72,9 @@ def all_figures(
     if {"Bag", "T-shirt/top"} <= set(classes):
         clipped, unclipped = "A bag becomes a T-shirt/top", "The same bags, ε in the write-up's units, unclipped"
         figures["bag"] = bag_becomes_t_shirt(clipped, "bag", examples, classes, source)
+        mlps = {name: curves[name] for name in runs if kinds[name] == ("images", "mlp")}
+        if linear and mlps:
+            figures = {"stories": stories(linear, mlps, trained, examples, colours, classes, source)} | figures
         figures["write-up"] = bag_becomes_t_shirt(unclipped, "write_up", examples, classes, source)
     if linear:
         figures["regression-loss"] = regression_losses(linear, trained, rates, colours)

@@ -19,9 +19,9 @@ SIGNS = torch.tensor([[33, 102, 172], [255, 255, 255], [178, 24, 43]], dtype=tor
 
 def gallery(name: str, examples: Mapping[str, Tensor], classes: Sequence[str], source: str) -> Figure:
     """Draw the tensors named `gallery.…`, an image of each class: clean, direction of the perturbation, adversarial."""
-    examples = _named(examples, "gallery")
+    examples = group_of(examples, "gallery")
     shown = len(examples["label"])
-    captions = [_captions(examples, index, classes, 1.6, 10.5) for index in range(shown)]
+    captions = [captions_of(examples, index, classes, 1.6, 10.5) for index in range(shown)]
     column = max(1.2, 0.2 + text_width("\n".join(map("\n".join, captions)).splitlines(), 10.5))
     across = min(max(shown, 1), int(12 / column))
     bands = max(1, ceil(shown / across))
@@ -30,12 +30,12 @@ def gallery(name: str, examples: Mapping[str, Tensor], classes: Sequence[str], s
     grid = figure.subplots(3 * bands, across, squeeze=False)
     for index in range(shown):
         row, place = 3 * (index // across), index % across
-        _triptych(grid[row : row + 3, place], examples, index, captions[index], fontsize=10.5)
+        triptych(grid[row : row + 3, place], examples, index, captions[index], fontsize=10.5)
     if not shown:
         grid[1, 0].set_title("no image is flipped")
     for row, words in zip(grid, cycle(("clean", "direction: +ε red,\n−ε blue, 0 white", "adversarial")), strict=False):
         row[0].set_ylabel(words, fontsize=11)
-    _hide_axes(grid.flat)
+    hide_axes(grid.flat)
     return figure
 
 
@@ -43,16 +43,16 @@ def bag_becomes_t_shirt(
     title: str, group: str, examples: Mapping[str, Mapping[str, Tensor]], classes: Sequence[str], source: str
 ) -> Figure:
     """Draw the tensors named `GROUP.…` of each classifier: a bag, the direction of the perturbation, adversarial."""
-    bags = {name: _named(of_run, group) for name, of_run in examples.items() if len(of_run[f"{group}.label"])}
+    bags = {name: group_of(of_run, group) for name, of_run in examples.items() if len(of_run[f"{group}.label"])}
     rows = max(len(bags), 1)
     figure = new_figure(title, source, (6.2, 0.9 + 2.4 * rows))
     grid = figure.subplots(rows, 3, squeeze=False)
     for row, (name, bag) in zip(grid, bags.items(), strict=False):
-        _triptych(row, bag, 0, _captions(bag, 0, classes, 1.8, 12), fontsize=12)
+        triptych(row, bag, 0, captions_of(bag, 0, classes, 1.8, 12), fontsize=12)
         row[0].set_ylabel(wrapped(name, 2, 12), fontsize=12)
     if not bags:
         grid[0, 1].set_title("no bag does so")
-    _hide_axes(grid.flat)
+    hide_axes(grid.flat)
     return figure
 
 
@@ -70,17 +70,19 @@ def slider_sheets(examples: Mapping[str, Mapping[str, Tensor]]) -> dict[str, UIn
     return sheets
 
 
-def _named(examples: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
+def group_of(examples: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
+    """Return the tensors named `GROUP.…`, without the group in their names."""
     return {name.removeprefix(f"{group}."): tensor for name, tensor in examples.items() if name.startswith(f"{group}.")}
 
 
-def _hide_axes(grid: Iterable[Axes]) -> None:
+def hide_axes(grid: Iterable[Axes]) -> None:
+    """Remove ticks and frames."""
     for axes in grid:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
 
 
-def _triptych(
+def triptych(
     places: Iterable[Axes], examples: Mapping[str, Tensor], index: int, captions: Sequence[str], fontsize: float
 ) -> None:
     """Show a clean image, the direction of its perturbation, and the adversarial image."""
@@ -90,7 +92,7 @@ def _triptych(
         axes.set_title(caption, fontsize=fontsize)
 
 
-def _captions(
+def captions_of(
     examples: Mapping[str, Tensor], index: int, classes: Sequence[str], inches: float, fontsize: float
 ) -> tuple[str, str, str]:
     """Return predicted class and probability of the clean image, ε, and the same of the adversarial image."""

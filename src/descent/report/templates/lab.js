@@ -153,7 +153,7 @@ named("step").addEventListener("click", () => attack(1));
 named("all").addEventListener("click", () => attack(steps()));
 named("reset").addEventListener("click", reset);
 
-// The first image that is named after the story, or the first of all.
+// The story’s bag, or the first image of all.
 state.sample = Math.max(0, labels.indexOf(classes.indexOf("Bag")));
 state.clean = sampleImage(state.sample);
 field("sample")[state.sample].checked = true;
