@@ -146,7 +146,7 @@ named("clear").addEventListener("click", () => {
 
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("input", ({ target }) => {
-  if (target.name === "sample") Object.assign(state, { sample: Number(target.value), clean: sampleImage(target.value) });
+  if (target.name === "sample") Object.assign(state, { sample: Number(target.value), clean: sampleImage(Number(target.value)) });
   reset();
 });
 named("step").addEventListener("click", () => attack(1));
