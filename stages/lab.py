@@ -12,8 +12,8 @@ from stages.program import stage
 
 def main() -> None:
     """Write the page on which a browser runs the attacked classifiers."""
-    names, images = load_params(PARAMS).attack.runs, load_dataset(dataset("images"))
-    files = {name: RunFiles(name) for name in names}
+    params, images = load_params(PARAMS), load_dataset(dataset("images"))
+    files = {name: RunFiles(name) for name in params.attack.runs}
     models = {run: load_classifier(each.attacked_classifier, images.test.x.shape[1:]) for run, each in files.items()}
     source = load_metrics(DATA_METRICS)["source"]
     save_text(REPORT.with_name("lab.html"), lab_page(models, *images.test, images.classes, source))

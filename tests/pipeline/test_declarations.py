@@ -105,6 +105,7 @@ def read_parameters(tree: ast.Module) -> Iterator[str]:
 EACH_RUN = {f"train@{run}" for run in PARAMETERS["train"]}
 EACH_ATTACK = {f"attack@{run}" for run in PARAMETERS["attack"]["runs"]}
 END = {"figures", "report", "validate"}  # every parameter is validated, and most are told or drawn
+ATTACKED = {"transfer", "lab"} | END
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +119,10 @@ def graph() -> nx.DiGraph:
     ("key", "stages"),
     [
         ("train.regression-lr-1e-2.epochs", {"train@regression-lr-1e-2"} | END),
-        ("train.mlp.epochs", {"train@mlp", "attack@mlp", "transfer"} | END),
-        ("attack.bench.pgd.steps", EACH_ATTACK | {"transfer"} | END),
+        ("train.mlp.epochs", {"train@mlp", "attack@mlp"} | ATTACKED),
+        ("attack.bench.pgd.steps", EACH_ATTACK | ATTACKED),
         ("theory.sigmoid.traced_at", {"theory"} | END),
-        ("evaluation.train_subset", EACH_RUN | EACH_ATTACK | {"transfer"} | END),
+        ("evaluation.train_subset", EACH_RUN | EACH_ATTACK | ATTACKED),
     ],
 )
 def test_a_parameter_reruns_what_depends_on_it_and_nothing_else(graph: nx.DiGraph, key: str, stages: set[str]) -> None:

@@ -18,6 +18,7 @@ STAGES = {
     *(f"attack@{run}" for run in CLASSIFIERS),
     "transfer",
     "figures",
+    "lab",
     "report",
 }
 
@@ -43,7 +44,7 @@ def test_an_experiment_reruns_dependent_stages_and_every_diff_shows_it(miniature
     said = lab.run("dvc", "exp", "run", "--name", "decay", "--set-param", f"{decay}=0.01")
 
     run = "mlp-weight-decay"
-    assert stages_run(said) == {"validate", f"train@{run}", f"attack@{run}", "transfer", "figures", "report"}
+    assert stages_run(said) == {"validate", f"train@{run}", f"attack@{run}", "transfer", "figures", "lab", "report"}
     changed = [line for line in lab.run("git", "diff", "-U0", "params.yaml").splitlines() if line[:1] in "+-"]
     assert changed[2:] == ["-    weight_decay: 0.001", "+    weight_decay: 0.01"]
     params = json.loads(lab.run("dvc", "params", "diff", "--json"))

@@ -27,6 +27,7 @@ def printed(program: str, environment: dict[str, str] | None = None) -> str:
         slow("attack", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}),
         slow("theory", {"torchvision", "sklearn", "matplotlib", "pandas"}),
         slow("figures", {"torchvision", "sklearn", "torch._dynamo"}),
+        slow("lab", {"torchvision", "sklearn", "matplotlib", "pandas", "torch._dynamo"}),
         ("report", {"torch", "torchvision", "sklearn", "matplotlib"}),
     ],
 )
