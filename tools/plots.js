@@ -86,8 +86,8 @@ function line(plot) {
         encoding: { ...channels, strokeWidth: scaled(WIDTHS), opacity: scaled(OPACITIES) },
       },
       {
-        params: [{ name: "near", select: { type: "point", on: "pointerover", nearest: true, clear: "pointerout" } }],
-        mark: { type: "point", filled: true, size: 70, clip: true },
+        params: [{ name: "near", select: { type: "point", on: "pointerover", clear: "pointerout" } }],
+        mark: { type: "point", filled: true, size: 110, clip: true },
         encoding: {
           color: channels.color,
           opacity: { value: 0, condition: { param: "near", empty: false, value: 1 } },

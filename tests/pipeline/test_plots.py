@@ -147,6 +147,32 @@ def test_training_curves_are_dashed_and_a_click_on_the_legend_hides_a_series(pag
 
 
 @needs_chromium
+def test_a_point_tells_its_values_and_ctrl_and_the_wheel_zoom(page_of_plots: Path) -> None:
+    plot = '[data-title="Regression: test loss"]'
+    with browsing(page_of_plots) as watched:
+        page, point = watched.page, watched.page.locator(f"{plot} .mark-symbol path").nth(4)
+        point.hover(force=True)
+        told = page.inner_text(".vg-tooltip.visible").split("\n")
+        assert [word.strip() for word in told if word.strip()][:-1] == [
+            *("series", "regression-lr-1e-4", "revision", "workspace", "epoch", "5", "mean squared error")
+        ]
+
+        def labels() -> set[str]:
+            return set(page.locator(f"{plot} .role-axis-label text").all_text_contents())
+
+        before = labels()
+        page.keyboard.down("Control")
+        page.mouse.wheel(0, -500)
+        page.keyboard.up("Control")
+        page.wait_for_timeout(500)
+        assert labels() != before
+        point.dblclick(force=True)
+        page.wait_for_timeout(500)
+        assert labels() == before
+        assert watched.errors == []
+
+
+@needs_chromium
 def test_revisions_differ_in_width_and_the_legend_says_so(page_of_plots: Path, tmp_path: Path) -> None:
     def three_times(found: re.Match[str]) -> str:
         spec = json.loads(found[1])
