@@ -13,7 +13,9 @@ def tables(*after: float, pgd: float = 0.6, certified: float = 0.5) -> BoundTabl
     """Return the tables of a classifier, with these accuracies after each attack at ε = 0.1."""
     attacks = pd.DataFrame({"epsilon": 0.1, "attack": ATTACKS, "accuracy": after})
     return BoundTables(
-        certified={"mlp": pd.DataFrame({"epsilon": [0.0, 0.1], "accuracy": [0.9, certified]})},
+        certified={
+            "mlp": pd.DataFrame({"epsilon": [0.0, 0.1], "accuracy": [0.8, certified], "attacked_accuracy": [0.9, 0.6]})
+        },
         pgd={"mlp": pd.DataFrame({"epsilon": [0.1], "accuracy": [pgd], "high": [pgd + 0.03], "fgsm_accuracy": [0.7]})},
         autoattack={"mlp": attacks.assign(low=attacks["accuracy"] - 0.03)},
         verification={},
@@ -35,6 +37,8 @@ def test_a_row_has_every_accuracy_from_the_weakest_attack_to_the_certificate() -
         (tables(0.59, 0.58, 0.57, 0.567), ["square_not_stronger_than_gradients"]),
         (tables(0.68, 0.66, 0.66, 0.66), []),  # the intervals overlap
         (tables(0.68, 0.67, 0.67, 0.67), ["autoattack_not_weaker_than_pgd"]),
+        (tables(0.91, 0.6, 0.6, 0.6), ["autoattack_not_above_clean"]),
+        (tables(0.59, 0.58, 0.585, 0.585), ["autoattack_not_above_clean"]),
         (tables(0.5, 0.5, 0.5, 0.5), []),
         (tables(0.5, 0.5, 0.5, 0.499), ["certified_not_above_autoattack"]),
     ],

@@ -71,6 +71,12 @@ def test_what_is_not_certified_for_an_epsilon_is_not_for_a_larger(
     assert certified(bright, DATA, [0.0, 0.1, 0.2]).sum(dim=1).tolist() == [4, 0, 0]
 
 
+def test_a_tie_is_not_certified(bright: nn.Sequential) -> None:
+    data = Split(grey(0.75).double(), torch.tensor([1]))  # at ε = 0.25 both logits are equal
+    assert certified(bright, data, [0.0, 0.24, 0.25]).tolist() == [[True], [True], [False]]
+    assert intervals(bright, data.x, data.y, 0.25).lower.tolist() == [[0.0, 0.0]]
+
+
 def test_nothing_is_certified_with_a_layer_of_unknown_bounds(caplog: pytest.LogCaptureFixture) -> None:
     model = nn.Sequential(nn.Flatten(), nn.LayerNorm(4), nn.Linear(4, 2))
     rows = certified_rows(model, Split(grey(0.2, 0.7), torch.tensor([0, 1])), [0.0, 0.1])

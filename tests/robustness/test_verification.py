@@ -1,9 +1,11 @@
 """Programs find the least margin of a ball, and verdicts say what is true of every image in it."""
 
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 import torch
+from scipy.optimize import milp
 from torch import Tensor, nn
 
 from descent.io.run_schema import MLP
@@ -58,6 +60,7 @@ def test_verdicts_are_true_of_a_linear_classifier() -> None:
     assert verdict(model, x, torch.tensor([3]), 0.1, ATTACK) == Verdict("misclassified")
     assert verdict(model, x, y, 0.19, ATTACK) == Verdict("certified")
     assert verdict(model, x, y, 0.21, ATTACK) == Verdict("attacked")
+    assert verdict(model, x, y, 0.201, FEEBLE).says == "flipped"  # CROWN's bound is −0.04
     found = verdict(model, x, y, 0.21, FEEBLE)
     assert found.says == "flipped"
     assert (found.crown, found.exact) == pytest.approx((-0.4, -0.4), abs=1e-4)  # 20 · (0.4 − 2 ε)
@@ -96,6 +99,18 @@ def test_a_program_that_ends_early_proves_what_its_bound_proves(
     model[-1].bias = nn.Parameter(torch.zeros(3))
     monkeypatch.setattr("descent.robustness.verification.least_margin", Mock(return_value=Minimum(lower, 1.0, x)))
     assert verdict(model, x, y, 0.21, FEEBLE).says == says
+
+
+def test_the_lower_bound_of_a_program_that_ends_early_is_its_dual_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    def early(*arguments: Any, **settings: Any) -> Any:  # noqa: ANN401
+        found = milp(*arguments, **settings)
+        found.mip_dual_bound -= 1  # as if the best image so far were not proven to be the worst
+        return found
+
+    monkeypatch.setattr("scipy.optimize.milp", early)
+    model, x, y = image(0, [5])
+    found = least_margin(model, x, y, int((y + 1) % 4), 0.1, 60)
+    assert found.lower == pytest.approx(found.upper - 1, abs=1e-3)
 
 
 def test_a_network_that_is_not_dense_is_refused() -> None:

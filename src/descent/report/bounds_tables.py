@@ -39,7 +39,7 @@ def levels(tables: BoundTables) -> Iterator[tuple[str, float, Levels]]:
         for epsilon, rows in attacks.groupby("epsilon"):
             after = dict(zip(rows["attack"], rows["accuracy"], strict=True))
             row, low = pgd.loc[epsilon], rows["low"].iloc[-1]
-            clean, certified = bounds["accuracy"].iloc[0], bounds["accuracy"][epsilon]
+            clean, certified = bounds["attacked_accuracy"].iloc[0], bounds["accuracy"][epsilon]
             yield run, float(epsilon), Levels(clean, row["fgsm_accuracy"], dict(row), after, low, certified)  # type: ignore[arg-type]
 
 
@@ -59,15 +59,17 @@ def failed_checks(tables: BoundTables) -> list[tuple[str, float, str]]:
     - `certified_not_above_autoattack`: more images are certified than AutoAttack leaves: one of the two is wrong.
     - `autoattack_not_weaker_than_pgd`: the accuracy under AutoAttack is above that under PGD, and the intervals of both
       do not overlap.
+    - `autoattack_not_above_clean`: AutoAttack raises the accuracy, or one of its attacks what those before it leave.
     - `square_not_stronger_than_gradients`: Square, which uses no gradient, flips more than 0.2 % of the images that the
       other attacks of AutoAttack leave; a flag of AutoAttack's own.
     """
     failed = []
     for run, epsilon, found in levels(tables):
-        before, last = list(found.autoattack.values())[-2:]
+        *_, before, last = left = list(found.autoattack.values())
         passed = {
             "certified_not_above_autoattack": found.certified <= last,
             "autoattack_not_weaker_than_pgd": found.low <= found.pgd["high"],
+            "autoattack_not_above_clean": [found.clean, *left] == sorted([found.clean, *left], reverse=True),
             "square_not_stronger_than_gradients": before - last <= MASKED + 1e-9,
         }
         failed += [(run, epsilon, name) for name, good in passed.items() if not good]
