@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from descent.attacks.gradient_sign import fgsm, pgd
 from descent.attacks.losses import cross_entropy, loss_gradient
-from descent.report.lab import lab_page, network, samples
+from descent.report.lab import lab_page, network, offered, samples
 from tests.browser import browsing, needs_chromium
 
 CLASSES = ["Shoe", "Bag", "</script>"]
@@ -84,6 +84,21 @@ def test_the_page_depends_on_its_arguments_alone_and_names_what_it_lacks() -> No
     assert "because of their layers: smooth" in page
     assert "NOT FASHION-MNIST" in page.upper()
     assert page.count("</script>") == 2
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(1, 1, 3, padding_mode="reflect", padding=1),
+        *(nn.Conv2d(1, 1, 3, padding="same"), nn.Conv2d(1, 1, (3, 1)), nn.Conv2d(1, 1, 3, dilation=2)),
+        *(nn.Conv2d(2, 2, 3, groups=2), nn.MaxPool2d(2, stride=1), nn.MaxPool2d(2, ceil_mode=True)),
+        *(nn.BatchNorm2d(1, affine=False), nn.BatchNorm2d(1, track_running_stats=False), nn.GELU()),
+    ],
+    ids=str,
+)
+def test_a_classifier_with_a_layer_that_the_script_lacks_is_not_offered(layer: nn.Module) -> None:
+    assert offered(nn.Sequential(nn.Flatten(), nn.Linear(99, 3)))
+    assert not offered(nn.Sequential(layer, nn.Flatten(), nn.Linear(99, 3)))
 
 
 @needs_chromium

@@ -15,7 +15,6 @@ from descent.sources.published import title, warning
 
 # Images of each class, the first of the test set.
 EACH = 10
-LAYERS = (nn.Flatten, nn.Linear, nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.BatchNorm2d)
 
 
 class Network(NamedTuple):
@@ -30,39 +29,48 @@ class Network(NamedTuple):
 
 
 def offered(model: nn.Sequential) -> bool:
-    """Whether network.js has every layer of a classifier."""
-    return all(isinstance(layer, LAYERS) for layer in model)
+    """Whether network.js has every layer of a classifier, with its settings."""
+    return all(map(_known, model))
 
 
+@torch.no_grad()
 def network(model: nn.Sequential, shape: Sequence[int]) -> Network:
     """Describe a classifier in evaluation mode, for images of `shape`, channels × height × width.
 
     Batch normalisation becomes a factor and a summand for each channel.
     """
-    layers, weights, shape = list[dict[str, Any]](), list[Tensor](), list(shape)
+    layers, weights, x = list[dict[str, Any]](), list[Tensor](), torch.zeros(1, *shape)
     for layer in model:
-        described: dict[str, Any] = {"kind": type(layer).__name__, "shape": shape}
-        if isinstance(layer, nn.Flatten):
-            continue
-        if isinstance(layer, nn.Linear):
-            shape = [layer.out_features]
-            weights += [layer.weight, layer.bias]
-        elif isinstance(layer, nn.Conv2d):
-            (size, _), (stride, _), (padding, _) = layer.kernel_size, layer.stride, layer.padding
-            described |= {"size": size, "stride": stride, "padding": padding}
-            sides = [(side + 2 * int(padding) - size) // stride + 1 for side in shape[1:]]
-            shape = [layer.out_channels, *sides]
-            weights += [layer.weight, torch.zeros(layer.out_channels) if layer.bias is None else layer.bias]
-        elif isinstance(layer, nn.MaxPool2d):
-            described |= {"size": layer.kernel_size}
-            shape = [shape[0], *(side // int(layer.kernel_size) for side in shape[1:])]
-        elif isinstance(layer, nn.BatchNorm2d):
-            assert layer.running_mean is not None and layer.running_var is not None  # noqa: S101, PT018 - for the types
+        y = layer(x)
+        described: dict[str, Any] = {
+            "kind": type(layer).__name__,
+            "shape": list(x.shape[1:]),
+            "outputs": list(y.shape[1:]),
+        }
+        if isinstance(layer, nn.Conv2d):
+            described |= {"size": layer.kernel_size[0], "stride": layer.stride[0], "padding": int(layer.padding[0])}
+        if isinstance(layer, nn.MaxPool2d):
+            described["size"] = layer.kernel_size
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            weights += [layer.weight, torch.zeros(len(layer.weight)) if layer.bias is None else layer.bias]
+        if isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None and layer.running_mean is not None:
             factor = layer.weight.double() / (layer.running_var.double() + layer.eps).sqrt()
             weights += [factor, layer.bias.double() - layer.running_mean.double() * factor]
-        layers.append(described | {"outputs": shape})
-    bits = torch.cat([weight.detach().flatten().float() for weight in weights]).view(torch.int32) + 128  # rounded
+        layers += [described] if not isinstance(layer, nn.Flatten) else []
+        x = y
+    bits = torch.cat([weight.flatten().float() for weight in weights]).view(torch.int32) + 128  # rounded
     return Network(layers, b64encode(bits.view(torch.uint8).view(-1, 4)[:, 1:].numpy().tobytes()).decode())
+
+
+def _known(layer: nn.Module) -> bool:
+    match layer:
+        case nn.Conv2d(padding=tuple(), padding_mode="zeros", dilation=(1, 1), groups=1):
+            return all(len(set(pair)) == 1 for pair in (layer.kernel_size, layer.stride, layer.padding))
+        case nn.MaxPool2d(kernel_size=int() as size, padding=0, dilation=1, ceil_mode=False):
+            return bool(layer.stride == size)
+        case nn.BatchNorm2d(affine=True, track_running_stats=True) | nn.Flatten() | nn.Linear() | nn.ReLU():
+            return True
+    return False
 
 
 def samples(y: Int[Tensor, " n"], classes: int) -> list[int]:
