@@ -89,6 +89,12 @@ MISTAKES = [
     ("attack twice", "  - convnet\n", "  - mlp\n", r"\d+:3: attack\.runs: the same value twice"),
     ("equal ε", "    - 0.3\n", "    - 0.2000001\n", r"\d+:5: attack\.bench\.epsilons: must increase .*six digits"),
     ("no ε of 0", "    - 0.0\n    - 0.005\n", "    - 0.005\n", rf"{BENCH}epsilons must begin with 0\.0"),
+    (
+        "small ε twice",
+        "    - 0.002\n",
+        "    - 0.00500000001\n",
+        rf"{BENCH}each of small_epsilons must differ .*six digits",
+    ),
     ("ε without PGD", f"{EPSILON}    # The", "    epsilon: 0.3\n    # The", rf"{BENCH}pgd\.epsilons must hold epsilon"),
     *(
         (f"name of a run: {name[:20]}", CONVNET, f"  {name}:\n", rf"\d+:3: train\.{said}")

@@ -77,6 +77,37 @@ def test_a_tie_is_not_certified(bright: nn.Sequential) -> None:
     assert intervals(bright, data.x, data.y, 0.25).lower.tolist() == [[0.0, 0.0]]
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(1, 4, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(1, 4, 3, padding=1, padding_mode="circular"),
+        nn.Conv2d(1, 4, 3, padding="same"),
+        nn.MaxPool2d(3, ceil_mode=True),
+        nn.MaxPool2d(2, dilation=2),
+        nn.BatchNorm2d(1, affine=False),
+    ],
+    ids=str,
+)
+def test_nothing_is_certified_with_settings_of_unknown_bounds(layer: nn.Module, rng: torch.Generator) -> None:
+    x = torch.rand(8, 1, 8, 8, generator=rng)
+    model = nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.LazyLinear(3)).eval()
+    assert not certified(model, Split(x, model(x).argmax(dim=1)), [0.0, 0.01]).any()
+
+
+@pytest.mark.parametrize("settings", [{"dilation": 2}, {"groups": 2}])
+def test_dilated_and_grouped_convolutions_are_certified(settings: dict[str, int], rng: torch.Generator) -> None:
+    x = torch.rand(8, 1, 8, 8, generator=rng)
+    layers = (nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=2, **settings))
+    model = nn.Sequential(*layers, nn.ReLU(), nn.Flatten(), nn.LazyLinear(3)).eval()
+    y = model(x).argmax(dim=1)
+    assert certified(model, Split(x, y), [0.0])[0].all()
+    lower = crown(model, x, y, 0.05).lower
+    for _ in range(50):
+        logits = model((x + 0.05 * (2 * torch.rand(x.shape, generator=rng) - 1).sign()).clamp(0, 1))
+        assert (logits.gather(1, y[:, None]) - logits >= lower - 1e-5).all()
+
+
 def test_nothing_is_certified_with_a_layer_of_unknown_bounds(caplog: pytest.LogCaptureFixture) -> None:
     model = nn.Sequential(nn.Flatten(), nn.LayerNorm(4), nn.Linear(4, 2))
     rows = certified_rows(model, Split(grey(0.2, 0.7), torch.tensor([0, 1])), [0.0, 0.1])

@@ -90,6 +90,9 @@ class Bench(Section):
             raise ValueError("epsilons must begin with 0.0, and hold epsilon and all of pgd.epsilons")
         if self.epsilon not in self.pgd.epsilons:
             raise ValueError("pgd.epsilons must hold epsilon")
+        every = {*self.small_epsilons, *self.epsilons}
+        if len({f"{epsilon:g}" for epsilon in every}) < len(every):
+            raise ValueError("each of small_epsilons must differ from each of epsilons in the first six digits")
         return self
 
 

@@ -54,16 +54,17 @@ def layer_bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor
     """Return the bounds of the outputs of a layer, from those of its inputs.
 
     Raises:
-        TypeError: They are not known for such a layer, or it normalises by the statistics of a batch.
+        TypeError: They are not known for such a layer: a convolution that pads with anything but zeros, a normalisation
+            without weights or by the statistics of a batch, or another kind.
     """
     if isinstance(layer, MONOTONE):
         return layer(lower), layer(upper)
     centre, radius = layer((upper + lower) / 2), (upper - lower) / 2
     if isinstance(layer, nn.Linear):
         radius = F.linear(radius, layer.weight.abs())
-    elif isinstance(layer, nn.Conv2d):
-        radius = F.conv2d(radius, layer.weight.abs(), None, layer.stride, layer.padding)
-    elif isinstance(layer, nn.BatchNorm2d) and not layer.training and layer.running_var is not None:
+    elif isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
+        radius = F.conv2d(radius, layer.weight.abs(), None, layer.stride, layer.padding, layer.dilation, layer.groups)
+    elif isinstance(layer, nn.BatchNorm2d) and not layer.training and layer.affine and layer.running_var is not None:
         radius = radius * (layer.weight.abs() / (layer.running_var + layer.eps).sqrt())[:, None, None]
     else:
         raise TypeError(f"no bounds of the outputs of a {type(layer).__name__}")

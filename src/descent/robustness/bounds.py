@@ -89,7 +89,7 @@ def lowest(
                 if layer.bias is not None:
                     constant = constant + rows.sum(dim=(3, 4)) @ layer.bias
                 size, flat = (n * count, *shape), rows.flatten(0, 1)
-                flat = conv2d_input(size, layer.weight, flat, layer.stride, layer.padding)
+                flat = conv2d_input(size, layer.weight, flat, layer.stride, layer.padding, layer.dilation, layer.groups)
                 rows = flat.unflatten(0, (n, count))
             case nn.BatchNorm2d(running_mean=Tensor() as mean, running_var=Tensor() as variance):
                 scale = layer.weight / (variance + layer.eps).sqrt()
@@ -127,7 +127,7 @@ def _planes(pool: nn.MaxPool2d, lower: Tensor, upper: Tensor) -> tuple[Tensor, T
     the centre.
     """
     side = pool.kernel_size
-    if not isinstance(side, int) or pool.stride != side or pool.padding:
+    if not isinstance(side, int) or pool.stride != side or pool.padding or pool.ceil_mode or pool.dilation != 1:
         raise TypeError("no bounds of the outputs of a MaxPool2d, unless its windows are squares side by side")
     lower, upper = (each.unfold(-2, side, side).unfold(-2, side, side) for each in (lower, upper))
     highest, place = lower.flatten(-2).max(dim=-1, keepdim=True)

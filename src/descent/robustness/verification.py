@@ -29,7 +29,7 @@ class Verdict(NamedTuple):
 
     says: str
     crown: float | None = None  # a lower bound of the least margin z_y − z_i in the ball
-    exact: float | None = None  # the least margin
+    exact: float | None = None  # the least margin to one of the classes that CROWN leaves open
     attack: float | None = None  # the margin of the image at which PGD ends
 
 
