@@ -60,3 +60,13 @@ def test_code_that_is_imported_changes_the_digest_and_docstrings_comments_and_la
     assert old in text
     path.write_text(text.replace(old, new))
     assert (source_digest("house.top") == before) == same
+
+
+def test_a_trial_without_an_attack_does_not_depend_on_the_code_of_attacks(package: Path) -> None:
+    before = source_digest("house.top", ["house.deep"])
+    (package / "deep.py").write_text("a = 2\n")
+    assert source_digest("house.top", ["house.deep"]) == before
+    left_out = {path.stem for path in source_files("descent.studies.trials")} - {
+        path.stem for path in source_files("descent.studies.trials", ["descent.studies.attacked"])
+    }
+    assert left_out == {"attacked", "bounds", "certificate", "sweep"}

@@ -10,13 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from descent.io.datasets import Dataset, Split, load_dataset
+from descent.io.datasets import Dataset, load_dataset
 from descent.io.errors import DataError
 from descent.io.run_schema import Evaluation, Run
-from descent.models.evaluation import accuracy
 from descent.models.machine import keep_freed_memory, make_deterministic
-from descent.robustness.certificate import certified_rows
-from descent.robustness.sweep import along, directions
+from descent.studies.attacked import under_attack
 from descent.studies.source import source_digest
 from descent.training.checkpoint import Checkpoint
 from descent.training.diagnostics import describe
@@ -42,9 +40,10 @@ class Outcome(NamedTuple):
 
 
 @cache
-def code() -> str:
-    """Return a digest of the code of a trial, the version of torch and the capability of the processor."""
-    words = [source_digest(__name__), torch.__version__, torch.backends.cpu.get_cpu_capability()]
+def code(attacked: bool) -> str:
+    """Return a digest of the code of a trial, attacked or not, torch's version and the processor's capability."""
+    without = () if attacked else (under_attack.__module__,)
+    words = [source_digest(__name__, without), torch.__version__, torch.backends.cpu.get_cpu_capability()]
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
 
@@ -52,7 +51,7 @@ def key(trial: Trial) -> str:
     """Return a digest that names the outcome of a trial: equal only for equal parameters, data and code."""
     run, evaluation = trial.run.model_dump(), trial.evaluation.model_dump()
     depends = [run, trial.seed, evaluation, trial.threads, trial.sha256_data, list(trial.epsilons)]
-    words = json.dumps([depends, code()], sort_keys=True)
+    words = json.dumps([depends, code(bool(trial.epsilons))], sort_keys=True)
     return hashlib.sha256(words.encode()).hexdigest()
 
 
@@ -88,7 +87,8 @@ def outcome(
     """Return the outcome of the trial `name` as JSON: metrics of `model` on `data`, and the curve `history`."""
     metrics: dict[str, Any] = {"diverged": bool(diverged), "diverged_epoch": diverged}
     metrics |= describe(trial.run, history, data, trial.evaluation)
-    metrics |= _under_attack(model, data.test, trial.epsilons, trial.evaluation.batch_size)
+    if trial.epsilons:
+        metrics |= under_attack(model, data.test, trial.epsilons, trial.evaluation.batch_size)
     return json.dumps({"trial": name, "metrics": metrics, "history": history}, allow_nan=False).encode()
 
 
@@ -105,17 +105,6 @@ def parsed(name: str, content: bytes) -> Outcome:
     except (AttributeError, ValueError, KeyError, TypeError):
         pass
     raise DataError(f"trial {name}: its outcome is damaged")
-
-
-def _under_attack(model: nn.Sequential, test: Split, epsilons: Sequence[float], batch_size: int) -> dict[str, float]:
-    if not epsilons:
-        return {}
-    model.eval()
-    logits = along(model, test.x, directions(model, test, batch_size), epsilons, batch_size)
-    attacked = zip(epsilons, logits, strict=True)
-    return {f"accuracy_at_{epsilon:g}": accuracy(each, test.y).item() for epsilon, each in attacked} | {
-        f"certified_accuracy_at_{row['epsilon']:g}": row["accuracy"] for row in certified_rows(model, test, epsilons)
-    }
 
 
 @cache
