@@ -133,7 +133,8 @@ def training_curves(
 ) -> Figure:
     """Draw `loss` or `accuracy` of classifiers on training and test set, and the epoch from which each overfits."""
     onsets = {name: epoch for name in curves if (epoch := metrics[name]["overfitting_epoch"]) is not None}
-    found = ", ".join(f"{name} overfits from epoch {onset}" for name, onset in onsets.items()) or "no run overfits"
+    only = next((f"{name} overfits from epoch {onset}" for name, onset in onsets.items()), "no run overfits")
+    found = only if len(onsets) < 2 else f"{len(onsets)} of {len(curves)} runs overfit"
     axes = new_panel(f"{title} {measure}" + (f": {found}" if measure == "loss" else ""), source)
     for name, curve in curves.items():
         colour, test = colours[name], f"{name}, test{divergence(metrics[name])}"
