@@ -27,6 +27,11 @@ def rows(committed: Workspace, path: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def readme(committed: Workspace) -> str:
+    """Return the text of the README with single spaces between the words."""
+    return " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
+
+
 def test_the_locks_agree_with_the_code_the_parameters_and_the_results(committed: Workspace) -> None:
     pipelines = ("dvc.yaml", "studies/dvc.yaml", "export/dvc.yaml")
     said = committed.run("dvc", "repro", "--dry", "--allow-missing", *pipelines)
@@ -108,13 +113,14 @@ def test_the_bounds_of_robust_accuracy_are_in_order(committed: Workspace, run: s
         assert certified[epsilon] <= left <= under_pgd[epsilon]
         if (run, epsilon) == ("convnet-certified", 0.1):
             assert 0.75 <= certified[epsilon] <= left <= certified[epsilon] + 0.05
-        if epsilon == 0.1 and run in CLASSIFIERS[3:]:
-            page = " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
-            assert f"{left:.1%} of `{run}`".replace("%", " %") in page
+            assert f"leaves {left:.1%} of `{run}` at ε = 0.1".replace("%", " %") in readme(committed)
+        if (run, epsilon) == ("convnet-adversarial", 0.1):
+            words = f"and {left:.1%} of `{run}`, where PGD leaves {attacked[epsilon]:.1%}."
+            assert words.replace("%", " %") in readme(committed)
 
 
 def test_the_readme_says_between_which_bounds_robust_accuracy_lies(committed: Workspace) -> None:
-    page = " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
+    page = readme(committed)
     for run, lower in (("convnet-certified", "{:.1f}"), ("convnet-adversarial", "{:.0f}")):
         (row,) = [row for row in rows(committed, f"plots/certified/{run}.csv") if row["epsilon"] == "0.1"]
         certified, attacked = (100 * float(row[name]) for name in ("accuracy", "attacked_accuracy"))
@@ -133,7 +139,7 @@ def test_nearly_every_image_is_verified_within_its_bracket(committed: Workspace,
     assert sum(row["says"] != "undecided" for row in verdicts if float(row["epsilon"]) == epsilon) >= 95
     count = Counter(row["says"] for row in verdicts if float(row["epsilon"]) == epsilon)
     robust, left = count["certified"] + count["proven"], 100 - count["misclassified"] - count["attacked"]
-    page = " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
+    page = readme(committed)
     words = f" at ε = {epsilon:g} on {robust}, of which CROWN certifies {count['certified']}, while PGD leaves {left}"
     assert any(f"`{run}`{between}{words}" in page for between in ("", " is robust"))
     solved = [row for row in verdicts if row["exact"]]
@@ -160,7 +166,7 @@ def test_the_studies_are_of_the_real_images_and_large(committed: Workspace) -> N
 
 
 def test_the_readme_says_of_the_studies_what_they_found(committed: Workspace) -> None:
-    page = " ".join((committed.folder / "README.md").read_text(encoding="utf-8").split())
+    page = readme(committed)
     classifiers, settings = (
         rows(committed, f"studies/results/{study}/summary.csv") for study in ("classifiers", "weight-decay")
     )
